@@ -1,0 +1,1 @@
+"""Who exists: users, aliases, passwords."""

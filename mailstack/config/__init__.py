@@ -1,0 +1,1 @@
+"""mail.ini: read once, every problem reported at once, frozen from then on."""

@@ -1,0 +1,1 @@
+"""Where letters leave the queue: Maildirs and other servers."""

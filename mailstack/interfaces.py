@@ -1,0 +1,229 @@
+"""The seams: what one stage may know of another. ``tests/contracts.py`` says what every provider must do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from attrs import frozen
+from zope.interface import Attribute, Interface
+
+from mailstack.model.address import Address
+from mailstack.model.letter import Due, Letter, Pending, Recipient
+from mailstack.model.outcome import Outcome
+from mailstack.model.reply import Reply
+from mailstack.protocol.smtp_events import Event
+
+# ---- Receiving
+
+
+class IReception(Interface):
+    """Answers one SMTP client: the policy behind one connection."""
+
+    def greeting() -> Reply:
+        """The first line; a code of 400 or more ends the connection."""
+
+    async def decide(event: Event) -> Reply:
+        """The answer to one event. Never raises for anything that a client, a file or the disk can cause."""
+
+    def body(chunk: bytes) -> None:
+        """Octets of the message, LF line ends, between the 354 and the end of data."""
+
+    def secured() -> None:
+        """TLS is up: everything that was said before is forgotten (RFC 3207 §4.2)."""
+
+    def closed() -> None:
+        """The connection is gone; what was not answered is dropped."""
+
+
+# ---- Who exists
+
+
+@frozen
+class Resolution:
+    """Where mail for an address goes: ``recipients`` if it is known, else ``refusal`` says why not."""
+
+    recipients: tuple[Recipient, ...] = ()
+    refusal: Reply | None = None
+
+
+class IDirectory(Interface):
+    """Accounts and aliases of the local domains. Reads files at most when they have changed; does not block."""
+
+    def is_local(domain: str) -> bool:
+        """Whether mail for this domain (lower case) ends here."""
+
+    def resolve(address: Address) -> Resolution:
+        """Follow sub-addresses, aliases and the catch-all of a local address.
+
+        The targets are local accounts (in their canonical lower-case form, no sub-address) or foreign addresses.
+        Unknown: refusal 550 5.1.1. Files unreadable, so that nobody can tell: 451 4.3.0.
+        """
+
+    def mailbox(address: Address) -> str | None:
+        """The Maildir's path below ``mail/`` for a canonical local account, ``DOMAIN/LOCALPART``; None: no such account."""
+
+    def accounts() -> Sequence[Address]:
+        """All accounts, sorted."""
+
+
+class IAuthenticator(Interface):
+    """Checks passwords, off the reactor."""
+
+    async def login(name: str, password: str, client: str) -> Address | Reply:
+        """The account, or the refusal: 535 5.7.8 wrong (unknown user and wrong password alike, in the same time),
+        454 4.7.0 not now (too many failures from ``client``, an IP address; or the users file is unreadable).
+
+        ``name`` is the full address in any case of letters, or the local part where there is one domain.
+        """
+
+
+# ---- Accepted mail
+
+
+class IIncoming(Interface):
+    """The content of a message while it arrives."""
+
+    def write(chunk: bytes) -> None:
+        """Octets as they will be stored (LF line ends). OSError when the disk refuses."""
+
+    def discard() -> None:
+        """Forget it. Also right after it was added or discarded: then nothing happens."""
+
+
+class ISpool(Interface):
+    """Accepted mail, durable. All times are Unix times."""
+
+    def receive(id: str) -> IIncoming:
+        """A place for a message that starts to arrive."""
+
+    async def add(letter: Letter, content: IIncoming) -> None:
+        """On return the letter is durable and ours. OSError (ENOSPC: disk full) when it is not, and then nothing of it
+        is left."""
+
+    async def settle(id: str, outcomes: dict[int, tuple[str, Reply, float]]) -> None:
+        """Record attempts: by recipient number the new state (``sent``, ``deferred``, ``bounced``), the reply, and the
+        time of the next attempt (ignored unless deferred). A letter without anything left to do is removed with
+        its file. Unknown letters and numbers (dropped meanwhile) are ignored. Durable on return."""
+
+    async def report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+        """In one step: add the report (if any), mark all ``bounced`` recipients of the letter as reported, note how
+        many delay warnings were sent. Durable on return."""
+
+    async def due(now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
+        """Letters with recipients due at ``now``, the longest waiting first; not those in ``exclude``. Letters whose
+        ``bounced`` recipients were not reported count as due, with what is pending and due (maybe nothing)."""
+
+    async def failures(id: str) -> Sequence[tuple[Recipient, Reply]]:
+        """The recipients of a letter in state ``bounced``, which no report has told of yet."""
+
+    async def next_due() -> float | None:
+        """When the next attempt of any letter is to be made; None when nothing waits."""
+
+    async def surviving(ids: Sequence[str]) -> set[str]:
+        """Those of the letters that still are in the queue and not on hold."""
+
+    async def changed() -> bool:
+        """Whether somebody else (the command line) has changed the queue since the last call."""
+
+    def open(id: str) -> BinaryIO:
+        """The stored file, for reading; FileNotFoundError when it is gone."""
+
+    def path(id: str) -> Path:
+        """Where the stored file is, for linking."""
+
+
+class IDurable(Interface):
+    """Makes changes of the disk survive a power loss, many callers at the price of one."""
+
+    async def flush(paths: Iterable[Path]) -> None:
+        """On return the files and directories named are durable. OSError when they are not, for good."""
+
+
+# ---- Delivering
+
+
+class ITransport(Interface):
+    """Takes letters to one kind of destination."""
+
+    async def deliver(letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+        """One attempt; an outcome for each recipient number. Never raises for what the other side, DNS or the disk do."""
+
+
+@frozen
+class Host:
+    """A server to try: its name, its address, its port."""
+
+    name: str
+    address: str
+    port: int
+
+
+class IResolver(Interface):
+    """DNS. Never raises: what DNS says or fails to say is a value."""
+
+    async def mail_exchangers(domain: str) -> Sequence[tuple[int, str]] | Reply:
+        """(preference, host), as DNS has them; for a domain without MX but with an address, itself with preference 0
+        (RFC 5321 §5.1). A Reply when there is nowhere to go: 556 5.1.10 null MX (RFC 7505), 550 5.1.2 no such domain,
+        451 4.4.3 DNS does not answer."""
+
+    async def addresses(host: str) -> Sequence[str] | Reply:
+        """IPv6 and IPv4 addresses of a host; a Reply as above when there are none."""
+
+
+# ---- Fetching
+
+
+@frozen
+class Item:
+    """One message of a mailbox."""
+
+    uid: str  #: at most 70 printable characters, the same for ever (RFC 1939 §7)
+    size: int  #: octets with CRLF line ends, as sent, before dot-stuffing
+
+
+class IMailbox(Interface):
+    """A snapshot of one mailbox, opened for one session. Blocking, but short."""
+
+    items: Sequence[Item] = Attribute("The messages, oldest first; the list never changes.")
+
+    def open(index: int) -> BinaryIO:
+        """The message as stored (LF line ends). FileNotFoundError when another program removed it."""
+
+    def delete(indexes: Iterable[int]) -> Sequence[int]:
+        """Remove messages; already gone is as good. Returns those that could not be removed."""
+
+    def close() -> None:
+        """Let the next session in."""
+
+
+class MailboxInUse(Exception):
+    """Another session has the mailbox."""
+
+
+class IMailboxes(Interface):
+    """All mailboxes."""
+
+    def open(account: Address) -> IMailbox:
+        """Lock and list one. MailboxInUse; OSError when the disk refuses. A mailbox without mail yet is empty."""
+
+
+# ---- The log
+
+
+class IEventLog(Interface):
+    """One line an event. Values are escaped by the provider; passwords must not be given."""
+
+    def event(id: str, **fields: object) -> None:
+        """Facts of a letter (``id`` is its queue id) or of a session, in Postfix's field names; trailing underscores
+        are cut (``from_``), None is left out; ``note`` is the free text at the end."""
+
+    def debug(id: str, **fields: object) -> None:
+        """The same, at level debug."""
+
+    def warn(id: str, **fields: object) -> None:
+        """The same, for what the postmaster should look at."""
+
+    def failure(id: str, note: str) -> None:
+        """A bug: the current exception with its traceback."""

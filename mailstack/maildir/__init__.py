@@ -1,0 +1,1 @@
+"""Maildirs as mailboxes."""

@@ -1,0 +1,1 @@
+"""The bytes of one letter: header fields, trace, reports."""

@@ -1,0 +1,56 @@
+"""Mail addresses as values. Parsing what came over the wire is :mod:`mailstack.protocol.paths`."""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+#: RFC 5321 §4.1.2: Dot-string, with which a local part needs no quotes.
+DOT_STRING = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+#: A domain name (an underscore is borne, it occurs) or an address literal.
+DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Za-z:.]+\])\Z")
+
+
+@frozen(order=True)
+class Address:
+    """One mailbox. ``local`` is without quotes and as it was written; ``domain`` is in lower case.
+
+    >>> str(Address("two words", "office.test"))
+    '"two words"@office.test'
+    """
+
+    local: str
+    domain: str
+
+    def __str__(self) -> str:
+        if DOT_STRING.match(self.local):
+            return f"{self.local}@{self.domain}"
+        escaped = self.local.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"@{self.domain}'
+
+    @property
+    def key(self) -> str:
+        """The form for comparisons: our own users' local parts do not depend on case."""
+        return f"{self.local.lower()}@{self.domain}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """An address as written in a configuration file. ValueError says what is wrong."""
+        local, at, domain = text.strip().rpartition("@")
+        if not at or not local or not domain:
+            raise ValueError(f"{text!r} is not an address like name@domain")
+        if local.startswith('"') and local.endswith('"') and len(local) > 2:
+            local = re.sub(r"\\(.)", r"\1", local[1:-1])
+        elif not DOT_STRING.match(local):
+            raise ValueError(f"{text!r}: the part before the @ has a character that it must not have")
+        if not DOMAIN.match(domain):
+            raise ValueError(f"{text!r}: {domain!r} is not a domain")
+        return cls(local, domain.rstrip(".").lower())
+
+
+def path(address: Address | None) -> str:
+    """An envelope address as it is written in commands and logs: ``<…>``, ``<>`` for the null sender."""
+    return f"<{address or ''}>"

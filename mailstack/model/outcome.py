@@ -1,0 +1,43 @@
+"""What happened to one recipient in one attempt. Results are data; an exception is a bug."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from mailstack.model.reply import Reply
+
+
+@frozen
+class Delivered:
+    """It is there: durable in the Maildir, or the next hop has taken it over."""
+
+    reply: Reply
+    relay: str  #: ``host[ip]:port`` or ``local``, for the log
+
+
+@frozen
+class Delayed:
+    """Not now: try again on the schedule."""
+
+    reply: Reply
+    relay: str = "none"
+
+
+@frozen
+class Failed:
+    """Never: goes back to the sender."""
+
+    reply: Reply
+    relay: str = "none"
+
+
+Outcome = Delivered | Delayed | Failed
+
+
+def from_reply(reply: Reply, relay: str) -> Outcome:
+    """The outcome that a remote server's answer means: 2xx, 4xx or 5xx; anything else is odd and so temporary."""
+    if 200 <= reply.code < 300:
+        return Delivered(reply, relay)
+    if 500 <= reply.code < 600:
+        return Failed(reply, relay)
+    return Delayed(reply, relay)

@@ -1,0 +1,41 @@
+"""SMTP replies as values: code, enhanced status code and text are separate fields."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Reply:
+    """A reply of ours or of a remote server.
+
+    ``code`` is the three-digit code of RFC 5321, ``status`` the enhanced code of RFC 3463 (``""`` where none goes
+    with it: greetings, HELO, 354), ``text`` one line, or several with ``\\n`` between.
+    """
+
+    code: int
+    status: str
+    text: str
+
+    def wire(self) -> bytes:
+        """The octets to send; the status is repeated on every line (RFC 2034 §4)."""
+        lines = self.text.split("\n")
+        prefix = f"{self.status} " if self.status else ""
+        if len(lines) == 1:
+            return f"{self.code} {prefix}{lines[0]}\r\n".encode("utf-8", "replace")
+        parts = [f"{self.code}-{prefix}{line}\r\n" for line in lines[:-1]]
+        parts.append(f"{self.code} {prefix}{lines[-1]}\r\n")
+        return "".join(parts).encode("utf-8", "replace")
+
+    @property
+    def positive(self) -> bool:
+        return self.code < 400
+
+    @property
+    def permanent(self) -> bool:
+        return self.code >= 500
+
+    def __str__(self) -> str:
+        """One line for logs and reports."""
+        words = [str(self.code), self.status, self.text.replace("\n", " ")]
+        return " ".join(word for word in words if word)

@@ -1,0 +1,114 @@
+"""What an SMTP client can want: the events between :mod:`.smtp_server` and the policy."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from mailstack.model.address import Address
+from mailstack.model.reply import Reply
+
+
+@frozen
+class Hello:
+    """HELO or EHLO (``extended``). The name is what the client says, bounded and printable."""
+
+    name: str
+    extended: bool
+
+
+@frozen
+class Mail:
+    """MAIL FROM. ``size`` in octets as declared (RFC 1870), 0 when not; ``body`` is 7BIT or 8BITMIME (RFC 6152)."""
+
+    sender: Address | None
+    size: int = 0
+    body: str = "7BIT"
+
+
+@frozen
+class Rcpt:
+    recipient: Address
+
+
+@frozen
+class Data:
+    """DATA: a positive answer is 354."""
+
+
+@frozen
+class Body:
+    """Part of the message: no answer. Dots unstuffed, LF line ends."""
+
+    chunk: bytes
+
+
+@frozen
+class BodyEnd:
+    """CRLF.CRLF was seen. ``stray`` when a bare CR or LF was somewhere before it."""
+
+    stray: bool
+
+
+@frozen
+class Reset:
+    pass
+
+
+@frozen
+class Noop:
+    pass
+
+
+@frozen
+class Quit:
+    pass
+
+
+@frozen
+class Help:
+    topic: str
+
+
+@frozen
+class Verify:
+    """VRFY or EXPN with its argument as written."""
+
+    verb: str
+    argument: str
+
+
+@frozen
+class StartTls:
+    pass
+
+
+@frozen
+class Auth:
+    """AUTH with a mechanism that may or may not be known; a positive answer (334) starts the exchange."""
+
+    mechanism: str
+
+
+@frozen
+class Credentials:
+    """The end of an exchange: what the client claims. RFC 4616 §2: ``authzid`` is "" unless it differs."""
+
+    name: str
+    password: str
+    authzid: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.name!r})"
+
+
+@frozen
+class Rejected:
+    """A command that is wrong by itself: unknown, bad syntax, out of order. ``reply`` is the answer it earns."""
+
+    reply: Reply
+
+
+Event = (
+    Hello | Mail | Rcpt | Data | Body | BodyEnd | Reset | Noop | Quit | Help | Verify | StartTls | Auth
+    | Credentials | Rejected
+)

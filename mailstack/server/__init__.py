@@ -1,0 +1,1 @@
+"""Twisted shells around the inbound protocols."""
