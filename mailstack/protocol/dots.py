@@ -1,0 +1,93 @@
+"""Message data on the wire: CRLF line ends, a dot before lines that begin with one, CRLF.CRLF at the end.
+
+RFC 5321 §4.5.2 for SMTP; RFC 1939 §3 says the same for POP3. Inside, lines end in LF.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+END = b"\r\n.\r\n"
+
+
+@frozen
+class Decoded:
+    """A piece of a message. ``rest`` is what came after the end of data; None: the end was not seen yet."""
+
+    content: bytes
+    rest: bytes | None
+
+
+class DotDecoder:
+    """Wire to storage. Only CRLF.CRLF ends the data, however the stream is cut.
+
+    A bare CR or LF is kept and noted in ``stray``: the message is refused, but only after its true end, or the rest
+    of it would be taken for commands.
+    """
+
+    def __init__(self) -> None:
+        # The CRLF after the DATA command counts as the line end before the first line.
+        self._held = b"\r\n"
+        self._fresh = True
+        self.stray = False
+
+    def feed(self, data: bytes) -> Decoded:
+        data = self._held + data
+        end = data.find(END)
+        if end >= 0:
+            content, rest = data[: end + 2], data[end + len(END) :]
+            return Decoded(self._unstuff(content), rest)
+        # Hold back what may be the beginning of the end.
+        cut = len(data) - _tail(data)
+        content, self._held = data[:cut], data[cut:]
+        return Decoded(self._unstuff(content), None)
+
+    def _unstuff(self, content: bytes) -> bytes:
+        if self._fresh and content:
+            # Drop the borrowed CRLF again, with the dot that it may stand before.
+            self._fresh = False
+            content = content[3:] if content.startswith(b"\r\n.") else content[2:]
+        if b"\r\n." in content:
+            content = content.replace(b"\r\n.", b"\r\n")
+        lines = content.count(b"\r\n")
+        if content.count(b"\r") != lines or content.count(b"\n") != lines:
+            self.stray = True
+        return content.replace(b"\r\n", b"\n")
+
+
+def _tail(data: bytes) -> int:
+    """How many of the last octets could be the beginning of CRLF.CRLF, or of a stuffed line."""
+    for length in range(min(len(END) - 1, len(data)), 0, -1):
+        if data.endswith(END[:length]):
+            return length
+    return 0
+
+
+class DotEncoder:
+    """Storage to wire, in pieces of any size."""
+
+    def __init__(self) -> None:
+        self._last = b"\n"
+
+    def encode(self, content: bytes) -> bytes:
+        """A lone LF becomes CRLF; one that has its CR stays as it is."""
+        if not content:
+            return b""
+        before, self._last = self._last, content[-1:]
+        if b"\r" in content or before == b"\r":
+            content = _keep_crlf(content, before)
+        else:
+            content = content.replace(b"\n", b"\r\n")
+        content = content.replace(b"\n.", b"\n..")
+        return b"." + content if before == b"\n" and content.startswith(b".") else content
+
+    def finish(self) -> bytes:
+        """The end of data, with the line end that the message may lack."""
+        return b".\r\n" if self._last == b"\n" else END
+
+
+def _keep_crlf(content: bytes, before: bytes) -> bytes:
+    joined = re.sub(rb"(?<!\r)\n", b"\r\n", before + content)
+    return joined[1 + (before == b"\n") :]

@@ -1,0 +1,106 @@
+"""Golden dialogues: what both sides say, as data.
+
+A file holds lines of these kinds; everything else is an error::
+
+    # a comment
+    @ key value          a setting, for the runner to understand; anywhere in the file
+    C: EHLO client       the client sends this line and CRLF
+    c: raw\\x00octets     the client sends just this; Python's escapes are understood in both
+    S: 250 ok            the server must answer exactly this line
+    S~ 250 .*            the server must answer a line that matches this regular expression
+    ---                  the server has closed the connection
+
+``C:`` lines that follow one another are sent together, as a pipelining client does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+#: Cuts what the client sends into the pieces that arrive.
+Cut = Callable[[bytes], list[bytes]]
+
+CUTS: dict[str, Cut] = {
+    "whole": lambda data: [data],
+    "bytewise": lambda data: [data[i : i + 1] for i in range(len(data))],
+}
+
+
+@frozen
+class Step:
+    """One line of a dialogue: ``kind`` is ``C``, ``S``, ``S~``, ``@`` or ``---``."""
+
+    kind: str
+    text: str
+    number: int
+
+    @property
+    def octets(self) -> bytes:
+        return self.text.encode("latin-1")
+
+
+def read(path: Path) -> list[Step]:
+    return list(_steps(path.read_text("utf-8").splitlines()))
+
+
+def _steps(lines: list[str]) -> Iterator[Step]:
+    for number, line in enumerate(lines, 1):
+        kind, text = line[:3], line[3:]
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line == "---":
+            yield Step("---", "", number)
+        elif line.startswith("@ "):
+            yield Step("@", line[2:], number)
+        elif kind in ("C: ", "c: "):
+            raw = text.encode("utf-8").decode("unicode_escape") if "\\" in text else text.encode().decode("latin-1")
+            yield Step("C", raw + ("\r\n" if kind == "C: " else ""), number)
+        elif kind == "S: ":
+            yield Step("S", text, number)
+        elif kind == "S~ ":
+            yield Step("S~", text, number)
+        else:
+            raise ValueError(f"line {number}: {line!r}")
+
+
+def check(
+    steps: list[Step],
+    send: Callable[[bytes], bytes],
+    closed: Callable[[], bool],
+    setting: Callable[[str, str], None],
+    cut: Cut,
+) -> None:
+    """Play the client, compare the server. ``send`` takes a piece and returns what the server says then."""
+    heard = send(b"")
+    said = b""
+    for step in steps:
+        if step.kind == "C":
+            said += step.octets
+            continue
+        for piece in cut(said):
+            heard += send(piece)
+        said = b""
+        if step.kind == "@":
+            key, _, value = step.text.partition(" ")
+            setting(key, value)
+            heard += send(b"")
+        elif step.kind == "---":
+            assert closed(), f"line {step.number}: the connection is still open; unread: {heard!r}"
+        else:
+            line, found, heard = heard.partition(b"\r\n")
+            assert found, f"line {step.number}: no answer, expected {step.text!r}; unread: {line!r}"
+            _compare(step, line.decode("utf-8"))
+    for piece in cut(said):
+        heard += send(piece)
+    assert not heard, f"more than expected: {heard!r}"
+
+
+def _compare(step: Step, line: str) -> None:
+    if step.kind == "S~":
+        assert re.fullmatch(step.text, line), f"line {step.number}: {line!r} does not match {step.text!r}"
+    else:
+        assert line == step.text, f"line {step.number}: {line!r}, expected {step.text!r}"
