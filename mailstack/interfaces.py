@@ -10,6 +10,7 @@ from attrs import frozen
 from zope.interface import Attribute, Interface
 
 from mailstack.model.address import Address
+from mailstack.model.entry import Entry
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
@@ -132,6 +133,25 @@ class ISpool(Interface):
 
     def path(id: str) -> Path:
         """Where the stored file is, for linking."""
+
+
+class IQueueDesk(Interface):
+    """The queue for an administrator, from a process of its own. Blocking; the server notices changes by itself."""
+
+    def entries() -> Sequence[Entry]:
+        """All letters, oldest first."""
+
+    def entry(id: str) -> Entry | None:
+        """One letter."""
+
+    def content(id: str) -> BinaryIO:
+        """The stored file; FileNotFoundError."""
+
+    def retry(ids: Sequence[str]) -> int:
+        """Make all that waits due now; the number of letters found."""
+
+    def drop(ids: Sequence[str]) -> int:
+        """Remove letters for good, without a bounce; the number found."""
 
 
 class IDurable(Interface):
