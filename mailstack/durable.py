@@ -1,0 +1,148 @@
+"""What survives a power loss: the only place that syncs, links and renames.
+
+Everything here blocks and raises OSError. A failed sync is final: what it covered must be written anew, because the
+kernel marks the pages clean and a second sync would succeed without having written them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+#: A hard link is refused: another file system, one without links, or too many of them. A copy will do.
+NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+class Sync(Protocol):
+    """One way to make files and directories durable."""
+
+    def __call__(self, paths: Iterable[Path]) -> None:
+        """On return they are. A path that is gone meanwhile needs nothing."""
+
+
+def sync_paths(paths: Iterable[Path]) -> None:
+    """Each file and directory by itself: for a file system that is shared with others."""
+    for path in paths:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+class FilesystemSync:
+    """The whole file system with one call, whatever was written: syncfs(2).
+
+    Since Linux 5.8 it reports write errors that happened after ``folder`` was opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __call__(self, paths: Iterable[Path]) -> None:
+        if _libc.syncfs(self._fd):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def own_filesystem(folder: Path) -> bool:
+    """Whether ``folder`` is on another file system than ``/``, so that syncing all of it bothers nobody else."""
+    return hasattr(_libc, "syncfs") and folder.stat().st_dev != Path("/").stat().st_dev
+
+
+def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """A file that was not there; not durable yet."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        write_all(fd, content)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def link_or_copy(source: Path, target: Path, scratch: Path) -> None:
+    """Make ``target`` the same file as ``source``; where links are impossible, a copy that appears complete, by way
+    of ``scratch`` on the target's file system. The copy's content is durable, names are not yet. FileExistsError
+    when the target is there."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in NO_LINK:
+            raise
+    else:
+        return
+    _copy_durably(source, scratch)
+    try:
+        _rename_new(scratch, target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    with source.open("rb") as original, target.open("xb") as copy:
+        while block := original.read(1 << 20):
+            copy.write(block)
+        copy.flush()
+        os.fchmod(copy.fileno(), 0o600)
+        os.fsync(copy.fileno())
+
+
+def _rename_new(source: Path, target: Path) -> None:
+    """Rename without replacing; one process alone delivers, so the check and the act may be two steps."""
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
+
+
+def make_folders(path: Path, mode: int = 0o700) -> None:
+    """A directory and its missing parents, durable at once: rare, so each is synced by itself."""
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        folder.mkdir(mode, exist_ok=True)
+        sync_paths([folder.parent])
+
+
+def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Swap a file's content in one durable step; an existing file keeps its owner and mode."""
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            _take_after(file.fileno(), path, mode)
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_paths([path.parent])
+
+
+def _take_after(fd: int, path: Path, mode: int) -> None:
+    """Owner and mode of the file at ``path``; of its folder, with ``mode``, when it is new (root makes it for us)."""
+    there = path.exists()
+    model = path.stat() if there else path.parent.stat()
+    if os.geteuid() == 0:
+        os.fchown(fd, model.st_uid, model.st_gid)
+    os.fchmod(fd, model.st_mode & 0o777 if there else mode)

@@ -1,0 +1,231 @@
+"""The Twisted shell that SMTP and POP3 share: one client, one dialogue, one event at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IOpenSSLServerConnectionCreator,
+    IPushProducer,
+    IReactorTime,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mailstack.server.connections import Connections, Peer, peer_of
+
+#: Seconds that a client gets to take the last words before the connection is cut.
+FAREWELL = 10.0
+
+
+@implementer(IPushProducer, IHalfCloseableProtocol)
+class Conversation(Protocol):
+    """Feeds a sans-IO session and answers its events in order.
+
+    While an answer is pending, at most one more read is taken from the client; while the client does not read our
+    answers, none of its commands is looked at. So a client costs bounded memory, and can't make a command overtake.
+
+    A subclass has a sans-IO ``session`` (``receive``, ``next_event``, ``closing``) and the methods of the first group
+    below.
+    """
+
+    session: Any  # SmtpServer or Pop3Session: they share three names, no base class
+    transport: Any  # ITCPTransport, ITLSTransport and IProducer in one
+    peer: Peer
+
+    def __init__(self, clock: IReactorTime, connections: Connections) -> None:
+        self.clock = clock
+        self._connections = connections
+        self._out: list[bytes] = []
+        self._busy = False
+        self._connected = False
+        self._stopping = False
+        self._ended = False
+        self._paused = False
+        self._drained: Deferred[None] | None = None
+        self._alarm: IDelayedCall | None = None
+
+    # ---- What a subclass says
+
+    def greet(self, admitted: bool) -> None:
+        """Say the first line; ``admitted`` is False when there are too many connections."""
+        raise NotImplementedError
+
+    async def respond(self, event: Any) -> None:
+        """Decide on one event and :meth:`say` the answer."""
+        raise NotImplementedError
+
+    def patience(self) -> float:
+        """Seconds to wait for the client's next octet."""
+        raise NotImplementedError
+
+    def farewell(self, timeout: bool) -> bytes:
+        """The last words to a silent client (``timeout``), or when the server stops."""
+        raise NotImplementedError
+
+    def finished(self) -> None:
+        """The connection is gone, and no event is pending any more."""
+        raise NotImplementedError
+
+    # ---- For subclasses
+
+    def say(self, octets: bytes) -> None:
+        """Queue octets; they leave together when nothing more can be answered at once."""
+        self._out.append(octets)
+
+    def flush(self) -> None:
+        if self._out and self._connected:
+            self.transport.write(b"".join(self._out))
+        self._out.clear()
+
+    async def writable(self) -> None:
+        """Wait while the client is slow to read. Call it between the pieces of something large."""
+        self.flush()
+        while self._drained is not None and self._connected:
+            await self._drained
+
+    def start_tls(self, tls: IOpenSSLServerConnectionCreator) -> None:
+        self.flush()
+        self.transport.startTLS(tls)
+
+    def hang_up(self) -> None:
+        """Close after what was said; cut when the client does not take it."""
+        self.flush()
+        self._set_alarm(FAREWELL)
+        self._stopping = True
+        self.transport.loseConnection()
+
+    def stop(self) -> None:
+        """The server stops: finish the event at hand, then say so."""
+        self._stopping = True
+        if not self._busy:
+            self._bid_farewell(timeout=False)
+
+    # ---- Twisted calls
+
+    def connectionMade(self) -> None:
+        self._connected = True
+        self.peer = peer_of(self.transport.getPeer())
+        if hasattr(self.transport, "setTcpNoDelay"):
+            self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        admitted = self._connections.admit(self.peer)
+        self._set_alarm(self.patience())
+        self.greet(admitted)
+        self.flush()
+        if not admitted or self.session.closing:
+            self.hang_up()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._stopping:
+            return
+        self.session.receive(data)
+        if self._busy:
+            self._paused = True
+            self.transport.pauseProducing()
+            return
+        self._set_alarm(self.patience())
+        self._converse()
+
+    def readConnectionLost(self) -> None:
+        """The client has said its last word, but may still listen (``printf … | nc``)."""
+        self._ended = True
+        if not self._busy:
+            self.hang_up()
+
+    def writeConnectionLost(self) -> None:
+        """connectionLost follows."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._connected = False
+        self._connections.leave(self.peer)
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.cancel()
+        self.resumeProducing()
+        if not self._busy:
+            self.finished()
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        if self._drained is None:
+            self._drained = Deferred()
+
+    def resumeProducing(self) -> None:
+        """The client has read."""
+        drained, self._drained = self._drained, None
+        if self._connected:
+            self._set_alarm(self.patience())
+        if drained is not None:
+            drained.callback(None)
+
+    def stopProducing(self) -> None:
+        """connectionLost follows."""
+
+    # ---- The dialogue
+
+    def _converse(self) -> None:
+        self._busy = True
+        dialogue = Deferred.fromCoroutine(self._dialogue())
+        dialogue.addBoth(self._pause)
+
+    async def _dialogue(self) -> None:
+        while self._connected and not (self._stopping or self.session.closing):
+            event = self.session.next_event()
+            if event is None:
+                return
+            await self.respond(event)
+            if self._drained is not None:
+                await self.writable()
+
+    def _pause(self, result: Failure | None) -> Failure | None:
+        """Nothing more to answer for now."""
+        self._busy = False
+        if not self._connected:
+            self.finished()
+        elif result is not None:
+            self.transport.abortConnection()
+        elif self.session.closing:
+            self.hang_up()
+        elif self._stopping:
+            self._bid_farewell(timeout=False)
+        elif self._ended:
+            self.hang_up()
+        else:
+            self.flush()
+            self._read_on()
+        return result
+
+    def _read_on(self) -> None:
+        self._set_alarm(self.patience())
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+
+    def _bid_farewell(self, timeout: bool) -> None:
+        if self._connected:
+            self.say(self.farewell(timeout))
+            self.hang_up()
+
+    # ---- Time
+
+    def _set_alarm(self, seconds: float) -> None:
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.reset(seconds)
+        elif self._connected:
+            self._alarm = self.clock.callLater(seconds, self._silence)
+
+    def _silence(self) -> None:
+        if self._stopping:
+            self.transport.abortConnection()
+        elif self._busy and self._drained is None:
+            # We are the slow ones.
+            self._set_alarm(self.patience())
+        elif self._busy:
+            self.transport.abortConnection()
+        else:
+            self._stopping = True
+            self._bid_farewell(timeout=True)
