@@ -19,6 +19,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 #: A hard link is refused: another file system, one without links, or too many of them. A copy will do.
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
+MAX_REMEMBERED = 100_000  # directories whose file system is known
+
 
 class Sync(Protocol):
     """One way to make files and directories durable."""
@@ -41,18 +43,32 @@ def sync_paths(paths: Iterable[Path]) -> None:
 
 
 class FilesystemSync:
-    """The whole file system with one call, whatever was written: syncfs(2).
+    """The whole file system of ``folder`` with one call, whatever was written: syncfs(2).
 
-    Since Linux 5.8 it reports write errors that happened after ``folder`` was opened.
+    Since Linux 5.8 it reports write errors that happened after ``folder`` was opened. Paths that turn out to lie on
+    another file system (a mount inside ``folder``) are synced by themselves.
     """
 
     def __init__(self, folder: Path) -> None:
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._device = os.fstat(self._fd).st_dev
+        self._covered: set[Path] = set()
 
     def __call__(self, paths: Iterable[Path]) -> None:
+        sync_paths([path for path in paths if path not in self._covered and not self._covers(path)])
         if _libc.syncfs(self._fd):
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+
+    def _covers(self, path: Path) -> bool:
+        """Remembered, because each system call of a second thread may have to wait for the first one."""
+        try:
+            covered = path.stat().st_dev == self._device
+        except FileNotFoundError:
+            return True
+        if covered and len(self._covered) < MAX_REMEMBERED:
+            self._covered.add(path)
+        return covered
 
     def close(self) -> None:
         os.close(self._fd)
@@ -132,7 +148,7 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
             file.flush()
             _take_after(file.fileno(), path, mode)
             os.fsync(file.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
