@@ -31,8 +31,8 @@ class IReception(Interface):
     def body(chunk: bytes) -> None:
         """Octets of the message, LF line ends, between the 354 and the end of data."""
 
-    def secured() -> None:
-        """TLS is up: everything that was said before is forgotten (RFC 3207 §4.2)."""
+    def secured(tls: str) -> None:
+        """TLS is up (``tls``: version and cipher): everything that was said before is forgotten (RFC 3207 §4.2)."""
 
     def closed() -> None:
         """The connection is gone; what was not answered is dropped."""
@@ -237,7 +237,7 @@ class IEventLog(Interface):
 
     def event(id: str, **fields: object) -> None:
         """Facts of a letter (``id`` is its queue id) or of a session, in Postfix's field names; trailing underscores
-        are cut (``from_``), None is left out; ``note`` is the free text at the end."""
+        are cut (``from_``), None is left out; ``what`` is free text at the beginning, ``note`` at the end."""
 
     def debug(id: str, **fields: object) -> None:
         """The same, at level debug."""

@@ -84,9 +84,21 @@ class StartTls:
 
 @frozen
 class Auth:
-    """AUTH with a mechanism that may or may not be known; a positive answer (334) starts the exchange."""
+    """AUTH with a mechanism that may or may not be known. A positive answer (334) starts the exchange, which says
+    the rest itself; ``initial`` is the initial response, in base64."""
 
     mechanism: str
+    initial: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Auth({self.mechanism!r})"
+
+
+@frozen
+class Challenge:
+    """The exchange goes on: ``reply`` is the answer to give."""
+
+    reply: Reply
 
 
 @frozen
@@ -109,6 +121,20 @@ class Rejected:
 
 
 Event = (
-    Hello | Mail | Rcpt | Data | Body | BodyEnd | Reset | Noop | Quit | Help | Verify | StartTls | Auth
-    | Credentials | Rejected
+    Hello
+    | Mail
+    | Rcpt
+    | Data
+    | Body
+    | BodyEnd
+    | Reset
+    | Noop
+    | Quit
+    | Help
+    | Verify
+    | StartTls
+    | Auth
+    | Challenge
+    | Credentials
+    | Rejected
 )

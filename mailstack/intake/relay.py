@@ -1,0 +1,38 @@
+"""Who may send what through us: the rule that keeps the relay closed."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from attrs import frozen
+
+from mailstack.config.settings import Network
+from mailstack.config.settings import Relay as RelaySettings
+from mailstack.model.address import Address
+from mailstack.model.reply import Reply
+
+RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
+
+
+@frozen
+class RelayRule:
+    """Decides on foreign domains. Local ones are the directory's business."""
+
+    networks: tuple[Network, ...]
+    domains: frozenset[str]
+
+    @classmethod
+    def of(cls, settings: RelaySettings) -> RelayRule:
+        return cls(settings.networks, frozenset(settings.domains))
+
+    def trusts(self, client: str) -> bool:
+        """Whether the client's address lies in ``[relay] networks``; a UNIX socket's does not."""
+        if not client:
+            return False
+        address = ip_address(client)
+        return any(address in network for network in self.networks)
+
+    def permits(self, recipient: Address, client: str, user: Address | None) -> bool:
+        """Whether mail for this foreign address is taken: from our users, from trusted networks, or for a domain that
+        we are backup MX for."""
+        return user is not None or recipient.domain in self.domains or self.trusts(client)

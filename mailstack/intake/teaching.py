@@ -1,0 +1,30 @@
+"""What HELP says. RFC 5321 §4.1.1.8."""
+
+from __future__ import annotations
+
+from mailstack.model.reply import Reply
+
+_SYNTAX = {
+    "HELO": "HELO hostname - greet, without extensions",
+    "EHLO": "EHLO hostname - greet, and hear which extensions there are",
+    "MAIL": "MAIL FROM:<sender> [SIZE=octets] [BODY=8BITMIME] - begin a message; <> is the null sender",
+    "RCPT": "RCPT TO:<recipient> - name a recipient; once for each",
+    "DATA": "DATA - send the message; a line with a single dot ends it",
+    "RSET": "RSET - forget the message begun",
+    "NOOP": "NOOP - do nothing, successfully",
+    "QUIT": "QUIT - say good bye",
+    "HELP": "HELP [command] - this",
+    "VRFY": "VRFY address - is there such a user? Strangers are not told",
+    "EXPN": "EXPN list - who is on the list? Strangers are not told",
+    "STARTTLS": "STARTTLS - go on encrypted; then greet again",
+    "AUTH": "AUTH mechanism [initial-response] - log in, on the submission ports",
+}
+
+
+def help_on(topic: str) -> Reply:
+    """The answer to HELP with an argument in capitals, "" for none."""
+    if topic in _SYNTAX:
+        return Reply(214, "2.0.0", _SYNTAX[topic])
+    if topic:
+        return Reply(504, "5.5.4", f"No help on that; commands: {' '.join(_SYNTAX)}")
+    return Reply(214, "2.0.0", f"Commands: {' '.join(_SYNTAX)}\nHELP command says more of each")

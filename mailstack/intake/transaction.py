@@ -1,0 +1,124 @@
+"""One mail transaction: from MAIL to the last octet."""
+
+from __future__ import annotations
+
+import errno
+import zlib
+
+from mailstack.interfaces import IIncoming, ISpool
+from mailstack.message.header import HeaderScan, begins_with_field
+from mailstack.message.trace import Hop, delivery_fields, received
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter, Recipient
+from mailstack.model.reply import Reply
+
+MAX_RECEIVED = 50  # hops, the contract's figure; Postfix's hopcount_limit is the same
+
+OUR_FAULT = Reply(451, "4.3.0", "Our fault, not yours: try again later")
+DISK_FULL = Reply(452, "4.3.1", "Not enough disk space here, try again later")
+TOO_BIG = Reply(552, "5.3.4", "Message too big for this server")
+STRAY = Reply(550, "5.6.0", "Bare CR or LF in the message; lines end in CRLF (RFC 5321 section 2.3.8)")
+LOOP = Reply(554, "5.4.6", f"Too many hops: {MAX_RECEIVED} Received fields, so this message goes in circles")
+
+
+def disk_reply(error: Exception) -> Reply:
+    """The answer that an error of the disk means."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DISK_FULL if full else OUR_FAULT
+
+
+class Transaction:
+    """Collects the envelope, then streams the content to the spool."""
+
+    def __init__(self, sender: Address | None, max_size: int) -> None:
+        self.id = "NOQUEUE"  #: from DATA on the queue id
+        self.sender = sender
+        self._max_size = max_size
+        self._recipients: dict[Address, Recipient] = {}
+        self.content: IIncoming | None = None
+        self.refusal: Reply | None = None
+
+    @property
+    def recipients(self) -> tuple[Recipient, ...]:
+        return tuple(self._recipients.values())
+
+    def add(self, recipients: tuple[Recipient, ...]) -> None:
+        """More recipients; one that is there already stays as it was first given."""
+        for recipient in recipients:
+            self._recipients.setdefault(recipient.address, recipient)
+
+    def begin(self, spool: ISpool, id: str, hop: Hop, now: float) -> None:
+        """DATA: open a file and put our fields before what comes. OSError when the disk refuses."""
+        self.id = id
+        self.header = HeaderScan()
+        self._arrived = now
+        self._size = self._lines = self._checksum = self._taken = 0
+        self._eight_bit = False
+        self._opening: bytes | None = b""
+        self.content = spool.receive(id)
+        delivery = delivery_fields(self.sender, self.recipients)
+        self._offset = len(delivery)
+        self._write(self.content, delivery + received(hop, id, self.recipients, now))
+
+    def body(self, chunk: bytes) -> None:
+        """The next octets. After a refusal they are dropped: its time comes with the end of data."""
+        if self.content is None or self.refusal is not None:
+            return
+        self._taken += len(chunk) + chunk.count(b"\n")
+        if self._taken > self._max_size:
+            self._give_up(TOO_BIG)
+            return
+        chunk = self._opened(chunk)
+        self.header.feed(chunk)
+        try:
+            self._write(self.content, chunk)
+        except OSError as error:
+            self._give_up(disk_reply(error))
+
+    def _opened(self, chunk: bytes) -> bytes:
+        """The chunk; at the start of the message held back until it is clear whether there is a header."""
+        if self._opening is None:
+            return chunk
+        self._opening += chunk
+        header = begins_with_field(self._opening)
+        if header is None:
+            return b""
+        chunk, self._opening = self._opening, None
+        return chunk if header else b"\n" + chunk
+
+    def _give_up(self, refusal: Reply) -> None:
+        self.refusal = refusal
+        self.discard()
+
+    def _write(self, content: IIncoming, octets: bytes) -> None:
+        content.write(octets)
+        self._size += len(octets)
+        self._lines += octets.count(b"\n")
+        self._checksum = zlib.crc32(octets, self._checksum)
+        self._eight_bit = self._eight_bit or not octets.isascii()
+
+    def verdict(self, stray: bool) -> Reply | None:
+        """What is wrong with the content, at its end."""
+        if stray:
+            return STRAY
+        if self.refusal is None and self.header.received >= MAX_RECEIVED:
+            return LOOP
+        return self.refusal
+
+    def letter(self) -> Letter:
+        return Letter(
+            self.id,
+            self.sender,
+            self.recipients,
+            self._arrived,
+            self._size,
+            self._lines,
+            self._offset,
+            self._eight_bit,
+            self._checksum,
+        )
+
+    def discard(self) -> None:
+        if self.content is not None:
+            self.content.discard()
+            self.content = None

@@ -1,0 +1,72 @@
+"""Reverse-paths and forward-paths: the addresses in MAIL and RCPT. RFC 5321 §4.1.2."""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+from mailstack.model.address import Address
+
+MAX_LOCAL = 64  # octets, RFC 5321 §4.5.3.1.1
+MAX_DOMAIN = 255  # octets, RFC 5321 §4.5.3.1.2
+
+#   Path       = "<" [ A-d-l ":" ] Mailbox ">"
+#   Mailbox    = Local-part "@" ( Domain / address-literal )
+#   Local-part = Dot-string / Quoted-string
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_MAILBOX = re.compile(
+    rf"""(?: (?P<dots>{_ATOM}(?:\.{_ATOM})*) | "(?P<quoted>(?:[\x20\x21\x23-\x5b\x5d-\x7e] | \\[\x20-\x7e])*)" )
+         @ (?P<domain>{_LABEL}(?:\.{_LABEL})*\.? | \[[0-9A-Za-z:.-]+\])""",
+    re.VERBOSE,
+)
+_PATH = re.compile(r'<(?P<path>(?:[^<>"]|"(?:[^"\\]|\\.)*")*)>(?:\ (?P<parameters>.*))?')
+_SOURCE_ROUTE = re.compile(r"@[^:]*:")
+
+
+class BadPath(ValueError):
+    """Not an address; the message says why, in words for the reply."""
+
+
+class SourceRoute(BadPath):
+    """``<@relay:user@domain>``: obsolete, and only used to get around relay rules (RFC 5321 appendix F.2)."""
+
+
+@frozen
+class Argument:
+    """What follows ``MAIL FROM:`` or ``RCPT TO:``: the text between the brackets, then ESMTP parameters."""
+
+    path: str
+    parameters: tuple[tuple[str, str], ...]
+
+
+def argument(text: str, keyword: str) -> Argument:
+    """Take the argument of MAIL (``keyword`` FROM) or RCPT (TO) apart. White space after the colon is borne."""
+    word, colon, rest = text.partition(":")
+    found = _PATH.fullmatch(rest.strip())
+    if word.strip().upper() != keyword or not colon or not found:
+        raise BadPath(f"Syntax: {keyword}:<address>")
+    words = (found["parameters"] or "").split()
+    return Argument(found["path"], tuple(_parameter(word) for word in words))
+
+
+def _parameter(word: str) -> tuple[str, str]:
+    key, _, value = word.partition("=")
+    return key.upper(), value
+
+
+def mailbox(path: str) -> Address:
+    """The mailbox between the brackets. ``<postmaster>`` may stand without a domain (§4.1.1.3): then it is ``""``."""
+    if path.lower() == "postmaster":
+        return Address("postmaster", "")
+    if _SOURCE_ROUTE.match(path):
+        raise SourceRoute("source routes are not used here")
+    found = _MAILBOX.fullmatch(path)
+    if not found:
+        raise BadPath("that is not a mail address")
+    local = found["dots"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")
+    domain = found["domain"].rstrip(".").lower()
+    if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or not local:
+        raise BadPath("a part of the address is too long or empty")
+    return Address(local, domain)

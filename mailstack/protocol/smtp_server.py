@@ -1,0 +1,195 @@
+"""The server's side of SMTP, without I/O: bytes to events to bytes. RFC 5321; it decides nothing.
+
+One event at a time: the next is handed out after :meth:`SmtpServer.answer` for the last one, so a pipelined command
+can't overtake a decision that takes its time (RFC 2920 §3.2).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from enum import Enum, auto
+
+from mailstack.model.reply import Reply
+from mailstack.protocol import sasl
+from mailstack.protocol.dots import DotDecoder
+from mailstack.protocol.lines import Line, LineReader
+from mailstack.protocol.smtp_commands import parse
+from mailstack.protocol.smtp_events import (
+    Auth,
+    Body,
+    BodyEnd,
+    Challenge,
+    Credentials,
+    Data,
+    Event,
+    Hello,
+    Mail,
+    Rcpt,
+    Rejected,
+    Reset,
+    StartTls,
+)
+
+#: Octets of a command line with its end. RFC 5321 §4.5.3.1.4 demands 512, extensions add to it; Postfix takes 2,048.
+MAX_COMMAND_LINE = 2048
+
+
+class State(Enum):
+    GREET = auto()  #: no EHLO yet
+    READY = auto()
+    SENDER = auto()  #: MAIL was accepted
+    RECIPIENTS = auto()  #: so was a RCPT
+    DATA = auto()  #: between 354 and the end of data
+
+
+#: The state after a positive answer. An event that is not in its state's row is out of order; those that are in no
+#: row (NOOP, QUIT, HELP, VRFY, EXPN) are welcome everywhere and change nothing.
+TRANSITIONS: dict[State, dict[type[Event], State]] = {
+    State.GREET: {Hello: State.READY, Reset: State.GREET},
+    State.READY: {
+        Hello: State.READY,
+        Reset: State.READY,
+        StartTls: State.GREET,
+        Auth: State.READY,
+        Mail: State.SENDER,
+    },
+    State.SENDER: {Hello: State.READY, Reset: State.READY, Rcpt: State.RECIPIENTS},
+    State.RECIPIENTS: {Hello: State.READY, Reset: State.READY, Rcpt: State.RECIPIENTS, Data: State.DATA},
+    State.DATA: {BodyEnd: State.READY},
+}
+_ORDERED: set[type[Event]] = {event for row in TRANSITIONS.values() for event in row}
+
+_EXPECTED = {
+    State.GREET: "say EHLO first",
+    State.READY: "MAIL comes first",
+    State.SENDER: "a RCPT that is accepted comes first",
+    State.RECIPIENTS: "finish this message with DATA, or RSET",
+}
+NOT_STRICT = Reply(500, "5.5.2", "Lines end in CRLF; a bare CR or LF is not one")
+TOO_LONG = Reply(500, "5.5.2", "Line too long")
+TLS_INJECTION = Reply(421, "5.5.1", "Octets after STARTTLS, before TLS: that is an attack or a broken client")
+
+
+class SmtpServer:
+    """One connection. ``closing``: hang up after what was answered last."""
+
+    def __init__(self) -> None:
+        self.closing = False
+        self._state = State.GREET
+        self._lines = LineReader()
+        self._pending: Event | None = None
+        self._decoder: DotDecoder | None = None
+        self._ended = False
+        self._mechanism: sasl.Mechanism | None = None
+        self._queued: Event | None = None
+
+    @property
+    def receiving(self) -> bool:
+        """Between the 354 and the end of data."""
+        return self._decoder is not None
+
+    def receive(self, data: bytes) -> None:
+        self._lines.feed(data)
+
+    def next_event(self) -> Event | None:
+        """What the client wants; None while an answer is owed or more octets are needed. ``Body`` wants no answer."""
+        if self._pending is not None or self.closing:
+            return None
+        if self._decoder is not None:
+            event = self._next_of_body(self._decoder)
+        elif self._queued is not None:
+            event, self._queued = self._queued, None
+        else:
+            event = self._next_of_lines()
+        self._pending = None if isinstance(event, Body) else event
+        return event
+
+    def answer(self, reply: Reply) -> bytes:
+        """The octets that answer the last event. The state moves on when the reply is positive."""
+        event, self._pending = self._pending, None
+        if event is None:
+            raise ValueError("nothing was asked")
+        self.closing = reply.code in (221, 421)
+        if isinstance(event, BodyEnd):
+            self._decoder, self._ended = None, False
+        if reply.positive or isinstance(event, BodyEnd):
+            self._state = TRANSITIONS[self._state].get(type(event), self._state)
+            self._entered(event)
+        # AUTH is answered by the exchange that it starts.
+        return b"" if isinstance(event, Auth) and reply.positive else reply.wire()
+
+    def _entered(self, event: Event) -> None:
+        if isinstance(event, Data):
+            self._decoder = DotDecoder()
+        elif isinstance(event, StartTls):
+            # Nothing that came in plain may be used (RFC 3207 §4.2); see _event_of for what was pipelined.
+            self._lines.take()
+        elif isinstance(event, Auth):
+            self._begin(event)
+
+    # ---- Command lines
+
+    def _next_of_lines(self) -> Event | None:
+        line = self._lines.next(sasl.MAX_LINE if self._mechanism else MAX_COMMAND_LINE)
+        if line is None:
+            return None
+        if not isinstance(line, Line):
+            self._mechanism = None
+            return Rejected(TOO_LONG)
+        if not line.strict:
+            self._mechanism = None
+            return Rejected(NOT_STRICT)
+        return self._response(self._mechanism, line.text) if self._mechanism else self._event_of(line.text)
+
+    def _event_of(self, text: bytes) -> Event:
+        event = parse(text)
+        if type(event) in _ORDERED and type(event) not in TRANSITIONS[self._state]:
+            return Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {_EXPECTED[self._state]}"))
+        if isinstance(event, StartTls) and len(self._lines):
+            return Rejected(TLS_INJECTION)
+        return event
+
+    # ---- Message data
+
+    def _next_of_body(self, decoder: DotDecoder) -> Event | None:
+        if self._ended:
+            return BodyEnd(decoder.stray)
+        data = self._lines.take()
+        if not data:
+            return None
+        decoded = decoder.feed(data)
+        if decoded.rest is not None:
+            self._ended = True
+            self._lines.feed(decoded.rest)
+        if decoded.content:
+            return Body(decoded.content)
+        return BodyEnd(decoder.stray) if self._ended else None
+
+    # ---- AUTH exchange, RFC 4954 §4
+
+    def _begin(self, auth: Auth) -> None:
+        """The policy has agreed to the mechanism."""
+        self._mechanism = sasl.MECHANISMS[auth.mechanism]()
+        if auth.initial is None:
+            self._queued = self._step(self._mechanism, None)
+        else:
+            self._queued = self._response(self._mechanism, auth.initial.encode("ascii"))
+
+    def _response(self, mechanism: sasl.Mechanism, text: bytes) -> Event:
+        octets = sasl.decode(text)
+        if text == b"*":
+            self._mechanism = None
+            return Rejected(Reply(501, "5.7.0", "Authentication cancelled"))
+        if octets is None:
+            self._mechanism = None
+            return Rejected(Reply(501, "5.5.2", "That is not base64"))
+        return self._step(mechanism, octets)
+
+    def _step(self, mechanism: sasl.Mechanism, response: bytes | None) -> Event:
+        step = mechanism.step(response)
+        if isinstance(step, sasl.Challenge):
+            return Challenge(Reply(334, "", b64encode(step.text).decode("ascii")))
+        self._mechanism = None
+        if isinstance(step, sasl.Malformed):
+            return Rejected(Reply(501, "5.5.2", "The response does not fit the mechanism"))
+        return Credentials(step.name, step.password, step.authzid)
