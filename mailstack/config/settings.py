@@ -1,4 +1,7 @@
-"""mail.ini as frozen values. :mod:`mailstack.config.reader` makes them; everything else only reads them."""
+"""mail.ini as frozen values. :mod:`mailstack.config.reader` makes them; everything else only reads them.
+
+The defaults of all options stand here, and again, for people, in ``etc/mail.ini``; a test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,12 @@ from attrs import frozen
 from mailstack.model.address import Address
 
 Network = IPv4Network | IPv6Network
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+MIB = 1024 * 1024
+
+#: Where ``data`` is when mail.ini does not say, seen from its folder.
+DEFAULT_DATA = Path("../var")
 
 
 @frozen
@@ -24,15 +33,15 @@ class Server:
 class Accounts:
     users: Path
     aliases: Path | None
-    recipient_delimiter: str  #: one character, or "" for none
-    catch_all: Address | None
+    recipient_delimiter: str = "+"  #: one character, or "" for none
+    catch_all: Address | None = None
 
 
 @frozen
 class Listener:
     """Where a service listens: Twisted endpoint strings."""
 
-    listen: tuple[str, ...]
+    listen: tuple[str, ...] = ()
     listen_tls: tuple[str, ...] = ()  #: TLS from the first octet
 
 
@@ -40,26 +49,27 @@ class Listener:
 class Tls:
     """Both None: a self-signed pair below ``data``."""
 
-    certificate: Path | None
-    key: Path | None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 @frozen
 class Relay:
-    networks: tuple[Network, ...]
-    domains: tuple[str, ...]  #: lower case
+    networks: tuple[Network, ...] = ()
+    domains: tuple[str, ...] = ()  #: lower case
 
 
 @frozen
 class Queue:
     """Times in seconds."""
 
-    retry: tuple[float, ...]  #: pauses between attempts; the last one repeats
-    lifetime: float
-    bounce_lifetime: float
-    delay_warning: tuple[float, ...]  #: ages at which the sender is told
-    concurrency: int
-    concurrency_per_destination: int
+    #: pauses between attempts; the last one repeats
+    retry: tuple[float, ...] = (MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR)
+    lifetime: float = 5 * DAY
+    bounce_lifetime: float = DAY
+    delay_warning: tuple[float, ...] = (15 * MINUTE, 4 * HOUR, DAY)  #: ages at which the sender is told
+    concurrency: int = 100
+    concurrency_per_destination: int = 20
 
 
 @frozen
@@ -67,49 +77,49 @@ class Route:
     """A next hop. ``kind`` is ``mx``, ``smtp``, ``lmtp`` or ``smarthost``."""
 
     kind: str
-    host: str = ""  #: a name, an address, or the path of a socket; "" for mx and smarthost
+    host: str = ""  #: a name, an address, or the path of a socket (port 0); "" for mx and smarthost
     port: int = 25
-    literal: bool = False  #: was written in []: no MX look-up
+    literal: bool = False  #: was written in [], or is an IP address: no MX look-up
 
 
 @frozen
 class Smarthost:
-    host: str  #: "" when there is none; in [] without MX look-up
-    port: int
-    username: str
-    password_file: Path | None
-    tls: str  #: none, opportunistic, required, implicit
+    host: str = ""  #: "" when there is none; in [] without MX look-up
+    port: int = 587
+    username: str = ""
+    password_file: Path | None = None
+    tls: str = "required"  #: none, opportunistic, required, implicit
 
 
 @frozen
 class Spool:
-    sync: str  #: auto, filesystem, file
+    sync: str = "auto"  #: auto, filesystem, file
 
 
 @frozen
 class Dns:
-    servers: tuple[tuple[str, int], ...]  #: address and port; empty: the system's
+    servers: tuple[tuple[str, int], ...] = ()  #: address and port; empty: the system's
 
 
 @frozen
 class Limits:
-    """Sizes in octets, times in seconds."""
+    """Sizes in octets, times in seconds. What the peers allow stands in ``etc/mail.ini``."""
 
-    message_size: int
-    recipients: int
-    connections: int
-    connections_per_client: int
-    errors: int
-    auth_failures_per_minute: int
-    command_timeout: float
-    data_timeout: float
-    pop3_timeout: float
+    message_size: int = 25 * MIB
+    recipients: int = 1000
+    connections: int = 1000
+    connections_per_client: int = 50
+    errors: int = 20
+    auth_failures_per_minute: int = 10
+    command_timeout: float = 5 * MINUTE
+    data_timeout: float = 5 * MINUTE
+    pop3_timeout: float = 10 * MINUTE
 
 
 @frozen
 class Log:
-    format: str  #: text, json
-    level: str  #: debug, info, warn, error
+    format: str = "text"  #: text, json
+    level: str = "info"  #: debug, info, warn, error
 
 
 @frozen
@@ -119,15 +129,15 @@ class Settings:
     source: Path
     server: Server
     accounts: Accounts
-    smtp: Listener
-    submission: Listener
-    pop3: Listener
-    tls: Tls
-    relay: Relay
-    queue: Queue
-    routes: tuple[tuple[str, Route], ...]  #: (domain, .domain or *, next hop)
-    smarthost: Smarthost
-    spool: Spool
-    dns: Dns
-    limits: Limits
-    log: Log
+    smtp: Listener = Listener(("tcp:2525",))
+    submission: Listener = Listener(("tcp:2587",), ("tcp:2465",))
+    pop3: Listener = Listener(("tcp:2110",), ("tcp:2995",))
+    tls: Tls = Tls()
+    relay: Relay = Relay()
+    queue: Queue = Queue()
+    routes: tuple[tuple[str, Route], ...] = (("*", Route("mx")),)  #: (domain, .domain or *, next hop)
+    smarthost: Smarthost = Smarthost()
+    spool: Spool = Spool()
+    dns: Dns = Dns()
+    limits: Limits = Limits()
+    log: Log = Log()

@@ -1,0 +1,143 @@
+"""Settings that are right each by itself and wrong together, and files that are named but cannot be read."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+from attrs import frozen
+
+from mailstack.config import values
+from mailstack.config.problem import BadValue
+from mailstack.config.settings import Settings
+from mailstack.model.maildir_name import below_mail
+
+_ANY_PORT = re.compile(r"\btcp6?:0(?:$|:)")
+
+
+@frozen
+class Contradiction:
+    """``against`` are the other options that it depends on."""
+
+    section: str
+    key: str
+    wrong: str
+    fix: str
+    against: tuple[tuple[str, str], ...] = ()
+
+
+def contradictions(settings: Settings) -> Iterator[Contradiction]:
+    yield from _names(settings)
+    yield from _ports(settings)
+    yield from _tls(settings)
+    yield from _domains(settings)
+    yield from _smarthost(settings)
+    yield from _warnings(settings)
+
+
+def unreadable(settings: Settings) -> Iterator[Contradiction]:
+    named = (
+        ("tls", "certificate", settings.tls.certificate),
+        ("tls", "key", settings.tls.key),
+        ("smarthost", "password_file", settings.smarthost.password_file),
+    )
+    for section, key, path in named:
+        reason = _unreadable(path) if path else None
+        if reason:
+            fix = "name a file that the server can read"
+            yield Contradiction(section, key, f"{path} cannot be read: {reason}", fix)
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def _names(settings: Settings) -> Iterator[Contradiction]:
+    server = settings.server
+    try:
+        values.domain(server.hostname)
+    except BadValue:
+        yield Contradiction(
+            "server", "hostname", f"the machine's own name {server.hostname!r} is not a domain name",
+            "write the server's full name, such as mail.example.com",
+        )
+    if server.postmaster.domain not in server.domains:
+        return
+    try:
+        below_mail(server.postmaster)
+    except ValueError as error:
+        yield Contradiction("server", "postmaster", str(error), "write another address")
+
+
+def _ports(settings: Settings) -> Iterator[Contradiction]:
+    places = [
+        (section, key, endpoint)
+        for section in ("smtp", "submission", "pop3")
+        for key in ("listen", "listen_tls")
+        for endpoint in getattr(getattr(settings, section), key)
+    ]
+    taken = Counter(endpoint for _, _, endpoint in places)
+    for section, key, endpoint in reversed(places):
+        taken[endpoint] -= 1
+        if taken[endpoint] and not _ANY_PORT.search(endpoint):
+            yield Contradiction(section, key, f"{endpoint} is taken by another service", "choose another port")
+
+
+def _tls(settings: Settings) -> Iterator[Contradiction]:
+    certificate, key = settings.tls.certificate, settings.tls.key
+    if certificate and not key:
+        yield Contradiction("tls", "key", "it is missing", f"name the key that belongs to {certificate}")
+    if key and not certificate:
+        yield Contradiction("tls", "certificate", "it is missing", f"name the certificate that belongs to {key}")
+
+
+def _domains(settings: Settings) -> Iterator[Contradiction]:
+    ours = (("server", "domains"),)
+    local = set(settings.server.domains)
+    for domain in settings.relay.domains:
+        if domain in local:
+            fix = "take it out here or there"
+            yield Contradiction("relay", "domains", f"{domain} is in [server] domains too", fix, ours)
+    for name, _ in settings.routes:
+        if name in local:
+            wrong = "mail for a domain of [server] domains goes to our own mailboxes"
+            yield Contradiction("routes", name, wrong, "take it out here or there", ours)
+
+
+def _smarthost(settings: Settings) -> Iterator[Contradiction]:
+    smarthost, host = settings.smarthost, (("smarthost", "host"),)
+    if not smarthost.host:
+        for name, route in settings.routes:
+            if route.kind == "smarthost":
+                yield Contradiction("routes", name, "there is no smarthost", "set host in [smarthost]", host)
+    if smarthost.username and not smarthost.host:
+        yield Contradiction("smarthost", "username", "there is no host to log in to", "set host, or leave it out", host)
+    if smarthost.username and not smarthost.password_file:
+        yield Contradiction("smarthost", "password_file", "it is missing", "name a file with the password of username")
+    if smarthost.password_file and not smarthost.username:
+        yield Contradiction("smarthost", "username", "it is missing", "set it, or leave password_file out")
+    if smarthost.username and smarthost.host and smarthost.tls == "none" and not _is_loopback(smarthost.host):
+        fix = "write tls = required (or implicit)"
+        yield Contradiction("smarthost", "tls", "the password would cross the network in clear text", fix, host)
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.strip("[]")
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def _warnings(settings: Settings) -> Iterator[Contradiction]:
+    times = settings.queue.delay_warning
+    if list(times) != sorted(set(times)):
+        fix = "write them in rising order, each once"
+        yield Contradiction("queue", "delay_warning", "the times do not rise", fix)

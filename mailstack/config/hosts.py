@@ -1,0 +1,123 @@
+"""Where to connect to and where to listen, as written in mail.ini: hosts, routes, endpoint strings."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+
+from attrs import frozen
+
+from mailstack.config import values
+from mailstack.config.problem import BadValue
+from mailstack.config.settings import Route
+
+SMTP_PORT = 25
+SUBMISSION_PORT = 587  # RFC 6409 §3.1
+DNS_PORT = 53
+
+_BRACKETED = re.compile(r"\[(?:IPv6:)?([^\[\]]+)\](?::(.*))?\Z", re.IGNORECASE)
+_PLAIN = re.compile(r"([^:\[\]]+)(?::(.*))?\Z")
+#: Twisted's ``kind:argument:name=value``; what the kinds take is checked when the port is opened.
+_ENDPOINT = re.compile(r"[a-z][a-z0-9]*:\S+\Z")
+_TCP = re.compile(r"(?:tcp6?|ssl):(?:port=)?([^:]*)")
+_MX = Route("mx")
+
+
+@frozen
+class Target:
+    """A host and a port. ``literal`` is used as it is, without MX look-up."""
+
+    host: str
+    port: int
+    literal: bool
+
+
+def target(text: str, default_port: int) -> Target:
+    """``name``, ``name:port``, ``[name]:port``, ``[192.0.2.1]``, ``[2001:db8::1]:port``."""
+    bracketed = _BRACKETED.match(text)
+    found = bracketed or _PLAIN.match(text)
+    if found is None:
+        raise BadValue(f"{text!r} is not a host", "write name, name:port or [2001:db8::1]:port")
+    host, port_text = found[1], found[2]
+    number = default_port if port_text is None else port(port_text)
+    if is_address(host):
+        return Target(str(ip_address(host)), number, literal=True)
+    return Target(values.domain(host), number, literal=bracketed is not None)
+
+
+def is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise BadValue(f"{text!r} is not a port", "write a number from 1 to 65535")
+    return int(text)
+
+
+def name_server(text: str) -> tuple[str, int]:
+    """``192.0.2.53``, ``192.0.2.53:5353``, ``2001:db8::53``, ``[2001:db8::53]:5353``."""
+    found = Target(text, DNS_PORT, literal=True) if is_address(text) else target(text, DNS_PORT)
+    if not is_address(found.host):
+        raise BadValue(f"{text!r} is not an IP address", "write the address of the name server, such as 192.0.2.53")
+    return found.host, found.port
+
+
+def next_hop(text: str) -> tuple[str, int | None]:
+    """A smarthost: the host, in [] when it needs no MX look-up, and the port if one is written."""
+    found = target(text, 0)
+    return f"[{found.host}]" if found.literal else found.host, found.port or None
+
+
+def route_name(text: str) -> str:
+    """What a route is for: ``*``, ``example.com`` or ``.example.com`` (its subdomains), in lower case."""
+    if text == "*":
+        return text
+    return "." + values.domain(text[1:]) if text.startswith(".") else values.domain(text)
+
+
+def route(text: str, folder: Path) -> Route:
+    """``mx``, ``smarthost``, ``smtp:host[:port]``, ``lmtp:host:port``, ``lmtp:unix:path``."""
+    kind, _, rest = text.partition(":")
+    if text in ("mx", "smarthost"):
+        return Route(text)
+    if kind == "smtp" and rest:
+        found = target(rest, SMTP_PORT)
+        return Route("smtp", found.host, found.port, found.literal)
+    if kind == "lmtp" and rest.startswith("unix:"):
+        return Route("lmtp", str(values.path(rest.removeprefix("unix:"), folder)), port=0, literal=True)
+    if kind == "lmtp" and rest:
+        return _lmtp(rest)
+    raise BadValue(f"{text!r} is no route", "write mx, smarthost, smtp:host:port, lmtp:host:port or lmtp:unix:path")
+
+
+def _lmtp(text: str) -> Route:
+    found = target(text, 0)
+    if not found.port:
+        raise BadValue(f"lmtp:{text} has no port", f"write lmtp:{text}:24 or the port that the server has")
+    # There is no MX for LMTP: the host is meant.
+    return Route("lmtp", found.host, found.port, literal=True)
+
+
+def endpoints(text: str) -> tuple[str, ...]:
+    """Twisted endpoint strings, one a line."""
+    return tuple(endpoint(line) for line in text.split("\n") if line)
+
+
+def endpoint(text: str) -> str:
+    if text.isdigit():
+        raise BadValue(f"{text!r} is only a port", f"write tcp:{text}")
+    if not _ENDPOINT.match(text):
+        raise BadValue(
+            f"{text!r} is not an endpoint",
+            "write one a line, such as tcp:2525 or tcp:25:interface=192.0.2.1 (\\: for the colons of IPv6)",
+        )
+    tcp = _TCP.match(text.removeprefix("haproxy:"))
+    if tcp is not None and tcp[1] != "0":  # 0: any free port
+        port(tcp[1])
+    return text

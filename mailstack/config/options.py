@@ -1,0 +1,67 @@
+"""The table of all options: which sections and keys there are, and what their values mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from mailstack.config import hosts, values
+
+Parse = Callable[[str], object]
+
+
+def options(folder: Path) -> dict[str, dict[str, Parse]]:
+    """All sections and keys and what their values are; [routes] has domains for keys. Paths begin in ``folder``."""
+    path = partial(values.path, folder=folder)
+    maybe_path = values.optional(path)
+    listen: dict[str, Parse] = {"listen": hosts.endpoints}
+    both: dict[str, Parse] = {**listen, "listen_tls": hosts.endpoints}
+    return {
+        "server": {
+            "hostname": values.optional(values.domain),
+            "domains": values.some(values.domain),
+            "data": path,
+            "postmaster": values.optional(values.address),
+        },
+        "accounts": {
+            "users": path,
+            "aliases": maybe_path,
+            "recipient_delimiter": values.delimiter,
+            "catch_all": values.optional(values.address),
+        },
+        "smtp": listen,
+        "submission": both,
+        "pop3": both,
+        "tls": {"certificate": maybe_path, "key": maybe_path},
+        "relay": {"networks": values.each(values.network), "domains": values.each(values.domain)},
+        "queue": {
+            "retry": values.some(values.seconds),
+            "lifetime": values.seconds,
+            "bounce_lifetime": values.seconds,
+            "delay_warning": values.each(values.seconds),
+            "concurrency": values.count,
+            "concurrency_per_destination": values.count,
+        },
+        "routes": {},
+        "smarthost": {
+            "host": values.optional(hosts.next_hop),
+            "username": str,
+            "password_file": maybe_path,
+            "tls": values.choice("none", "opportunistic", "required", "implicit"),
+        },
+        "spool": {"sync": values.choice("auto", "filesystem", "file")},
+        "dns": {"servers": values.each(hosts.name_server)},
+        "limits": {
+            "message_size": values.size,
+            "recipients": values.count,
+            "connections": values.count,
+            "connections_per_client": values.count,
+            "errors": values.count,
+            "auth_failures_per_minute": values.count,
+            "command_timeout": values.seconds,
+            "data_timeout": values.seconds,
+            "pop3_timeout": values.seconds,
+        },
+        "log": {"format": values.choice("text", "json"), "level": values.choice("debug", "info", "warn", "error")},
+    }

@@ -1,0 +1,143 @@
+"""What the values of mail.ini mean. Every function takes text and returns the value, or raises BadValue."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import TypeVar
+
+from mailstack.config.problem import BadValue
+from mailstack.config.settings import DAY, HOUR, MIB, MINUTE, Network
+from mailstack.model.address import Address
+
+T = TypeVar("T")
+
+SIZES = {"": 1, "KIB": 1024, "MIB": MIB, "GIB": 1024 * MIB}
+TIMES = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
+
+_NUMBER = re.compile(r"([0-9]{1,12})\s*([A-Za-z]*)\Z")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+#: RFC 1123 §2.1, and the underscore that occurs all the same; the lengths are of RFC 1035 §2.3.4.
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A list, separated by white space or commas."""
+    return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
+def each(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """The parser for a list of what ``parse`` takes."""
+    return lambda text: tuple(parse(word) for word in words(text))
+
+
+def some(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """The same for a list that must not be empty."""
+
+    def parsed(text: str) -> tuple[T, ...]:
+        if not words(text):
+            raise BadValue("the list is empty", "write at least one value")
+        return each(parse)(text)
+
+    return parsed
+
+
+def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    """The same with nothing written for None."""
+    return lambda text: parse(text) if text else None
+
+
+def size(text: str) -> int:
+    """Octets."""
+    number, unit = _quantity(text, "a size", "write a number with KiB, MiB or GiB, such as 25MiB")
+    if unit.upper() not in SIZES:
+        raise BadValue(f"{text!r} is not a size", f"write {number}KiB, {number}MiB or {number}GiB")
+    return number * SIZES[unit.upper()]
+
+
+def seconds(text: str) -> float:
+    number, unit = _quantity(text, "a time", "write a number with s, m, h or d, such as 15m")
+    if unit.lower() not in TIMES:
+        raise BadValue(f"{text!r} is not a time", f"write {number}s, {number}m, {number}h or {number}d")
+    return number * TIMES[unit.lower()]
+
+
+def _quantity(text: str, kind: str, fix: str) -> tuple[int, str]:
+    """A positive number and its unit."""
+    found = _NUMBER.match(text)
+    if found is None or int(found[1]) == 0:
+        raise BadValue(f"{text!r} is not {kind}", fix)
+    return int(found[1]), found[2]
+
+
+def count(text: str) -> int:
+    """One or more."""
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+        raise BadValue(f"{text!r} is not a number", "write a whole number, 1 or more")
+    return int(text)
+
+
+def choice(*options: str) -> Callable[[str], str]:
+    """One of some words."""
+
+    def chosen(text: str) -> str:
+        if text.lower() not in options:
+            raise BadValue(f"{text!r} is not known here", f"write {', '.join(options[:-1])} or {options[-1]}")
+        return text.lower()
+
+    return chosen
+
+
+def domain(text: str) -> str:
+    """A domain name in lower case, in the form that DNS has."""
+    name = text.lower().removesuffix(".")
+    if not name.isascii():
+        raise BadValue(f"{text!r} has letters that DNS does not know", f"write {_ascii_form(name)}")
+    # A name that ends in a number would be an address (RFC 1123 §2.1).
+    if not _DOMAIN.match(name) or name.rpartition(".")[2].isdigit():
+        raise BadValue(f"{text!r} is not a domain name", "write a name such as mail.example.com")
+    return name
+
+
+def _ascii_form(name: str) -> str:
+    try:
+        return name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return "its xn-- form"
+
+
+def network(text: str) -> Network:
+    """Clients that may relay; the whole Internet is refused, or the server would be an open relay."""
+    try:
+        parsed = ip_network(text, strict=False)
+    except ValueError:
+        raise BadValue(f"{text!r} is not a network", "write an address or a prefix, such as 192.0.2.0/24") from None
+    if parsed.prefixlen == 0:
+        raise BadValue(f"{text} is everybody: that is an open relay", "name your own networks only")
+    if "/" in text and text != str(parsed) and ip_address(text.partition("/")[0]) != parsed.network_address:
+        raise BadValue(f"{text!r} begins in the middle of a network", f"write {parsed}")
+    return parsed
+
+
+def address(text: str) -> Address:
+    try:
+        parsed = Address.parse(text)
+    except ValueError as error:
+        raise BadValue(str(error), "write a full address, such as postmaster@example.com") from None
+    return parsed
+
+
+def path(text: str, folder: Path) -> Path:
+    """A path; a relative one begins in ``folder``. Without ``..``, so that messages name it as people would."""
+    if not text or "\0" in text or "\n" in text:
+        raise BadValue(f"{text!r} is not a path", "write the name of one file or folder")
+    return Path(os.path.normpath(folder / text))
+
+
+def delimiter(text: str) -> str:
+    if len(text) > 1 or text in ("@", ".", '"') or text.isalnum():
+        raise BadValue(f"{text!r} cannot separate", "write one character such as + or -, or nothing")
+    return text
