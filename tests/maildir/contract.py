@@ -1,0 +1,112 @@
+"""What every IMailboxes must do. A provider's test class inherits this and says how letters get in."""
+
+from __future__ import annotations
+
+import pytest
+from zope.interface.verify import verifyObject
+
+from mailstack.interfaces import IMailbox, IMailboxes, MailboxInUse
+from mailstack.model.address import Address
+
+ALICE = Address("alice", "office.test")
+BOB = Address("bob", "office.test")
+
+
+class MailboxesContract:
+    """``mailboxes`` knows alice and bob; ``deliver`` and ``remove`` act as other programs do."""
+
+    mailboxes: IMailboxes
+
+    def deliver(self, account: Address, letter: bytes) -> None:
+        raise NotImplementedError
+
+    def remove(self, account: Address, index: int) -> None:
+        """Take away the letter that arrived as number ``index``."""
+        raise NotImplementedError
+
+    def break_mailbox(self, account: Address) -> None:
+        """From now on the disk refuses to open it."""
+        raise NotImplementedError
+
+    def test_interfaces(self) -> None:
+        assert verifyObject(IMailboxes, self.mailboxes)
+        assert verifyObject(IMailbox, self.mailboxes.open(ALICE))
+
+    def test_mailbox_without_mail_is_empty(self) -> None:
+        assert list(self.mailboxes.open(ALICE).items) == []
+
+    def test_letters_come_in_order_of_arrival_with_exact_sizes(self) -> None:
+        """A size counts CRLF line ends, and the last one also where it is missing."""
+        for letter in (b"a: 1\n\nx\n", b"a: 2\n\nwithout end", b""):
+            self.deliver(ALICE, letter)
+        box = self.mailboxes.open(ALICE)
+        assert [box.open(index).read() for index in range(3)] == [b"a: 1\n\nx\n", b"a: 2\n\nwithout end", b""]
+        assert [item.size for item in box.items] == [11, 21, 0]
+
+    def test_unique_ids_stay_and_fit_the_protocol(self) -> None:
+        """RFC 1939 §7: 1 to 70 printable characters, the same in each session, also after a letter went."""
+        for letter in (b"1\n", b"2\n", b"3\n"):
+            self.deliver(ALICE, letter)
+        box = self.mailboxes.open(ALICE)
+        first = [item.uid for item in box.items]
+        box.delete([0])
+        box.close()
+        assert [item.uid for item in self.mailboxes.open(ALICE).items] == first[1:]
+        assert len(set(first)) == 3
+        assert all(1 <= len(uid) <= 70 and all("!" <= char <= "~" for char in uid) for uid in first)
+
+    def test_one_session_at_a_time(self) -> None:
+        box = self.mailboxes.open(ALICE)
+        with pytest.raises(MailboxInUse):
+            self.mailboxes.open(ALICE)
+        box.close()
+        self.mailboxes.open(ALICE).close()
+
+    def test_closing_twice_does_not_let_a_third_session_in(self) -> None:
+        box = self.mailboxes.open(ALICE)
+        box.close()
+        self.mailboxes.open(ALICE)
+        box.close()
+        with pytest.raises(MailboxInUse):
+            self.mailboxes.open(ALICE)
+
+    def test_mailboxes_do_not_disturb_each_other(self) -> None:
+        self.deliver(BOB, b"for bob\n")
+        assert list(self.mailboxes.open(ALICE).items) == []
+        assert len(self.mailboxes.open(BOB).items) == 1
+
+    def test_session_is_a_snapshot(self) -> None:
+        """What arrives later is for the next session."""
+        self.deliver(ALICE, b"1\n")
+        box = self.mailboxes.open(ALICE)
+        self.deliver(ALICE, b"2\n")
+        assert len(box.items) == 1
+        box.close()
+        assert len(self.mailboxes.open(ALICE).items) == 2
+
+    def test_removed_letter_is_said_to_be_gone(self) -> None:
+        self.deliver(ALICE, b"1\n")
+        self.deliver(ALICE, b"2\n")
+        box = self.mailboxes.open(ALICE)
+        self.remove(ALICE, 0)
+        with pytest.raises(FileNotFoundError):
+            box.open(0)
+        assert box.open(1).read() == b"2\n"
+
+    def test_deleting(self) -> None:
+        """Only what was named goes; what is gone already is as good as deleted."""
+        for letter in (b"1\n", b"2\n", b"3\n"):
+            self.deliver(ALICE, letter)
+        box = self.mailboxes.open(ALICE)
+        self.remove(ALICE, 0)
+        assert list(box.delete([0, 2])) == []
+        box.close()
+        box = self.mailboxes.open(ALICE)
+        assert [box.open(index).read() for index in range(len(box.items))] == [b"2\n"]
+
+    def test_disk_that_refuses(self) -> None:
+        """OSError each time: the failed session leaves no lock behind."""
+        self.break_mailbox(ALICE)
+        for _ in range(2):
+            with pytest.raises(OSError):
+                self.mailboxes.open(ALICE)

@@ -1,0 +1,74 @@
+"""Mailboxes in memory, for tests of what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
+from typing import BinaryIO
+
+from zope.interface import implementer
+
+from mailstack.interfaces import IMailbox, IMailboxes, Item, MailboxInUse
+from mailstack.maildir.sizes import wire_octets
+from mailstack.model.address import Address
+
+
+@implementer(IMailboxes)
+class MemoryMailboxes:
+    """``letters`` by account and uid, in order of arrival; change it as another program would.
+
+    ``broken`` makes the disk refuse to open a mailbox, ``stuck`` to remove the letters with these uids.
+    """
+
+    def __init__(self) -> None:
+        self.letters: dict[Address, dict[str, bytes]] = {}
+        self.broken: set[Address] = set()
+        self.stuck: set[str] = set()
+        self._in_use: set[Address] = set()
+
+    def add(self, account: Address, *letters: bytes) -> None:
+        box = self.letters.setdefault(account, {})
+        for letter in letters:
+            box[f"uid-{len(box) + 1}"] = letter
+
+    def in_use(self, account: Address) -> bool:
+        return account in self._in_use
+
+    def open(self, account: Address) -> IMailbox:
+        if account in self.broken:
+            raise OSError(5, "Input/output error")
+        if account in self._in_use:
+            raise MailboxInUse
+        self._in_use.add(account)
+        return MemoryMailbox(
+            self.letters.get(account, {}), self.stuck, lambda: self._in_use.discard(account)
+        )
+
+
+@implementer(IMailbox)
+class MemoryMailbox:
+    def __init__(self, letters: dict[str, bytes], stuck: set[str], release: Callable[[], None]) -> None:
+        self._letters = letters
+        self._stuck = stuck
+        self._release: Callable[[], None] | None = release
+        self.items: Sequence[Item] = [
+            Item(uid, wire_octets(BytesIO(letter))) for uid, letter in letters.items()
+        ]
+
+    def open(self, index: int) -> BinaryIO:
+        try:
+            return BytesIO(self._letters[self.items[index].uid])
+        except KeyError:
+            raise FileNotFoundError(self.items[index].uid) from None
+
+    def delete(self, indexes: Iterable[int]) -> Sequence[int]:
+        left = [index for index in indexes if self.items[index].uid in self._stuck]
+        for index in indexes:
+            if index not in left:
+                self._letters.pop(self.items[index].uid, None)
+        return left
+
+    def close(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release()

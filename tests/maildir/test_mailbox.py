@@ -1,0 +1,120 @@
+"""Maildirs that other programs change while a session reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mailstack.maildir.mailbox import Mailboxes
+from mailstack.model.address import Address
+from tests.maildir.contract import ALICE, BOB, MailboxesContract
+
+
+class TestMailboxes(MailboxesContract):
+    @pytest.fixture(autouse=True)
+    def _set_up(self, tmp_path: Path) -> None:
+        self.root = tmp_path
+        self.count = 0
+        self.mailboxes = Mailboxes(tmp_path, _place)
+
+    def folder(self, account: Address) -> Path:
+        place = _place(account)
+        assert place is not None
+        return self.root / place
+
+    def put(self, name: str, letter: bytes = b"x\n", place: str = "new") -> Path:
+        path = self.folder(ALICE) / place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(letter)
+        return path
+
+    def deliver(self, account: Address, letter: bytes) -> None:
+        new = self.folder(account) / "new"
+        new.mkdir(parents=True, exist_ok=True)
+        (new / f"17000000{self.count:02}.M{self.count}.host").write_bytes(letter)
+        self.count += 1
+
+    def remove(self, account: Address, index: int) -> None:
+        sorted((self.folder(account) / "new").iterdir())[index].unlink()
+
+    def break_mailbox(self, account: Address) -> None:
+        self.folder(account).parent.mkdir(parents=True, exist_ok=True)
+        self.folder(account).write_text("not a folder")
+
+    def test_new_and_cur_are_one_list_oldest_first(self) -> None:
+        """By the time in the name as a number, then by name."""
+        self.put("1700000001.b.host:2,S", place="cur")
+        self.put("999999999.z.host")
+        self.put("1700000001.a.host")
+        assert [item.uid for item in self.mailboxes.open(ALICE).items] == [
+            "999999999.z.host",
+            "1700000001.a.host",
+            "1700000001.b.host",
+        ]
+
+    def test_size_is_taken_from_the_name(self) -> None:
+        self.put("1.a.host,S=3,W=4")
+        self.put("2.b.host,S=2", b"a\nb\n")
+        assert [item.size for item in self.mailboxes.open(ALICE).items] == [4, 6]
+
+    def test_what_is_not_a_letter_is_ignored(self) -> None:
+        """Names with a dot in front, folders, and whatever is in tmp."""
+        self.put(".hidden")
+        self.put("1.a.host", place="tmp")
+        (self.put("2.b.host").parent / "folder").mkdir()
+        assert [item.uid for item in self.mailboxes.open(ALICE).items] == ["2.b.host"]
+
+    @pytest.mark.parametrize("by", ["reading", "deleting"])
+    def test_renamed_letter_is_found_again(self, by: str) -> None:
+        """Another program has seen it, or changed its flags."""
+        old = self.put("1.a.host,S=2,W=3")
+        self.put("2.b.host,S=2,W=3:2,", place="cur")
+        box = self.mailboxes.open(ALICE)
+        new = old.rename(self.folder(ALICE) / "cur/1.a.host,S=2,W=3:2,S")
+        if by == "reading":
+            assert box.open(0).read() == b"x\n"
+        else:
+            assert list(box.delete([0])) == []
+            assert not new.exists()
+        assert box.open(1).read() == b"x\n"
+
+    def test_unique_id_survives_flags(self) -> None:
+        path = self.put("1.a.host,S=2")
+        box = self.mailboxes.open(ALICE)
+        uids = [item.uid for item in box.items]
+        box.close()
+        path.rename(self.put("1.a.host,S=2:2,RS", place="cur"))
+        assert [item.uid for item in self.mailboxes.open(ALICE).items] == uids
+
+    def test_letter_seen_in_both_places_is_one(self) -> None:
+        """It was moved while the folders were listed."""
+        self.put("1.a.host")
+        self.put("1.a.host:2,S", place="cur")
+        assert len(self.mailboxes.open(ALICE).items) == 1
+
+    def test_what_cannot_be_removed_is_reported(self) -> None:
+        self.put("1.a.host")
+        box = self.mailboxes.open(ALICE)
+        new = self.folder(ALICE) / "new"
+        new.rename(self.folder(ALICE) / "aside")
+        new.write_text("not a folder")
+        assert list(box.delete([0])) == [0]
+
+    def test_nothing_is_changed_by_reading(self) -> None:
+        self.put("1.a.host")
+        box = self.mailboxes.open(ALICE)
+        box.open(0).read()
+        box.close()
+        assert [str(path.relative_to(self.folder(ALICE))) for path in self.folder(ALICE).glob("*/*")] == [
+            "new/1.a.host"
+        ]
+
+    def test_account_that_is_gone(self) -> None:
+        """It was removed between log-in and opening."""
+        with pytest.raises(OSError, match="not an account"):
+            self.mailboxes.open(Address("carol", "office.test"))
+
+
+def _place(account: Address) -> str | None:
+    return f"{account.domain}/{account.local}" if account in (ALICE, BOB) else None

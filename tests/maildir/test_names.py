@@ -1,0 +1,61 @@
+"""What file names say, odd ones included."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailstack.maildir.names import age, base, unique_ids, wire_size
+
+FILE_NAMES = st.binary(min_size=1, max_size=200).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("1.a.host,S=10,W=12", 12),
+        ("1.a.host,W=12,S=10", 12),
+        ("1.a.host,S=10", None),
+        ("1.a.host,W=,S=1", None),
+        ("1.a.host,W=12x", None),
+        ("1.aW=3.host", None),
+    ],
+)
+def test_wire_size(name: str, size: int | None) -> None:
+    assert wire_size(name) == size
+
+
+def test_base_is_what_flags_do_not_change() -> None:
+    assert base("1.a.host,S=1:2,FS") == base("1.a.host,S=1") == "1.a.host,S=1"
+
+
+def test_age_sorts_by_number() -> None:
+    names = ["10.a", "9.b", "odd", "9.a"]
+    assert sorted(names, key=age) == ["odd", "9.a", "9.b", "10.a"]
+
+
+def test_unique_ids_are_the_names_where_that_is_possible() -> None:
+    assert unique_ids(["1.a.host,S=1", "2.b.host"]) == ["1.a.host", "2.b.host"]
+
+
+def test_unfit_names_get_a_hash() -> None:
+    """Too long, with a space, not ASCII, not even text."""
+    unfit = ["1." + "x" * 70, "1.a b", "1.ä", "1.\udcff", ",S=1"]
+    assert all(len(uid) == 64 for uid in unique_ids(unfit))
+
+
+def test_unique_id_does_not_depend_on_the_others() -> None:
+    """Unless they share it; and then none takes over the id of another."""
+    both = unique_ids(["1.a,S=1", "1.a,S=2"])
+    assert len(set(both)) == 2
+    assert "1.a" not in both
+    assert unique_ids(["1.a,S=2", "1.a,S=1", "0.z"])[:2] == both[::-1]
+
+
+@given(st.sets(FILE_NAMES.map(base), max_size=8))
+@settings(max_examples=100)
+def test_any_names_get_fit_and_different_ids(bases: set[str]) -> None:
+    ids = unique_ids(sorted(bases, key=age))
+    assert len(set(ids)) == len(ids)
+    assert all(1 <= len(uid) <= 70 and uid.isascii() and uid.isprintable() and " " not in uid for uid in ids)
