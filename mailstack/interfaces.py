@@ -83,6 +83,16 @@ class IAuthenticator(Interface):
 # ---- Accepted mail
 
 
+@frozen
+class Result:
+    """What an attempt came to for one recipient."""
+
+    number: int
+    state: str  #: ``sent``, ``deferred``, ``bounced``
+    reply: Reply
+    next_attempt: float = 0.0  #: Unix time, when deferred
+
+
 class IIncoming(Interface):
     """The content of a message while it arrives."""
 
@@ -103,10 +113,9 @@ class ISpool(Interface):
         """On return the letter is durable and ours. OSError (ENOSPC: disk full) when it is not, and then nothing of it
         is left."""
 
-    async def settle(id: str, outcomes: dict[int, tuple[str, Reply, float]]) -> None:
-        """Record attempts: by recipient number the new state (``sent``, ``deferred``, ``bounced``), the reply, and the
-        time of the next attempt (ignored unless deferred). A letter without anything left to do is removed with
-        its file. Unknown letters and numbers (dropped meanwhile) are ignored. Durable on return."""
+    async def settle(id: str, results: Sequence[Result]) -> None:
+        """Record one attempt. A letter without anything left to do is removed with its file. Unknown letters and
+        numbers (dropped meanwhile) are ignored. Durable on return, which may take a moment: nobody waits for it."""
 
     async def report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
         """In one step: add the report (if any), mark all ``bounced`` recipients of the letter as reported, note how
@@ -119,8 +128,8 @@ class ISpool(Interface):
     async def failures(id: str) -> Sequence[tuple[Recipient, Reply]]:
         """The recipients of a letter in state ``bounced``, which no report has told of yet."""
 
-    async def next_due() -> float | None:
-        """When the next attempt of any letter is to be made; None when nothing waits."""
+    async def next_due(after: float) -> float | None:
+        """When the first attempt later than ``after`` is to be made; None when nothing waits."""
 
     async def surviving(ids: Sequence[str]) -> set[str]:
         """Those of the letters that still are in the queue and not on hold."""

@@ -1,0 +1,94 @@
+"""The MDA: a spooled file becomes a file in each recipient's Maildir, by a hard link.
+
+The spooled file is complete and durable already, so nothing is copied and nothing is written: the link appears in
+``new/`` at once and whole. Then the folders are made durable, and only then the recipient counts as served.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from zope.interface import implementer
+
+from mailstack.durable import link_or_copy, make_folders
+from mailstack.interfaces import IDirectory, IDurable, IEventLog, ISpool, ITransport
+from mailstack.model.letter import Letter, Pending
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
+from mailstack.model.reply import Reply
+
+RELAY = "local"
+SAVED = Reply(250, "2.0.0", "delivered to the Maildir")
+NO_USER = Reply(550, "5.1.1", "No such user here any more")
+LOST = Reply(451, "4.3.0", "The message file is missing in the spool")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def file_name(letter: Letter, hostname: str) -> str:
+    """``TIME.UNIQUE.HOST,S=octets,W=octets``. The same for the same letter, so that a delivery that is repeated
+    after a crash finds that it was made. A slash or colon must not stand in it (Maildir's rule)."""
+    host = hostname.replace("/", "\\057").replace(":", "\\072")
+    return f"{int(letter.arrived)}.Q{letter.id}.{host},S={letter.size},W={letter.wire_size}"
+
+
+@implementer(ITransport)
+class LocalDelivery:
+    def __init__(
+        self, mail: Path, hostname: str, directory: IDirectory, spool: ISpool, durable: IDurable, log: IEventLog
+    ) -> None:
+        """``mail`` is the folder of all Maildirs."""
+        self._mail = mail
+        self._hostname = hostname
+        self._directory = directory
+        self._spool = spool
+        self._durable = durable
+        self._log = log
+        self._made: set[Path] = set()
+
+    async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+        outcomes = {each.number: self._place(letter, each) for each in pending}
+        folders = {self._maildir(each) / "new" for each in pending if isinstance(outcomes[each.number], Delivered)}
+        try:
+            await self._durable.flush(folders)
+        except OSError as error:
+            # The links may or may not survive; they will be found, or made again.
+            return {number: self._trouble(letter, outcome, error) for number, outcome in outcomes.items()}
+        return outcomes
+
+    def _maildir(self, pending: Pending) -> Path:
+        mailbox = self._directory.mailbox(pending.recipient.address)
+        return self._mail / (mailbox or "")
+
+    def _place(self, letter: Letter, pending: Pending) -> Outcome:
+        if self._directory.mailbox(pending.recipient.address) is None:
+            return Failed(NO_USER, RELAY)
+        maildir = self._maildir(pending)
+        try:
+            self._link(letter, maildir)
+        except OSError as error:
+            self._made.discard(maildir)
+            return self._trouble(letter, None, error)
+        return Delivered(SAVED, RELAY)
+
+    def _link(self, letter: Letter, maildir: Path) -> None:
+        if maildir not in self._made:
+            for part in ("tmp", "new", "cur"):
+                make_folders(maildir / part)
+            self._made.add(maildir)
+        name = file_name(letter, self._hostname)
+        try:
+            link_or_copy(self._spool.path(letter.id), maildir / "new" / name, maildir / "tmp" / name)
+        except FileExistsError:
+            # A crash, or a failed sync, came between the delivery and its record.
+            return
+
+    def _trouble(self, letter: Letter, outcome: Outcome | None, error: OSError) -> Outcome:
+        if isinstance(outcome, Failed | Delayed):
+            return outcome
+        self._log.warn(letter.id, what=f"cannot deliver to a Maildir: {error}")
+        if isinstance(error, FileNotFoundError) and not self._spool.path(letter.id).exists():
+            return Delayed(LOST, RELAY)
+        if error.errno in FULL:
+            return Delayed(Reply(452, "4.2.2", "Disk full"), RELAY)
+        return Delayed(Reply(451, "4.3.0", f"The Maildir cannot be written: {error.strerror}"), RELAY)

@@ -1,0 +1,42 @@
+"""What becomes durable together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import Factory, define, frozen
+
+from mailstack.interfaces import Result
+from mailstack.model.letter import Letter
+
+
+@frozen
+class Settlement:
+    """The results of one attempt at one letter."""
+
+    id: str
+    results: Sequence[Result]
+
+
+@frozen
+class Reported:
+    """The sender of a letter has been told: of its failures, and so many times of its delay."""
+
+    id: str
+    warned: int
+
+
+@define
+class Batch:
+    """One transaction and one sync."""
+
+    letters: list[Letter] = Factory(list)
+    settlements: list[Settlement] = Factory(list)
+    reported: list[Reported] = Factory(list)
+    paths: set[Path] = Factory(set)
+
+    @property
+    def touched(self) -> list[str]:
+        """Letters that may have nothing left to do."""
+        return [settlement.id for settlement in self.settlements] + [report.id for report in self.reported]

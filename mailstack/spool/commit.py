@@ -1,0 +1,96 @@
+"""One group commit for all that waits for the disk at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from mailstack.interfaces import IDurable
+from mailstack.spool.batch import Batch
+
+#: Seconds that a batch in which nobody waits for an answer may gather.
+LEISURE = 0.05
+
+InThread = Callable[..., Awaitable[Any]]
+
+
+class CallLater(Protocol):
+    def __call__(self, delay: float, function: Callable[[], object], /) -> object: ...
+
+
+@implementer(IDurable)
+class GroupCommit:
+    """Gathers changes into a batch; while one batch is on its way to the disk, the next one gathers.
+
+    ``commit`` blocks and runs in a thread, one call at a time: many messages share the price of one transaction and
+    one sync, and a lone one waits for nobody else.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Batch], list[str]],
+        in_thread: InThread,
+        call_later: CallLater,
+        finished: Callable[[list[str]], None],
+    ) -> None:
+        """``finished`` is told the letters that are done with; it does not raise."""
+        self._commit = commit
+        self._in_thread = in_thread
+        self._call_later = call_later
+        self._finished = finished
+        self._batch = Batch()
+        self._waiters: list[Deferred[None]] = []
+        self._due = False
+        self._urgent = False
+        self._busy = False
+
+    async def flush(self, paths: Iterable[Path]) -> None:
+        await self.join(lambda batch: batch.paths.update(paths))
+
+    async def join(self, change: Callable[[Batch], object], urgent: bool = True) -> None:
+        """Add to the batch that gathers; returns when it is durable, OSError when it is not."""
+        change(self._batch)
+        waiter: Deferred[None] = Deferred()
+        self._waiters.append(waiter)
+        self._urgent = self._urgent or urgent
+        self._start()
+        await waiter
+
+    def _start(self) -> None:
+        """Let what is ready in this round of the reactor come along, then go."""
+        if self._busy:
+            return
+        if self._urgent:
+            self._busy = True
+            self._call_later(0, lambda: Deferred.fromCoroutine(self._run()))
+        elif not self._due:
+            self._due = True
+            self._call_later(LEISURE, self._make_urgent)
+
+    def _make_urgent(self) -> None:
+        self._due = False
+        self._urgent = self._urgent or bool(self._waiters)
+        self._start()
+
+    async def _run(self) -> None:
+        batch, self._batch = self._batch, Batch()
+        waiters, self._waiters = self._waiters, []
+        self._urgent = False
+        removed: list[str] = []
+        error: Exception | None = None
+        try:
+            removed = await self._in_thread(self._commit, batch)
+        except Exception as problem:
+            error = problem
+        self._busy = False
+        self._start()
+        for waiter in waiters:
+            if error is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(error)
+        self._finished(removed)

@@ -1,0 +1,162 @@
+"""The spool on disk: ``spool/queue.db`` and ``spool/messages/ID``."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from zope.interface import implementer
+
+from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
+from mailstack.interfaces import IDurable, IIncoming, ISpool, Result
+from mailstack.model.letter import Due, Letter, Recipient
+from mailstack.model.reply import Reply
+from mailstack.spool.batch import Batch, Reported, Settlement
+from mailstack.spool.commit import CallLater, GroupCommit, InThread
+from mailstack.spool.incoming import FileIncoming
+from mailstack.spool.recovery import Repairs, recover
+from mailstack.spool.store import Store, as_os_error
+
+
+@implementer(ISpool, IDurable)
+class DiskSpool:
+    """Everything accepted goes through here. Also makes deliveries durable, in the same batches."""
+
+    repairs: Repairs
+
+    def __init__(self, data: Path, sync: str, in_thread: InThread, call_later: CallLater) -> None:
+        """Open, or make, the spool below ``data``, and repair what a crash left; blocking. ``sync`` is [spool] sync.
+
+        ``in_thread`` must run one call at a time, in order. OSError: the disk, another server, or a database that is
+        none.
+        """
+        self._folder = data / "spool"
+        self._messages = self._folder / "messages"
+        self._in_thread = in_thread
+        make_folders(self._messages)
+        self._lock = _lock(self._folder / "lock")
+        self._by_file = sync == "file" or (sync == "auto" and not own_filesystem(data))
+        self._sync: Sync = sync_paths if self._by_file else FilesystemSync(data)
+        self._store = self._open(data)
+        self._commit = GroupCommit(self._store.commit, in_thread, call_later, self._remove)
+
+    def _open(self, data: Path) -> Store:
+        database = self._folder / "queue.db"
+        try:
+            store = Store(database, self._sync, each_synced=self._by_file)
+            self.repairs = recover(database, self._messages)
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
+        database.chmod(0o600)
+        self._sync([self._folder, self._messages])
+        return store
+
+    def close(self) -> None:
+        """After the last call has returned. Blocking."""
+        self._store.close()
+        if isinstance(self._sync, FilesystemSync):
+            self._sync.close()
+        os.close(self._lock)
+
+    # ---- Accepting
+
+    def receive(self, id: str) -> IIncoming:
+        return FileIncoming(self._messages / id)
+
+    async def add(self, letter: Letter, content: IIncoming) -> None:
+        file = self._finish(content)
+        try:
+            await self._commit.join(lambda batch: self._enter(batch, letter, file))
+        except OSError:
+            file.discard()
+            raise
+        file.keep()
+
+    def _finish(self, content: IIncoming) -> FileIncoming:
+        assert isinstance(content, FileIncoming), "content comes from receive()"
+        try:
+            content.finish()
+        except OSError:
+            content.discard()
+            raise
+        return content
+
+    def _enter(self, batch: Batch, letter: Letter, file: FileIncoming) -> None:
+        batch.letters.append(letter)
+        if self._by_file:
+            batch.paths.update((file.path, self._messages))
+
+    # ---- Delivering
+
+    async def settle(self, id: str, results: Sequence[Result]) -> None:
+        await self._commit.join(lambda batch: batch.settlements.append(Settlement(id, results)), urgent=False)
+
+    async def report(self, id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+        file = None if content is None else self._finish(content)
+
+        def change(batch: Batch) -> None:
+            batch.reported.append(Reported(id, warned))
+            if bounce is not None and file is not None:
+                self._enter(batch, bounce, file)
+
+        try:
+            await self._commit.join(change)
+        except OSError:
+            if file is not None:
+                file.discard()
+            raise
+        if file is not None:
+            file.keep()
+
+    async def flush(self, paths: Iterable[Path]) -> None:
+        await self._commit.flush(paths)
+
+    def _remove(self, ids: list[str]) -> None:
+        for id in ids:
+            # A file that can't be removed now has no row any more: the next start removes it.
+            with suppress(OSError):
+                self.path(id).unlink()
+
+    # ---- Asking
+
+    async def due(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
+        found: Sequence[Due] = await self._in_thread(self._store.due, now, limit, list(exclude))
+        return found
+
+    async def failures(self, id: str) -> Sequence[tuple[Recipient, Reply]]:
+        found: Sequence[tuple[Recipient, Reply]] = await self._in_thread(self._store.failures, id)
+        return found
+
+    async def next_due(self, after: float) -> float | None:
+        found: float | None = await self._in_thread(self._store.next_due, after)
+        return found
+
+    async def surviving(self, ids: Sequence[str]) -> set[str]:
+        found: set[str] = await self._in_thread(self._store.surviving, ids)
+        return found
+
+    async def changed(self) -> bool:
+        found: bool = await self._in_thread(self._store.changed)
+        return found
+
+    def open(self, id: str) -> BinaryIO:
+        return self.path(id).open("rb")
+
+    def path(self, id: str) -> Path:
+        return self._messages / id
+
+
+def _lock(path: Path) -> int:
+    """One server for one data folder; the lock goes with the process, however it ends."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise OSError(f"another mailstack is using {path.parent.parent}") from None
+    return fd

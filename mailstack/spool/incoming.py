@@ -1,0 +1,69 @@
+"""A message's file while the message arrives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from zope.interface import implementer
+
+from mailstack.durable import write_all, write_new
+from mailstack.interfaces import IIncoming
+
+#: Octets that are kept in memory; what is larger goes to the disk as it arrives.
+MAX_HELD = 1 << 20
+
+
+@implementer(IIncoming)
+class FileIncoming:
+    """Small messages are written once, when they are complete; large ones piece by piece.
+
+    The file has its final name from the start: only the row in the database makes it a letter.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held: list[bytes] = []
+        self._size = 0
+        self._fd: int | None = None
+        self._made = False
+
+    def write(self, chunk: bytes) -> None:
+        if self._fd is None:
+            self._held.append(chunk)
+            self._size += len(chunk)
+            if self._size > MAX_HELD:
+                self._spill()
+        else:
+            write_all(self._fd, chunk)
+
+    def _spill(self) -> None:
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._made = True
+        write_all(self._fd, b"".join(self._held))
+        self._held.clear()
+
+    def finish(self) -> None:
+        """The content is complete: put it into the file. Not durable yet."""
+        if self._fd is None:
+            self._made = True
+            write_new(self.path, b"".join(self._held))
+            self._held.clear()
+        else:
+            self._close()
+
+    def keep(self) -> None:
+        """It is a letter now: nothing is left to discard."""
+        self._made = False
+
+    def discard(self) -> None:
+        self._held.clear()
+        self._close()
+        if self._made:
+            self._made = False
+            self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

@@ -1,0 +1,132 @@
+"""The spool in memory: for tests, with the promises of the real one but durability."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from attrs import define
+from zope.interface import implementer
+
+from mailstack.interfaces import IIncoming, ISpool, Result
+from mailstack.model.letter import Due, Letter, Pending, Recipient
+from mailstack.model.reply import Reply
+
+DONE = ("sent", "reported")
+WAITING = ("active", "deferred")
+NOT_TRIED = Reply(0, "", "")
+
+
+@define
+class _Row:
+    state: str
+    next_attempt: float
+    attempts: int = 0
+    reply: Reply = NOT_TRIED
+
+
+@define
+class _Stored:
+    letter: Letter
+    content: bytes
+    rows: list[_Row]
+    warned: int = 0
+
+
+@implementer(IIncoming)
+class MemoryIncoming:
+    def __init__(self) -> None:
+        self.content = b""
+
+    def write(self, chunk: bytes) -> None:
+        self.content += chunk
+
+    def discard(self) -> None:
+        self.content = b""
+
+
+@implementer(ISpool)
+class MemorySpool:
+    def __init__(self) -> None:
+        self.stored: dict[str, _Stored] = {}
+
+    def receive(self, id: str) -> IIncoming:
+        return MemoryIncoming()
+
+    async def add(self, letter: Letter, content: IIncoming) -> None:
+        assert isinstance(content, MemoryIncoming)
+        rows = [_Row("active", letter.arrived) for _ in letter.recipients]
+        self.stored[letter.id] = _Stored(letter, content.content, rows)
+
+    async def settle(self, id: str, results: Sequence[Result]) -> None:
+        stored = self.stored.get(id)
+        if stored is None:
+            return
+        for result in results:
+            if result.number < len(stored.rows):
+                row = stored.rows[result.number]
+                row.state, row.next_attempt, row.reply = result.state, result.next_attempt, result.reply
+                row.attempts += 1
+        self._finish(id)
+
+    async def report(self, id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+        if bounce is not None and content is not None:
+            await self.add(bounce, content)
+        stored = self.stored.get(id)
+        if stored is None:
+            return
+        stored.warned = warned
+        for row in stored.rows:
+            if row.state == "bounced":
+                row.state = "reported"
+        self._finish(id)
+
+    def _finish(self, id: str) -> None:
+        if all(row.state in DONE for row in self.stored[id].rows):
+            del self.stored[id]
+
+    async def due(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
+        skip = set(exclude)
+        found = []
+        for id, stored in self.stored.items():
+            times = [row.next_attempt for row in stored.rows if row.state in WAITING and row.next_attempt <= now]
+            times += [0.0 for row in stored.rows if row.state == "bounced"]
+            if times and id not in skip:
+                found.append((min(times), id))
+        return [self._due(id, now) for _, id in sorted(found)[:limit]]
+
+    def _due(self, id: str, now: float) -> Due:
+        stored = self.stored[id]
+        pending = tuple(
+            Pending(number, stored.letter.recipients[number], row.attempts)
+            for number, row in enumerate(stored.rows)
+            if row.state in WAITING and row.next_attempt <= now
+        )
+        return Due(stored.letter, pending, stored.warned)
+
+    async def failures(self, id: str) -> Sequence[tuple[Recipient, Reply]]:
+        if id not in self.stored:
+            return []
+        stored = self.stored[id]
+        pairs = zip(stored.letter.recipients, stored.rows, strict=True)
+        return [(recipient, row.reply) for recipient, row in pairs if row.state == "bounced"]
+
+    async def next_due(self, after: float) -> float | None:
+        rows = [row for stored in self.stored.values() for row in stored.rows if row.state in WAITING]
+        return min((row.next_attempt for row in rows if row.next_attempt > after), default=None)
+
+    async def surviving(self, ids: Sequence[str]) -> set[str]:
+        return {id for id in ids if id in self.stored and any(row.state != "hold" for row in self.stored[id].rows)}
+
+    async def changed(self) -> bool:
+        return False
+
+    def open(self, id: str) -> BinaryIO:
+        if id not in self.stored:
+            raise FileNotFoundError(id)
+        return io.BytesIO(self.stored[id].content)
+
+    def path(self, id: str) -> Path:
+        return Path("/nowhere") / id

@@ -1,0 +1,67 @@
+"""What start-up repairs: after a kill or a power loss the folder and the database may disagree.
+
+A batch is one transaction and one sync after it; the next batch begins only then. So at most the rows of the last
+batch may stand without their files, and those letters were never acknowledged: they are dropped. Rows of any earlier
+batch were durable with their files: if one is missing, the disk has lost it, and somebody must be told.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+QUARANTINE = "The message file is missing or damaged: held for the administrator"
+
+
+@frozen
+class Repairs:
+    unacknowledged: tuple[str, ...]  #: letters cut off by the crash, dropped; their senders will try again
+    quarantined: tuple[str, ...]  #: letters whose file is gone: on hold
+    orphans: int  #: files without a row, removed
+
+
+def recover(database: Path, messages: Path) -> Repairs:
+    """Bring the rows and the files together. Blocking; before anything else uses them. sqlite3.Error, OSError."""
+    db = sqlite3.connect(database)
+    try:
+        files = set(os.listdir(messages))  # noqa: PTH208 - names are all we need, and there may be very many
+        unacknowledged = tuple(id for id, whole in _last_batch(db, messages) if not whole)
+        db.executemany("DELETE FROM recipients WHERE id = ?", [(id,) for id in unacknowledged])
+        db.executemany("DELETE FROM messages WHERE id = ?", [(id,) for id in unacknowledged])
+        rows = {id for (id,) in db.execute("SELECT id FROM messages")}
+        missing = tuple(sorted(rows - files))
+        db.executemany(
+            "UPDATE recipients SET state = 'hold', code = 451, status = '4.3.0', reply = ?"
+            " WHERE id = ? AND state IN ('active', 'deferred')",
+            [(QUARANTINE, id) for id in missing],
+        )
+        db.commit()
+    finally:
+        db.close()
+    for orphan in files - rows:
+        (messages / orphan).unlink(missing_ok=True)
+    return Repairs(unacknowledged, missing, len(files - rows))
+
+
+def _last_batch(db: sqlite3.Connection, messages: Path) -> Iterator[tuple[str, bool]]:
+    rows = db.execute("SELECT id, size, checksum FROM messages WHERE batch = (SELECT batch FROM counter)")
+    for id, size, checksum in rows.fetchall():
+        yield id, _measures(messages / id) == (size, checksum)
+
+
+def _measures(path: Path) -> tuple[int, int]:
+    """Octets and CRC-32 of a file."""
+    size = checksum = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                size += len(block)
+                checksum = zlib.crc32(block, checksum)
+    except FileNotFoundError:
+        pass
+    return size, checksum
