@@ -1,0 +1,131 @@
+"""One letter to one host: connection, TLS, password, conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO
+
+from attrs import evolve, frozen
+from twisted.internet.endpoints import (
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+    connectProtocol,
+)
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.ssl import Certificate
+
+from mailstack.delivery.connection import Connection
+from mailstack.delivery.ip import is_loopback
+from mailstack.delivery.route import NextHop
+from mailstack.delivery.tls import VERIFIED, connection_creator
+from mailstack.interfaces import Host, IEventLog
+from mailstack.model.reply import Reply
+from mailstack.protocol.dots import DotEncoder
+from mailstack.protocol.smtp_client import SmtpClient
+from mailstack.protocol.smtp_dialogue import Login, Patience
+from mailstack.protocol.smtp_opening import Manner
+from mailstack.protocol.smtp_transaction import Envelope
+
+CONNECT_TIMEOUT = 30.0  #: seconds, as Postfix's smtp_connect_timeout
+SESSION = 3_600.0  #: seconds for one session, whatever happens in it ...
+SLOWEST = 8 * 1_024  #: ... and one more for so many octets
+BLOCK = 64 * 1_024  #: octets read from the file at once
+
+
+@frozen
+class Parcel:
+    """A letter on its way. ``content`` gives what follows the 354, or (True) the end of data alone."""
+
+    id: str
+    envelope: Envelope
+    content: Callable[[bool], Iterator[bytes]]
+
+
+class Courier:
+    """Knows how to talk with one host, not which one to choose."""
+
+    def __init__(
+        self,
+        reactor: Any,  # IReactorTCP, IReactorUNIX and IReactorTime: there is no type for "all of these"
+        hostname: str,
+        log: IEventLog,
+        trust: Certificate | None,
+        patience: Patience,
+    ) -> None:
+        self._reactor = reactor
+        self._hostname = hostname
+        self._log = log
+        self._trust = trust
+        self._patience = patience
+
+    async def take(self, parcel: Parcel, hop: NextHop, host: Host) -> Mapping[int, Reply] | Reply:
+        """The verdict for each recipient; a single Reply when it did not come to that, so the next host may be
+        tried."""
+        login = self._login(hop, parcel.id)
+        if isinstance(login, Reply):
+            return login
+        manner = Manner(self._hostname, hop.lmtp, hop.tls, login, trusted=is_loopback(host.address))
+        connection = await self._talk(parcel, manner, host)
+        if isinstance(connection, Connection) and connection.handshake_failed and hop.tls == "opportunistic":
+            self._log.warn(parcel.id, relay=label(host), note=f"once more without TLS: {connection.client.unfit}")
+            connection = await self._talk(parcel, evolve(manner, tls="none"), host)
+        if isinstance(connection, Reply):
+            return connection
+        return connection.client.unfit or connection.client.answers
+
+    async def _talk(self, parcel: Parcel, manner: Manner, host: Host) -> Connection | Reply:
+        """One connection, to the end of what it is for."""
+        connection = Connection(
+            self._reactor,
+            SmtpClient(manner, parcel.envelope, self._patience),
+            parcel.content,
+            connection_creator(host.name, manner.tls, self._trust),
+            SESSION + parcel.envelope.size / SLOWEST,
+        )
+        try:
+            await connectProtocol(self._endpoint(host), connection)  # type: ignore[no-untyped-call]
+        except (ConnectError, OSError) as error:
+            return Reply(451, "4.4.1", f"Cannot connect to {label(host)}: {' '.join(str(error).split())}")
+        await connection.finished
+        if connection.tls is not None:
+            verified = "yes" if manner.tls in VERIFIED else "no"
+            version, cipher = connection.tls.version, connection.tls.cipher
+            self._log.event(parcel.id, relay=label(host), tls=version, cipher=cipher, verified=verified)
+        return connection
+
+    def _endpoint(self, host: Host) -> IStreamClientEndpoint:
+        if host.address.startswith("/"):
+            socket: IStreamClientEndpoint
+            socket = UNIXClientEndpoint(self._reactor, host.address, CONNECT_TIMEOUT)  # type: ignore[no-untyped-call]
+            return socket
+        kind = TCP6ClientEndpoint if ":" in host.address else TCP4ClientEndpoint
+        return kind(self._reactor, host.address, host.port, CONNECT_TIMEOUT)
+
+    def _login(self, hop: NextHop, id: str) -> Login | Reply | None:
+        """The password is read anew each time, so a new one works at once."""
+        if not hop.username or hop.password_file is None:
+            return None
+        try:
+            password = hop.password_file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            self._log.warn(id, note=f"[smarthost] password_file {hop.password_file} cannot be read: {why}")
+            return Reply(451, "4.3.5", f"The password for the smarthost cannot be read: {why}")
+        return Login(hop.username, password)
+
+
+def wire_pieces(file: BinaryIO, offset: int, empty: bool) -> Iterator[bytes]:
+    """What follows the 354: the message from ``offset`` on, unless ``empty``, and the end of data."""
+    encoder = DotEncoder()
+    if not empty:
+        file.seek(offset)
+        while block := file.read(BLOCK):
+            yield encoder.encode(block)
+    yield encoder.finish()
+
+
+def label(host: Host) -> str:
+    """The host as it stands in the log: ``relay=``."""
+    return f"localhost[{host.address}]" if host.port == 0 else f"{host.name}[{host.address}]:{host.port}"

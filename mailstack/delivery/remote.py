@@ -1,0 +1,156 @@
+"""Letters to other servers, by SMTP or LMTP: which host takes them, and what that means for each recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+
+from attrs import define
+from twisted.internet.ssl import Certificate
+from zope.interface import implementer
+
+from mailstack.config.settings import Settings
+from mailstack.delivery.courier import Courier, Parcel, label, wire_pieces
+from mailstack.delivery.exchangers import in_order
+from mailstack.delivery.ip import is_address
+from mailstack.delivery.route import NextHop, next_hop
+from mailstack.interfaces import Host, IEventLog, IResolver, ISpool, ITransport
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter, Pending
+from mailstack.model.outcome import Outcome, from_reply
+from mailstack.model.reply import Reply
+from mailstack.protocol.smtp_dialogue import Patience
+from mailstack.protocol.smtp_transaction import Envelope
+
+MAX_HOSTS = 5  #: addresses tried in one attempt; Postfix's smtp_mx_address_limit is 5 too
+MAX_SEARCH = 300.0  #: seconds after which no further host is tried
+MAX_TEXT = 1_000  #: characters of a remote reply that are kept
+
+#: A reply without a status of its own gets the class of its code: RFC 3463 §3.1.
+UNSPECIFIED = {2: "2.0.0", 4: "4.0.0", 5: "5.0.0"}
+
+
+@define
+class _Search:
+    """The way from host to host, until one takes the letter or says what it thinks of it."""
+
+    started: float
+    tried: int = 0
+    verdict: Reply | None = None
+    relay: str = "none"
+
+    def refused(self, reply: Reply, relay: str = "none") -> None:
+        """This host was of no use. Final is only what all of them say: RFC 5321 §5.1."""
+        if self.verdict is None or self.verdict.permanent or not reply.permanent:
+            self.verdict, self.relay = reply, relay
+
+    def enough(self, now: float) -> bool:
+        """Count the next try. True: those hosts that nobody asked must wait for the next attempt."""
+        if self.tried < MAX_HOSTS and now - self.started < MAX_SEARCH:
+            self.tried += 1
+            return False
+        self.refused(Reply(451, "4.4.1", f"Gave up for now after {self.tried} hosts: {self.verdict}"), self.relay)
+        return True
+
+
+@implementer(ITransport)
+class RemoteDelivery:
+    """Takes a letter to one destination; one connection at a time."""
+
+    def __init__(
+        self,
+        reactor: Any,  # IReactorTCP, IReactorUNIX and IReactorTime: there is no type for "all of these"
+        settings: Settings,
+        resolver: IResolver,
+        spool: ISpool,
+        log: IEventLog,
+        rng: Random,
+        trust: Certificate | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """``trust``: the authority to believe where a certificate is asked for; None: those of the system."""
+        self._clock = reactor
+        self._settings = settings
+        self._resolver = resolver
+        self._spool = spool
+        self._log = log
+        self._rng = rng
+        self._courier = Courier(reactor, settings.server.hostname, log, trust, patience or Patience())
+
+    def destination(self, address: Address) -> str:
+        """Recipients with the same key may be given to :meth:`deliver` together."""
+        return next_hop(self._settings, address.domain).key
+
+    async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+        """``pending`` has recipients of one destination only, and one at least."""
+        hop = next_hop(self._settings, pending[0].recipient.address.domain)
+        recipients = {one.number: one.recipient.address for one in pending}
+        # A few octets too many: the CRs of the lines before relay_offset.
+        size = letter.wire_size - letter.relay_offset
+        envelope = Envelope(letter.sender, recipients, size, letter.eight_bit)
+        try:
+            file = self._spool.open(letter.id)
+        except OSError as error:
+            self._log.warn(letter.id, note=f"the queue file cannot be read: {error.strerror}")
+            reply = Reply(451, "4.3.0", f"The queue file cannot be read: {error.strerror}")
+            return _outcomes(dict.fromkeys(recipients, reply), "none")
+        with file:
+            parcel = Parcel(letter.id, envelope, partial(wire_pieces, file, letter.relay_offset))
+            return await self._search(hop, parcel)
+
+    async def _search(self, hop: NextHop, parcel: Parcel) -> dict[int, Outcome]:
+        search = _Search(self._clock.seconds())
+        answers = await self._try_hosts(hop, parcel, search)
+        if answers is None:
+            reply = search.verdict or Reply(451, "4.4.4", "There is no host to send this to")
+            answers = dict.fromkeys(parcel.envelope.recipients, reply)
+        return _outcomes(answers, search.relay)
+
+    async def _try_hosts(self, hop: NextHop, parcel: Parcel, search: _Search) -> Mapping[int, Reply] | None:
+        """The answers of the host that heard of the letter; None: see ``search``."""
+        names = await self._names(hop)
+        if isinstance(names, Reply):
+            search.refused(names)
+            return None
+        for name in names:
+            addresses = await self._addresses(name)
+            if isinstance(addresses, Reply):
+                search.refused(addresses)
+                continue
+            for address in addresses:
+                if search.enough(self._clock.seconds()):
+                    return None
+                host = Host(name, address, hop.port)
+                answers = await self._courier.take(parcel, hop, host)
+                if not isinstance(answers, Reply):
+                    search.relay = label(host)
+                    return answers
+                search.refused(answers, label(host))
+        return None
+
+    async def _names(self, hop: NextHop) -> Sequence[str] | Reply:
+        if not hop.host:
+            return Reply(451, "4.3.5", "There is a route to the smarthost, but [smarthost] host is empty")
+        if not hop.exchangers or is_address(hop.host):
+            return [hop.host]
+        found = await self._resolver.mail_exchangers(hop.host)
+        return found if isinstance(found, Reply) else in_order(found, self._settings.server.hostname, self._rng)
+
+    async def _addresses(self, name: str) -> Sequence[str] | Reply:
+        """IPv6 first."""
+        if name.startswith("/") or is_address(name):
+            return [name]
+        found = await self._resolver.addresses(name)
+        return found if isinstance(found, Reply) else sorted(found, key=lambda address: ":" not in address)
+
+
+def _outcomes(answers: Mapping[int, Reply], relay: str) -> dict[int, Outcome]:
+    return {number: from_reply(_bounded(reply), relay) for number, reply in answers.items()}
+
+
+def _bounded(reply: Reply) -> Reply:
+    """With a status, and not longer than somebody wants to read."""
+    text = reply.text if len(reply.text) <= MAX_TEXT else f"{reply.text[:MAX_TEXT]}..."
+    return Reply(reply.code, reply.status or UNSPECIFIED.get(reply.code // 100, "4.0.0"), text)

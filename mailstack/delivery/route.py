@@ -1,0 +1,84 @@
+"""Where mail for a domain goes next: [routes] and [smarthost]. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from mailstack.config.settings import Route, Settings
+
+MX = Route("mx")
+
+
+@frozen
+class NextHop:
+    """What is known before DNS is asked.
+
+    ``key`` names the destination: letters with the same one go to the same servers. ``host`` is a domain, a host, an
+    IP address, or the path of a socket. ``tls`` is the policy: none, opportunistic, required, implicit.
+    """
+
+    key: str
+    host: str
+    port: int
+    exchangers: bool  #: ask for MX
+    lmtp: bool = False
+    tls: str = "opportunistic"
+    username: str = ""  #: "" to go without AUTH
+    password_file: Path | None = None
+
+
+def route(routes: Sequence[tuple[str, Route]], domain: str) -> Route:
+    """The most exact route: the domain itself, then the longest ``.suffix``, then ``*``; without any, by MX."""
+    table = dict(routes)
+    labels = domain.split(".")
+    suffixes = ["." + ".".join(labels[start:]) for start in range(1, len(labels))]
+    for pattern in (domain, *suffixes, "*"):
+        if pattern in table:
+            return table[pattern]
+    return MX
+
+
+def next_hop(settings: Settings, domain: str) -> NextHop:
+    """``domain`` is in lower case, as in :class:`~mailstack.model.address.Address`."""
+    found = route(settings.routes, domain)
+    if found.kind == "smarthost":
+        return _smarthost(settings)
+    if found.kind == "mx":
+        return _by_domain(domain, found.port)
+    if found.kind == "lmtp":
+        return _lmtp(found)
+    host = f"[{found.host}]" if found.literal else found.host
+    return NextHop(f"smtp:{host}:{found.port}", found.host, found.port, exchangers=not found.literal)
+
+
+def _by_domain(domain: str, port: int) -> NextHop:
+    """RFC 5321 §4.1.3: an address literal instead of a domain needs no DNS."""
+    key = f"mx:{domain}"
+    if not domain.startswith("["):
+        return NextHop(key, domain, port, exchangers=True)
+    host = domain.strip("[]")
+    return NextHop(key, host[5:] if host.startswith("ipv6:") else host, port, exchangers=False)
+
+
+def _lmtp(found: Route) -> NextHop:
+    """RFC 2033 §5: LMTP goes to a host that was agreed on, never to one of DNS's choice."""
+    if found.host.startswith("/"):
+        return NextHop(f"lmtp:unix:{found.host}", found.host, 0, exchangers=False, lmtp=True, tls="none")
+    return NextHop(f"lmtp:{found.host}:{found.port}", found.host, found.port, exchangers=False, lmtp=True)
+
+
+def _smarthost(settings: Settings) -> NextHop:
+    smarthost = settings.smarthost
+    literal = smarthost.host.startswith("[")
+    return NextHop(
+        "smarthost",
+        smarthost.host.strip("[]"),
+        smarthost.port,
+        exchangers=bool(smarthost.host) and not literal,
+        tls=smarthost.tls,
+        username=smarthost.username,
+        password_file=smarthost.password_file,
+    )
