@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -20,6 +21,8 @@ from mailstack.server.connections import Connections, Peer, peer_of
 
 #: Seconds that a client gets to take the last words before the connection is cut.
 FAREWELL = 10.0
+
+ENOUGH = 64 * 1024  # octets that are worth a write of their own
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -41,6 +44,7 @@ class Conversation(Protocol):
         self.clock = clock
         self._connections = connections
         self._out: list[bytes] = []
+        self._held = 0
         self._busy = False
         self._connected = False
         self._stopping = False
@@ -76,11 +80,22 @@ class Conversation(Protocol):
     def say(self, octets: bytes) -> None:
         """Queue octets; they leave together when nothing more can be answered at once."""
         self._out.append(octets)
+        self._held += len(octets)
+
+    async def say_all(self, pieces: Iterable[bytes]) -> None:
+        """Say something large: pieces are taken as fast as the client reads; the rest is left when it has gone."""
+        for piece in pieces:
+            self.say(piece)
+            if self._held >= ENOUGH:
+                await self.writable()
+            if not self._connected:
+                return
 
     def flush(self) -> None:
         if self._out and self._connected:
             self.transport.write(b"".join(self._out))
         self._out.clear()
+        self._held = 0
 
     async def writable(self) -> None:
         """Wait while the client is slow to read. Call it between the pieces of something large."""

@@ -1,0 +1,95 @@
+"""The Twisted shell of POP3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IReactorTime
+from twisted.internet.protocol import ServerFactory
+
+from mailstack.protocol.pop3 import Pop3Session
+from mailstack.protocol.pop3_events import Event, err, ok
+from mailstack.server.connections import Connections
+from mailstack.server.conversation import Conversation
+from mailstack.server.pop3_policy import Pop3Policy, PostOffice
+
+READY = ok("POP3 server ready")
+TOO_MANY = err("Too many connections, try again later", "SYS/TEMP")
+STOPPING = err("The server stops, try again later", "SYS/TEMP")
+
+
+@frozen
+class Listening:
+    """One port: ``implicit`` when TLS is up before the first octet, else ``tls`` is for STLS (None: not offered)."""
+
+    timeout: float  #: seconds; RFC 1939 §3 asks for 600 at least
+    tls: IOpenSSLServerConnectionCreator | None
+    implicit: bool
+
+
+class Pop3Conversation(Conversation):
+    """One client."""
+
+    session: Pop3Session
+    policy: Pop3Policy
+
+    def __init__(
+        self, clock: IReactorTime, connections: Connections, office: PostOffice, listening: Listening
+    ) -> None:
+        super().__init__(clock, connections)
+        self._office = office
+        self._listening = listening
+
+    def greet(self, admitted: bool) -> None:
+        listening = self._listening
+        self.session = Pop3Session(listening.implicit, self.peer.loopback, listening.tls is not None)
+        self.policy = Pop3Policy(self._office, self.peer.address)
+        self.say((READY if admitted else TOO_MANY).line())
+
+    async def respond(self, event: Event) -> None:
+        if self.session.secure and self.policy.tls is None:
+            self.policy.tls = _tls_name(self.transport)
+        answer = self.session.answer(await self.policy.decide(event))
+        try:
+            await self.say_all(answer)
+        except OSError as error:
+            # The +OK is out: only a cut connection tells the client that the letter is not complete.
+            self.policy.broke_off(error)
+            self.transport.abortConnection()
+        if self.session.upgrading and self._listening.tls is not None:
+            self.start_tls(self._listening.tls)
+            self.session.secured()
+
+    def patience(self) -> float:
+        return self._listening.timeout
+
+    def farewell(self, timeout: bool) -> bytes:
+        """RFC 1939 §3: a silent client is left without a word."""
+        self.policy.ending = "Inactivity" if timeout else "Server stops"
+        return b"" if timeout else STOPPING.line()
+
+    def finished(self) -> None:
+        self.policy.closed()
+
+
+class Pop3Factory(ServerFactory):
+    """Builds the conversations of one port."""
+
+    noisy = False
+
+    def __init__(
+        self, clock: IReactorTime, connections: Connections, office: PostOffice, listening: Listening
+    ) -> None:
+        self._clock = clock
+        self._connections = connections
+        self._office = office
+        self._listening = listening
+
+    def buildProtocol(self, addr: IAddress | None) -> Pop3Conversation:
+        return Pop3Conversation(self._clock, self._connections, self._office, self._listening)
+
+
+def _tls_name(transport: Any) -> str:  # the TLS layer of Twisted has no interface with getHandle
+    handle = transport.getHandle()
+    return f"{handle.get_protocol_version_name()} with cipher {handle.get_cipher_name()}"

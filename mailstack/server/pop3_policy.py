@@ -1,0 +1,156 @@
+"""Answers one POP3 client: who gets in, to which mailbox, and what is removed when."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+from attrs import evolve, frozen
+
+from mailstack.interfaces import IAuthenticator, IEventLog, IMailboxes, MailboxInUse
+from mailstack.model.address import Address
+from mailstack.model.reply import Reply
+from mailstack.protocol.pop3_events import Event, Login, Quit, Response, Settled, StartTls, err, ok
+from mailstack.server.maildrop import Maildrop
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IN_USE = err("Another session has this mailbox open", "IN-USE")
+OUR_FAULT = err("Internal error, try again later", "SYS/TEMP")
+NO_MAILBOX = err("The mailbox can't be opened now, try again later", "SYS/TEMP")
+UNREADABLE = err("The message can't be read now, try again later", "SYS/TEMP")
+NOT_REMOVED = err("Some deleted messages were not removed", "SYS/TEMP")
+
+
+class InThread(Protocol):
+    """Runs what blocks outside of the reactor."""
+
+    def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]: ...
+
+
+@frozen
+class PostOffice:
+    """What every session shares."""
+
+    authenticator: IAuthenticator
+    mailboxes: IMailboxes
+    log: IEventLog
+    in_thread: InThread
+    errors: int  #: bad commands and failed log-ins before the client is sent away
+
+
+class Pop3Policy:
+    """One connection. ``client`` is an IP address, "" for a UNIX socket."""
+
+    def __init__(self, office: PostOffice, client: str) -> None:
+        self.tls: str | None = None  #: version and cipher, when TLS is up
+        self.ending = "Connection closed"  #: why the session ends, for the log
+        self._office = office
+        self._log = office.log
+        self._client = client
+        self._user: Address | None = None
+        self._maildrop: Maildrop | None = None
+        self._deleted = 0
+        self._errors = 0
+
+    async def decide(self, event: Event) -> Response:
+        """The answer to one event. Never raises."""
+        try:
+            return self._counted(event, await self._decide(event))
+        except Exception as error:
+            self._log.failure("pop3", f"{event}: {error!r}")
+            return OUR_FAULT
+
+    async def _decide(self, event: Event) -> Response:
+        match event:
+            case Settled(response):
+                return response
+            case Login(name, password):
+                return await self._login(name, password)
+            case StartTls():
+                return ok("Begin TLS negotiation")
+            case Quit():
+                return await self._quit()
+        assert self._maildrop is not None, "the protocol has the log-in before"
+        try:
+            return self._maildrop.answer(event)
+        except OSError as error:
+            self._trouble(error)
+            return UNREADABLE
+
+    def _counted(self, event: Event, response: Response) -> Response:
+        if response.positive or not isinstance(event, Settled | Login):
+            return response
+        self._errors += 1
+        if self._errors < self._office.errors:
+            return response
+        self.ending = "Too many errors"
+        return evolve(response, last=True)
+
+    # ---- Coming and going
+
+    async def _login(self, name: str, password: str) -> Response:
+        account = await self._office.authenticator.login(name, password, self._client)
+        if isinstance(account, Reply):
+            # RFC 3206 §4: AUTH makes the client ask for another password, SYS/TEMP makes it try again.
+            code = "AUTH" if account.permanent else "SYS/TEMP"
+            return self._refused(name, err(account.text.partition("\n")[0], code))
+        try:
+            mailbox = await self._office.in_thread(self._office.mailboxes.open, account)
+        except MailboxInUse:
+            return self._refused(str(account), IN_USE)
+        except OSError as error:
+            self._trouble(error)
+            return self._refused(str(account), NO_MAILBOX)
+        self._user, self._maildrop = account, Maildrop(mailbox)
+        self._log.event("pop3-login", what="Login:", **self._facts(str(account)))
+        return ok("Logged in")
+
+    def _refused(self, name: str, response: Response) -> Response:
+        self._log.event("pop3-login", what="Login failed:", **self._facts(name), note=response.line().decode().strip())
+        return response
+
+    def _facts(self, name: str) -> dict[str, object]:
+        return {"user": f"<{name}>", "method": "PLAIN", "rip": self._client or "local", "tls": self.tls}
+
+    async def _quit(self) -> Response:
+        """The UPDATE state, RFC 1939 §6: here, and nowhere else, messages are removed."""
+        self.ending = "Logged out"
+        drop = self._maildrop
+        if drop is None:
+            return ok("Good bye")
+        marked = drop.marked
+        left = await self._office.in_thread(drop.mailbox.delete, marked) if marked else ()
+        self._deleted = len(marked) - len(left)
+        # The next session may come in before the client has read the answer.
+        drop.close()
+        if left:
+            self._log.warn("pop3", user=f"<{self._user}>", note=f"{len(left)} messages could not be removed")
+            return NOT_REMOVED
+        return ok("Good bye")
+
+    def closed(self) -> None:
+        """The connection is gone: nothing is removed now, and the next session may come in."""
+        drop = self._maildrop
+        if drop is None:
+            return
+        drop.close()
+        self._log.event(
+            "pop3",
+            user=f"<{self._user}>",
+            client=self._client or "local",
+            top=drop.topped,
+            retr=drop.retrieved,
+            del_=f"{self._deleted}/{drop.count}",
+            size=drop.size,
+            note=f"Disconnected: {self.ending}",
+        )
+
+    def broke_off(self, error: OSError) -> None:
+        """A letter could not be read to its end while it was sent."""
+        self.ending = "Message could not be read to its end"
+        self._trouble(error)
+
+    def _trouble(self, error: OSError) -> None:
+        self._log.warn("pop3", user=f"<{self._user}>" if self._user else None, note=f"{error}")

@@ -1,0 +1,85 @@
+"""POP3 as data: every dialogue, at once and octet by octet, with the same answers.
+
+Settings: ``@ peer local`` (loopback; else far away), ``@ tls offered`` or ``@ tls up`` from the beginning,
+``@ letter NAME CONTENT`` in NAME's mailbox, ``@ in-use NAME``, ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``.
+``@ handshake`` happens where it stands: TLS comes up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mailstack.protocol.pop3 import Pop3Session
+from mailstack.server.pop3 import READY
+from mailstack.server.pop3_policy import Pop3Policy
+from tests import dialogue
+from tests.server.pop3_office import ALICE, BOB, Office, run
+
+FOLDER = Path(__file__).parent.parent / "dialogues" / "pop3"
+FILES = sorted(FOLDER.glob("*.txt"))
+CLIENT = "192.0.2.7"
+
+
+class Server:
+    """Session and policy, joined as the shell does it."""
+
+    def __init__(self, steps: list[dialogue.Step]) -> None:
+        self.office = Office()
+        self.local, self.tls = False, ""
+        for step in steps:
+            if step.kind == "@":
+                self._prepare(*step.text.partition(" ")[::2])
+        self.session = Pop3Session(self.tls == "up", self.local, self.tls != "")
+        self.policy = Pop3Policy(self.office.open(errors=4), CLIENT)
+        self._said = READY.line()
+
+    def _prepare(self, key: str, value: str) -> None:
+        name, _, rest = value.partition(" ")
+        account = BOB if name == "bob" else ALICE
+        match key:
+            case "peer":
+                self.local = value == "local"
+            case "tls":
+                self.tls = value
+            case "letter":
+                self.office.mailboxes.add(account, rest.encode().decode("unicode_escape").encode("latin-1"))
+            case "in-use":
+                self.office.mailboxes.open(account)
+            case "broken":
+                self.office.mailboxes.broken.add(account)
+            case "stuck":
+                self.office.mailboxes.stuck.add(value)
+            case "throttled":
+                self.office.doorman.throttled.add(CLIENT)
+            case "handshake":
+                pass
+            case _:
+                raise ValueError(key)
+
+    def setting(self, key: str, value: str) -> None:
+        if key == "handshake":
+            assert self.session.upgrading
+            self.session.secured()
+
+    def send(self, data: bytes) -> bytes:
+        if not self.session.closing:
+            self.session.receive(data)
+        while event := self.session.next_event():
+            self._said += b"".join(self.session.answer(run(self.policy.decide(event))))
+        said, self._said = self._said, b""
+        return said
+
+
+@pytest.mark.parametrize("cut", dialogue.CUTS)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_dialogue(path: Path, cut: str) -> None:
+    steps = dialogue.read(path)
+    server = Server(steps)
+    dialogue.check(steps, server.send, lambda: server.session.closing, server.setting, dialogue.CUTS[cut])
+    assert not [line for line in server.office.log.lines if line[0] == "failure"]
+
+
+def test_there_are_dialogues() -> None:
+    assert FILES

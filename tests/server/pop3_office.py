@@ -1,0 +1,87 @@
+"""A post office without passwords, disk and threads: alice and bob, both with the password ``sesame``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from attrs import define, field
+from zope.interface import implementer
+
+from mailstack.interfaces import IAuthenticator, IEventLog
+from mailstack.model.address import Address
+from mailstack.model.reply import Reply
+from mailstack.server.pop3_policy import PostOffice
+from tests.maildir.memory import MemoryMailboxes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ALICE = Address("alice", "office.test")
+BOB = Address("bob", "office.test")
+
+
+@implementer(IAuthenticator)
+class Doorman:
+    """``throttled`` clients are told to wait."""
+
+    def __init__(self) -> None:
+        self.throttled: set[str] = set()
+
+    async def login(self, name: str, password: str, client: str) -> Address | Reply:
+        if client in self.throttled:
+            return Reply(454, "4.7.0", "Too many failures, try again later")
+        for account in (ALICE, BOB):
+            if name.lower() in (account.local, str(account)) and password == "sesame":
+                return account
+        return Reply(535, "5.7.8", "Wrong name or password")
+
+
+@implementer(IEventLog)
+@define
+class Notebook:
+    """A log as tuples: kind, id, fields."""
+
+    lines: list[tuple[str, str, dict[str, object]]] = field(factory=list)
+
+    def event(self, id: str, **fields: object) -> None:
+        self._note("event", id, fields)
+
+    def debug(self, id: str, **fields: object) -> None:
+        self._note("debug", id, fields)
+
+    def warn(self, id: str, **fields: object) -> None:
+        self._note("warn", id, fields)
+
+    def failure(self, id: str, note: str) -> None:
+        self._note("failure", id, {"note": note})
+
+    def _note(self, kind: str, id: str, fields: dict[str, object]) -> None:
+        given = {name: str(value) for name, value in fields.items() if value is not None}
+        self.lines.append((kind, id, dict(given)))
+
+
+async def at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Instead of a thread."""
+    return function(*args, **kwargs)
+
+
+def run(work: Awaitable[T]) -> T:
+    """The result of something that awaits nothing that is not there."""
+    steps = work.__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("it waits for something")
+
+
+@define
+class Office:
+    doorman: Doorman = field(factory=Doorman)
+    mailboxes: MemoryMailboxes = field(factory=MemoryMailboxes)
+    log: Notebook = field(factory=Notebook)
+
+    def open(self, errors: int = 10) -> PostOffice:
+        return PostOffice(self.doorman, self.mailboxes, self.log, at_once, errors)
