@@ -47,28 +47,40 @@ class LocalDelivery:
         self._made: set[Path] = set()
 
     async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
-        outcomes = {each.number: self._place(letter, each) for each in pending}
-        folders = {self._maildir(each) / "new" for each in pending if isinstance(outcomes[each.number], Delivered)}
+        outcomes: dict[int, Outcome] = {}
+        folders = set()
+        for each in pending:
+            mailbox = self._directory.mailbox(each.recipient.address)
+            if mailbox is None:
+                outcomes[each.number] = Failed(NO_USER, RELAY)
+                continue
+            outcomes[each.number] = outcome = self._place(letter, self._mail / mailbox)
+            if isinstance(outcome, Delivered):
+                folders.add(self._mail / mailbox / "new")
+        if folders:
+            await self._make_durable(letter, folders, outcomes)
+        return outcomes
+
+    async def _make_durable(self, letter: Letter, folders: set[Path], outcomes: dict[int, Outcome]) -> None:
         try:
             await self._durable.flush(folders)
         except OSError as error:
-            # The links may or may not survive; they will be found, or made again.
-            return {number: self._trouble(letter, outcome, error) for number, outcome in outcomes.items()}
-        return outcomes
+            # The links may or may not survive; the next attempt finds them, or makes them again.
+            for number, outcome in outcomes.items():
+                if isinstance(outcome, Delivered):
+                    outcomes[number] = self._trouble(letter, error)
 
-    def _maildir(self, pending: Pending) -> Path:
-        mailbox = self._directory.mailbox(pending.recipient.address)
-        return self._mail / (mailbox or "")
-
-    def _place(self, letter: Letter, pending: Pending) -> Outcome:
-        if self._directory.mailbox(pending.recipient.address) is None:
-            return Failed(NO_USER, RELAY)
-        maildir = self._maildir(pending)
+    def _place(self, letter: Letter, maildir: Path) -> Outcome:
         try:
-            self._link(letter, maildir)
+            try:
+                self._link(letter, maildir)
+            except FileNotFoundError:
+                # Somebody may have removed the Maildir that was there a moment ago.
+                self._made.discard(maildir)
+                self._link(letter, maildir)
         except OSError as error:
             self._made.discard(maildir)
-            return self._trouble(letter, None, error)
+            return self._trouble(letter, error)
         return Delivered(SAVED, RELAY)
 
     def _link(self, letter: Letter, maildir: Path) -> None:
@@ -83,9 +95,7 @@ class LocalDelivery:
             # A crash, or a failed sync, came between the delivery and its record.
             return
 
-    def _trouble(self, letter: Letter, outcome: Outcome | None, error: OSError) -> Outcome:
-        if isinstance(outcome, Failed | Delayed):
-            return outcome
+    def _trouble(self, letter: Letter, error: OSError) -> Delayed:
         self._log.warn(letter.id, what=f"cannot deliver to a Maildir: {error}")
         if isinstance(error, FileNotFoundError) and not self._spool.path(letter.id).exists():
             return Delayed(LOST, RELAY)

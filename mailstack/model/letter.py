@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import frozen
 
 from mailstack.model.address import Address
 
@@ -54,4 +54,5 @@ class Due:
 
     letter: Letter
     pending: tuple[Pending, ...]
-    warned: int = field(default=0)  #: delay warnings sent so far
+    warned: int = 0  #: delay warnings sent so far
+    unreported: bool = False  #: has failures that the sender was not told of

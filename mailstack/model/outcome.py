@@ -13,6 +13,7 @@ class Delivered:
 
     reply: Reply
     relay: str  #: ``host[ip]:port`` or ``local``, for the log
+    setup: float = 0.0  #: seconds until the connection was ready, for the log
 
 
 @frozen
@@ -21,6 +22,7 @@ class Delayed:
 
     reply: Reply
     relay: str = "none"
+    setup: float = 0.0
 
 
 @frozen
@@ -29,6 +31,7 @@ class Failed:
 
     reply: Reply
     relay: str = "none"
+    setup: float = 0.0
 
 
 Outcome = Delivered | Delayed | Failed

@@ -104,7 +104,7 @@ class MemorySpool:
             for number, row in enumerate(stored.rows)
             if row.state in WAITING and row.next_attempt <= now
         )
-        return Due(stored.letter, pending, stored.warned)
+        return Due(stored.letter, pending, stored.warned, any(row.state == "bounced" for row in stored.rows))
 
     async def failures(self, id: str) -> Sequence[tuple[Recipient, Reply]]:
         if id not in self.stored:

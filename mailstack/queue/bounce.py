@@ -1,0 +1,53 @@
+"""Reports to the sender as new letters, which enter at the top."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from mailstack.interfaces import IDirectory, IIncoming, ISpool
+from mailstack.message.trace import date, delivery_fields
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter, Recipient
+
+
+@frozen
+class Mailer:
+    """Writes letters of our own, from the null sender (RFC 5321 §4.5.5)."""
+
+    hostname: str
+    directory: IDirectory
+    spool: ISpool
+    new_id: Callable[[], str]
+
+    def recipients(self, address: Address) -> tuple[Recipient, ...]:
+        """Where a report to this sender goes; nowhere when it claimed to be a user of ours who does not exist."""
+        if self.directory.is_local(address.domain):
+            return self.directory.resolve(address).recipients
+        return (Recipient(address, address),)
+
+    def compose(
+        self, recipients: Sequence[Recipient], message: Callable[[str], bytes], now: float
+    ) -> tuple[Letter, IIncoming]:
+        """A letter and its content, not in the queue yet. ``message`` gets the queue id and gives header and body, LF
+        line ends. OSError when the disk refuses."""
+        id, to = self.new_id(), tuple(recipients)
+        delivery = delivery_fields(None, to)
+        received = f"Received: by {self.hostname} (mailstack) id {id};\n\t{date(now)}\n".encode("ascii")
+        octets = delivery + received + message(id)
+        content = self.spool.receive(id)
+        content.write(octets)
+        letter = Letter(
+            id,
+            None,
+            to,
+            arrived=now,
+            size=len(octets),
+            lines=octets.count(b"\n"),
+            relay_offset=len(delivery),
+            eight_bit=not octets.isascii(),
+            checksum=zlib.crc32(octets),
+        )
+        return letter, content

@@ -1,0 +1,264 @@
+"""The queue at work: what is due goes to its transport, what comes of it goes to the spool."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from random import Random
+
+from attrs import frozen
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from mailstack.interfaces import IEventLog, ISpool, ITransport, Result
+from mailstack.model.address import Address, path
+from mailstack.model.letter import Due, Letter, Pending
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
+from mailstack.model.reply import Reply
+from mailstack.queue.lines import Lines
+from mailstack.queue.report import Reporter
+from mailstack.queue.schedule import Schedule
+
+MAX_ACTIVE = 1000  # letters with remote recipients in memory at a time; the others wait in the database
+SWEEP = 60.0  # seconds; the longest sleep, so that a clock that was set does no harm for longer
+POLL = 1.0  # seconds between looks whether the command line has changed the queue
+STUCK = 5.0  # seconds until a mark that the disk refused is tried again
+GRACE = 3.0  # seconds that attempts get to end when the server stops
+LOCAL = "local"
+
+
+@frozen
+class Transports:
+    """Where letters go. ``destination`` names the next hop of a foreign address: letters to one share its limit."""
+
+    local: ITransport
+    remote: ITransport
+    is_local: Callable[[str], bool]
+    destination: Callable[[Address], str]
+
+    def groups(self, pending: Iterable[Pending]) -> dict[str, list[Pending]]:
+        found: dict[str, list[Pending]] = {}
+        for each in pending:
+            address = each.recipient.address
+            key = LOCAL if self.is_local(address.domain) else self.destination(address)
+            found.setdefault(key, []).append(each)
+        return found
+
+
+class Dispatcher(Service):
+    """Attempts deliveries: at once for what just came in, later on the schedule, which is in the spool's times."""
+
+    name = "queue"
+
+    def __init__(
+        self,
+        spool: ISpool,
+        transports: Transports,
+        schedule: Schedule,
+        lines: Lines,
+        reporter: Reporter,
+        log: IEventLog,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        rng: Random,
+    ) -> None:
+        """``now`` is Unix time, of which the schedule is made; ``clock`` only wakes us."""
+        self._spool = spool
+        self._transports = transports
+        self._schedule = schedule
+        self._lines = lines
+        self._reporter = reporter
+        self._log = log
+        self._clock = clock
+        self._now = now
+        self._rng = rng
+        self._active: dict[str, Deferred[None]] = {}
+        self._dropped: set[str] = set()
+        self._crowded = False
+        self._sweeping = False
+        self._timer: IDelayedCall | None = None
+        self._poll: IDelayedCall | None = None
+
+    # ---- Service
+
+    def startService(self) -> None:
+        super().startService()
+        self._sweep_soon(0)
+        self._poll = self._clock.callLater(POLL, self._look)
+
+    async def _settled(self) -> None:
+        await gatherResults(list(self._active.values()))
+
+    def stopService(self) -> Deferred[None]:
+        """Let attempts end that end soon; the others are in the spool as they were, and made again."""
+        super().stopService()
+        for timer in (self._timer, self._poll):
+            if timer is not None and timer.active():
+                timer.cancel()
+        done = Deferred.fromCoroutine(self._settled())
+        done.addTimeout(GRACE, self._clock)
+        return done.addErrback(lambda _: None)
+
+    # ---- What starts attempts
+
+    def wake(self, letter: Letter) -> None:
+        """A letter that was just accepted: its first attempt is now."""
+        pending = tuple(Pending(number, recipient) for number, recipient in enumerate(letter.recipients))
+        self._start(Due(letter, pending))
+
+    def _start(self, due: Due) -> None:
+        if not self.running or due.letter.id in self._active:
+            return
+        if len(self._active) >= MAX_ACTIVE and LOCAL not in self._transports.groups(due.pending):
+            # It stays due in the spool, and is found when there is room.
+            self._crowded = True
+            return
+        id = due.letter.id
+        serving = Deferred.fromCoroutine(self._serve(due))
+        if not serving.called:
+            self._active[id] = serving
+        serving.addBoth(lambda _: self._ended(id))
+
+    def _ended(self, id: str) -> None:
+        self._active.pop(id, None)
+        self._dropped.discard(id)
+        if self._crowded and len(self._active) < MAX_ACTIVE // 2:
+            self._crowded = False
+            self._sweep_soon(0)
+
+    def _sweep_soon(self, delay: float) -> None:
+        """At the latest in ``delay`` seconds, look for what is due."""
+        delay = min(max(delay, 0), SWEEP)
+        if not self.running:
+            return
+        if self._timer is not None and self._timer.active():
+            if self._timer.getTime() <= self._clock.seconds() + delay:
+                return
+            self._timer.cancel()
+        self._timer = self._clock.callLater(delay, lambda: self._in_background(self._sweep()))
+
+    def _in_background(self, work: Awaitable[None]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception as error:
+                self._log.failure("queue", repr(error))
+
+        Deferred.fromCoroutine(guarded())
+
+    async def _sweep(self) -> None:
+        """Start all that is due, then sleep until the next is."""
+        if self._sweeping:
+            return
+        self._sweeping = True
+        wait = SWEEP
+        try:
+            now = self._now()
+            for due in await self._spool.due(now, MAX_ACTIVE, list(self._active)):
+                self._start(due)
+            following = await self._spool.next_due(now)
+            wait = SWEEP if following is None else following - self._now()
+        except OSError as error:
+            self._log.warn("queue", what=f"cannot read the queue: {error}")
+            wait = STUCK
+        finally:
+            self._sweeping = False
+        self._sweep_soon(wait)
+
+    def _look(self) -> None:
+        self._poll = self._clock.callLater(POLL, self._look)
+        self._in_background(self._look_for_changes())
+
+    async def _look_for_changes(self) -> None:
+        try:
+            if not await self._spool.changed():
+                return
+            active = list(self._active)
+            self._dropped.update(set(active) - await self._spool.surviving(active))
+        except OSError as error:
+            self._log.warn("queue", what=f"cannot read the queue: {error}")
+            return
+        self._sweep_soon(0)
+
+    # ---- One letter
+
+    async def _serve(self, due: Due) -> None:
+        try:
+            groups = self._transports.groups(due.pending)
+            attempts = [self._attempt(due.letter, key, pending) for key, pending in groups.items()]
+            # The usual letter has one destination, and needs no gathering.
+            if len(attempts) == 1:
+                results = await attempts[0]
+            else:
+                gathered = await gatherResults([Deferred.fromCoroutine(attempt) for attempt in attempts])
+                results = [result for part in gathered for result in part]
+            await self._reporter.report(due, results, self.wake)
+        except CancelledError:
+            # The server stops. What was not recorded is in the spool as it was.
+            return
+        except Exception as error:
+            self._log.failure(due.letter.id, repr(error))
+
+    async def _attempt(self, letter: Letter, key: str, pending: Sequence[Pending]) -> list[Result]:
+        """One attempt at one destination."""
+        if key == LOCAL:
+            started = self._now()
+            outcomes = await self._transports.local.deliver(letter, pending)
+        else:
+            async with self._lines.place(key):
+                if letter.id in self._dropped:
+                    return []
+                started = self._now()
+                outcomes = await self._transports.remote.deliver(letter, pending)
+        results = [self._result(letter, each, outcomes[each.number]) for each in pending]
+        for each, result in zip(pending, results, strict=True):
+            self._note(letter, each, outcomes[each.number], result, started)
+        await self._record(letter, results)
+        return results
+
+    def _result(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
+        if isinstance(outcome, Delivered):
+            return Result(pending.number, "sent", outcome.reply)
+        if isinstance(outcome, Failed):
+            return Result(pending.number, "bounced", outcome.reply)
+        following = self._schedule.next_attempt(
+            letter.arrived, letter.sender is None, pending.attempts + 1, self._now(), self._rng.random()
+        )
+        if following is None:
+            return Result(pending.number, "bounced", _expired(outcome))
+        return Result(pending.number, "deferred", outcome.reply, following)
+
+    async def _record(self, letter: Letter, results: list[Result]) -> None:
+        """What happened is known; it must be written before anything else happens to this letter."""
+        while True:
+            try:
+                await self._spool.settle(letter.id, results)
+                break
+            except OSError as error:
+                self._log.warn(letter.id, what=f"cannot record the delivery, and goes on trying: {error}")
+            pause: Deferred[None] = Deferred()
+            self._clock.callLater(STUCK, pause.callback, None)
+            await pause
+        for result in results:
+            if result.state == "deferred":
+                self._sweep_soon(result.next_attempt - self._now())
+
+    def _note(self, letter: Letter, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
+        """The line that pflogsumm and the postmaster look for."""
+        address, original = pending.recipient.address, pending.recipient.original
+        now = self._now()
+        waited, took = max(0.0, started - letter.arrived), max(0.0, now - started)
+        self._log.event(
+            letter.id,
+            to=path(address),
+            orig_to=None if original == address else path(original),
+            relay=outcome.relay,
+            delay=f"{waited + took:.2f}",
+            delays=f"0/{waited:.2f}/{outcome.setup:.2f}/{max(0.0, took - outcome.setup):.2f}",
+            dsn=result.reply.status or f"{result.reply.code // 100}.0.0",
+            status=f"{result.state} ({result.reply})",
+        )
+
+
+def _expired(outcome: Delayed) -> Reply:
+    return Reply(554, "5.4.7", f"Gave up, the time is over. The last answer was: {outcome.reply}")

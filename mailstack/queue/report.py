@@ -1,0 +1,93 @@
+"""After an attempt: does the sender have to be told? RFC 3464 reports, at most one a letter and moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mailstack.interfaces import IEventLog, IIncoming, ISpool, Result
+from mailstack.model.address import path
+from mailstack.model.letter import Due, Letter, Recipient
+from mailstack.model.reply import Reply
+from mailstack.queue.bounce import Mailer
+from mailstack.queue.schedule import Schedule
+
+#: Octets of the original that a report quotes at most.
+MAX_QUOTED = 50_000
+
+#: (recipient, what the next hop said) of all that a report tells of
+Fates = Sequence[tuple[Recipient, Reply]]
+#: Builds a report: (letter, fates, start of the original, delayed or for good, now, when we give up, id) to octets
+Write = Callable[[Letter, Fates, bytes, bool, float, float, str], bytes]
+
+
+class Reporter:
+    def __init__(
+        self,
+        spool: ISpool,
+        mailer: Mailer,
+        schedule: Schedule,
+        write: Write,
+        log: IEventLog,
+        now: Callable[[], float],
+    ) -> None:
+        self._spool = spool
+        self._mailer = mailer
+        self._schedule = schedule
+        self._write = write
+        self._log = log
+        self._now = now
+
+    async def report(self, due: Due, results: Sequence[Result], wake: Callable[[Letter], None]) -> None:
+        """Tell of failures that nobody was told of, and of a delay when its time has come."""
+        letter, warned = due.letter, due.warned
+        if due.unreported or any(result.state == "bounced" for result in results):
+            await self._send(letter, await self._spool.failures(letter.id), False, warned, wake)
+        delayed = [(letter.recipients[result.number], result.reply) for result in results if result.state == "deferred"]
+        earned = self._schedule.warnings(letter.arrived, self._now())
+        if delayed and letter.sender is not None and earned > warned:
+            await self._send(letter, delayed, True, earned, wake)
+
+    async def _send(
+        self, letter: Letter, fates: Fates, delay: bool, warned: int, wake: Callable[[Letter], None]
+    ) -> None:
+        try:
+            report, content = self._compose(letter, fates, delay)
+            # The report and the mark that it was made are one step: it is neither lost nor sent twice.
+            await self._spool.report(letter.id, report, content, warned)
+        except OSError as error:
+            # What bounced stays bounced and not reported, and so due: the next sweep comes back here.
+            self._log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
+            return
+        if report is not None:
+            kind = "delay warning" if delay else "non-delivery notification"
+            self._log.event(letter.id, what=f"sender {kind}: {report.id}")
+            wake(report)
+
+    def _compose(self, letter: Letter, fates: Fates, delay: bool) -> tuple[Letter | None, IIncoming | None]:
+        recipients = self._recipients(letter)
+        if not recipients:
+            return None, None
+        now = self._now()
+        until = letter.arrived + self._schedule.lifetime(bounce=False)
+        start = self._start_of(letter)
+        return self._mailer.compose(
+            recipients, lambda id: self._write(letter, fates, start, delay, now, until, id), now
+        )
+
+    def _recipients(self, letter: Letter) -> tuple[Recipient, ...]:
+        if letter.sender is None:
+            # RFC 5321 §6.1: nobody is left to be told, and a bounce of a bounce would never end.
+            self._log.warn(letter.id, what="a bounce that cannot be delivered is dropped")
+            return ()
+        recipients = self._mailer.recipients(letter.sender)
+        if not recipients:
+            self._log.warn(letter.id, what=f"nobody to report to: {path(letter.sender)} does not exist here")
+        return recipients
+
+    def _start_of(self, letter: Letter) -> bytes:
+        try:
+            with self._spool.open(letter.id) as file:
+                file.seek(letter.relay_offset)
+                return file.read(MAX_QUOTED)
+        except OSError:
+            return b""
