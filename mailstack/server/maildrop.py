@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from attrs import define
@@ -117,10 +117,12 @@ class Maildrop:
     def _retrieve(self, number: int) -> Response:
         if not self._open(number):
             return GONE
-        return ok(f"{self._item(number).size} octets", self._pieces(self.retrieved))
+        return ok(f"{self._item(number).size} octets", self._counted(self._pieces(), self.retrieved))
 
     def _top(self, number: int, lines: int) -> Response:
-        return ok("", top(self._pieces(self.topped), lines)) if self._open(number) else GONE
+        if not self._open(number):
+            return GONE
+        return ok("", self._counted(top(self._pieces(), lines), self.topped))
 
     def _open(self, number: int) -> bool:
         self._close_letter()
@@ -130,11 +132,14 @@ class Maildrop:
             return False
         return True
 
-    def _pieces(self, tally: Tally) -> Iterable[bytes]:
-        letter = self._letter
-        assert letter is not None
+    def _pieces(self) -> Iterator[bytes]:
+        assert self._letter is not None, "a letter is opened first"
+        while piece := self._letter.read(PIECE):
+            yield piece
+
+    def _counted(self, pieces: Iterator[bytes], tally: Tally) -> Iterator[bytes]:
         tally.count += 1
-        while piece := letter.read(PIECE):
+        for piece in pieces:
             tally.octets += len(piece) + piece.count(b"\n")
             yield piece
         self._close_letter()

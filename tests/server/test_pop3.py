@@ -1,0 +1,335 @@
+"""POP3 as Twisted runs it: who waits for whom, what a lost connection leaves, what the log says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from io import BytesIO
+from typing import Any, ParamSpec, TypeVar
+
+import pytest
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from mailstack.model.address import Address
+from mailstack.model.reply import Reply
+from mailstack.server.connections import Connections
+from mailstack.server.pop3 import Listening, Pop3Factory
+from tests.server.pop3_office import ALICE, Office
+from tests.server.wire import Wire
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TIMEOUT = 600.0
+LOGIN = b"USER alice\r\nPASS sesame\r\n"
+LOGGED_IN = b"+OK\r\n+OK Logged in\r\n"
+
+
+class Threads:
+    """An ``in_thread`` that works when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        done: Deferred[T] = Deferred()
+        self.waiting.append(lambda: done.callback(function(*args, **kwargs)))
+        return done
+
+    def work(self) -> None:
+        self.waiting.pop(0)()
+
+
+class Service:
+    """A factory with fakes all around."""
+
+    def __init__(self, in_thread: Any = None, tls: Any = None, implicit: bool = False, per_client: int = 10) -> None:
+        self.clock = Clock()
+        self.fakes = Office()
+        office = self.fakes.open()
+        if in_thread is not None:
+            office = evolve(office, in_thread=in_thread)
+        self.factory = Pop3Factory(
+            self.clock, Connections(100, per_client), office, Listening(TIMEOUT, tls, implicit)
+        )
+
+    def connect(self, address: str = "127.0.0.1", slow: bool = False) -> Wire:
+        return Wire(self.factory.buildProtocol(None), address, slow)
+
+    @property
+    def log(self) -> list[tuple[str, str, dict[str, object]]]:
+        return self.fakes.log.lines
+
+    @property
+    def letters(self) -> list[bytes]:
+        return list(self.fakes.mailboxes.letters[ALICE].values())
+
+    def free(self) -> bool:
+        return not self.fakes.mailboxes.in_use(ALICE)
+
+
+@pytest.fixture
+def service() -> Service:
+    service = Service()
+    service.fakes.mailboxes.add(ALICE, b"a: 1\n\none\n", b"a: 2\n\ntwo\n")
+    return service
+
+
+def test_session(service: Service) -> None:
+    """Answers to what is pipelined leave together; QUIT removes, frees the mailbox and hangs up."""
+    wire = service.connect()
+    assert wire.said == b"+OK POP3 server ready\r\n"
+    assert wire.send(LOGIN) == LOGGED_IN
+    assert wire.send(b"DELE 1\r\nQUIT\r\n") == b"+OK Message 1 will be deleted\r\n+OK Good bye\r\n"
+    assert wire.disconnecting
+    assert service.letters == [b"a: 2\n\ntwo\n"]
+    assert service.free()
+
+
+def test_log_of_a_session(service: Service) -> None:
+    """Who came in from where, and at the end what was done, in Dovecot's terms."""
+    wire = service.connect()
+    wire.send(LOGIN + b"RETR 1\r\nTOP 2 0\r\nDELE 1\r\nQUIT\r\n")
+    wire.lose()
+    assert service.log == [
+        (
+            "event",
+            "pop3-login",
+            {"what": "Login:", "user": "<alice@office.test>", "method": "PLAIN", "rip": "127.0.0.1"},
+        ),
+        (
+            "event",
+            "pop3",
+            {
+                "user": "<alice@office.test>",
+                "client": "127.0.0.1",
+                "top": "1/8",
+                "retr": "1/13",
+                "del_": "1/2",
+                "size": "26",
+                "note": "Disconnected: Logged out",
+            },
+        ),
+    ]
+
+
+def test_log_of_a_failed_login(service: Service) -> None:
+    """With the client's address, for fail2ban, and without the password."""
+    service.connect().send(b"USER mallory\r\nPASS guess\r\n")
+    assert service.log == [
+        (
+            "event",
+            "pop3-login",
+            {
+                "what": "Login failed:",
+                "user": "<mallory>",
+                "method": "PLAIN",
+                "rip": "127.0.0.1",
+                "note": "-ERR [AUTH] Wrong name or password",
+            },
+        ),
+    ]
+
+
+def test_lost_connection_removes_nothing(service: Service) -> None:
+    """RFC 1939 §6: without QUIT there is no UPDATE state."""
+    wire = service.connect()
+    wire.send(LOGIN + b"DELE 1\r\n")
+    wire.lose()
+    assert len(service.letters) == 2
+    assert service.free()
+    assert service.log[-1][2]["note"] == "Disconnected: Connection closed"
+    assert service.log[-1][2]["del_"] == "0/2"
+
+
+def test_silent_client_is_left_without_a_word(service: Service) -> None:
+    """RFC 1939 §3: the autologout timer removes nothing and says nothing. A command starts it anew."""
+    wire = service.connect()
+    wire.send(LOGIN + b"DELE 1\r\n")
+    service.clock.advance(TIMEOUT - 1)
+    wire.send(b"NOOP\r\n")
+    service.clock.advance(TIMEOUT - 1)
+    assert not wire.disconnecting
+    service.clock.advance(1)
+    assert wire.disconnecting
+    assert wire.read() == b""
+    wire.lose()
+    assert len(service.letters) == 2
+    assert service.free()
+    assert service.log[-1][2]["note"] == "Disconnected: Inactivity"
+    assert not service.clock.getDelayedCalls()
+
+
+def test_commands_wait_for_the_mailbox() -> None:
+    """While it is opened in a thread, nothing that was pipelined is looked at."""
+    threads = Threads()
+    service = Service(threads)
+    wire = service.connect()
+    assert wire.send(LOGIN + b"STAT\r\n") == b""
+    assert wire.send(b"QUIT\r\n") == b""
+    threads.work()
+    assert wire.read() == LOGGED_IN + b"+OK 0 0\r\n+OK Good bye\r\n"
+
+
+def test_client_that_leaves_while_its_mailbox_is_opened() -> None:
+    """The mailbox is not left locked."""
+    threads = Threads()
+    service = Service(threads)
+    wire = service.connect()
+    wire.send(LOGIN)
+    wire.lose()
+    threads.work()
+    assert service.free()
+
+
+def test_client_that_leaves_while_letters_are_removed() -> None:
+    """It said QUIT: they are removed, and the next session waits for that."""
+    threads = Threads()
+    service = Service(threads)
+    service.fakes.mailboxes.add(ALICE, b"x\n")
+    wire = service.connect()
+    wire.send(LOGIN)
+    threads.work()
+    wire.send(b"DELE 1\r\nQUIT\r\n")
+    wire.lose()
+    assert not service.free()
+    threads.work()
+    assert service.letters == []
+    assert service.free()
+    assert service.log[-1][2]["del_"] == "1/1"
+
+
+def test_large_letter_is_read_as_fast_as_the_client_reads(service: Service) -> None:
+    """However large it is, only some pieces of it are in memory."""
+    letter = b"a: b\n\n" + b"x" * 99 + b"\n.\n" * 100_000
+    service.fakes.mailboxes.letters[ALICE] = {"1": letter}
+    wire = service.connect(slow=True)
+    wire.send(LOGIN + b"RETR 1\r\nNOOP\r\n")
+    while wire.value():
+        wire.read()
+    assert wire.most < 4 * 64 * 1024
+    content, _, after = wire.said.partition(b" octets\r\n")[2].partition(b"\r\n.\r\n")
+    assert content.replace(b"\r\n.", b"\r\n").replace(b"\r\n", b"\n") + b"\n" == letter
+    assert after == b"+OK\r\n"
+    assert service.log[-1][0] == "event"
+
+
+def test_pipelined_letters_are_bounded_too(service: Service) -> None:
+    """Many small ones are not gathered without limit."""
+    service.fakes.mailboxes.letters[ALICE] = {"1": b"x" * 50_000}
+    wire = service.connect(slow=True)
+    wire.send(LOGIN + b"RETR 1\r\n" * 50)
+    assert wire.most < 4 * 64 * 1024
+    while wire.value():
+        wire.read()
+    assert wire.said.count(b"\r\n.\r\n") == 50
+
+
+def test_client_that_leaves_in_the_middle_of_a_letter(service: Service) -> None:
+    """The rest of it is not read, its file is closed, the mailbox is free."""
+    service.fakes.mailboxes.letters[ALICE] = {"1": b"x\n" * 500_000}
+    wire = service.connect(slow=True)
+    wire.send(LOGIN + b"RETR 1\r\n")
+    wire.lose()
+    assert service.free()
+    assert 0 < int(str(service.log[-1][2]["retr"]).partition("/")[2]) < 500_000
+
+
+def test_client_that_stops_reading_is_cut_off(service: Service) -> None:
+    service.fakes.mailboxes.letters[ALICE] = {"1": b"x\n" * 500_000}
+    wire = service.connect(slow=True)
+    wire.send(LOGIN + b"RETR 1\r\n")
+    service.clock.advance(TIMEOUT)
+    assert wire.aborted
+    assert service.free()
+
+
+class Scratched(BytesIO):
+    """A file with a bad block at its second piece."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            raise OSError(5, "Input/output error")
+        return super().read(size)
+
+
+def test_letter_that_breaks_off_is_not_taken_for_complete(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After +OK only a cut connection can say so: no final dot is sent."""
+    wire = service.connect()
+    wire.send(LOGIN)
+    monkeypatch.setattr("tests.maildir.memory.BytesIO", Scratched)
+    service.fakes.mailboxes.letters[ALICE]["uid-1"] = b"x\n" * 100_000
+    wire.send(b"RETR 1\r\n")
+    assert wire.aborted
+    assert not wire.said.endswith(b".\r\n")
+    assert [line[0] for line in service.log] == ["event", "warn", "event"]
+    assert "could not be read" in str(service.log[-1][2]["note"])
+    assert service.free()
+
+
+def test_letter_that_another_program_removed(service: Service) -> None:
+    wire = service.connect()
+    wire.send(LOGIN)
+    del service.fakes.mailboxes.letters[ALICE]["uid-1"]
+    assert wire.send(b"RETR 1\r\nRETR 2\r\n").startswith(b"-ERR Another program has removed that message\r\n+OK ")
+
+
+def test_stls() -> None:
+    """TLS starts after the answer; then a password may come from anywhere, and the log says so."""
+    context = object()
+    service = Service(tls=context)
+    wire = service.connect("192.0.2.7")
+    assert wire.send(LOGIN).startswith(b"-ERR [AUTH] ")
+    assert wire.send(b"STLS\r\n") == b"+OK Begin TLS negotiation\r\n"
+    assert wire.tls is context
+    assert wire.send(LOGIN) == LOGGED_IN
+    assert service.log[-1][2]["tls"] == "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"
+
+
+def test_injection_after_stls() -> None:
+    service = Service(tls=object())
+    wire = service.connect()
+    assert wire.send(b"STLS\r\nUSER mallory\r\n") == b"-ERR Nothing may follow STLS before its answer\r\n"
+    assert wire.disconnecting
+    assert wire.tls is None
+
+
+def test_implicit_tls() -> None:
+    service = Service(implicit=True)
+    assert service.connect("192.0.2.7").send(LOGIN) == LOGGED_IN
+
+
+def test_too_many_connections() -> None:
+    service = Service(per_client=1)
+    first = service.connect()
+    second = service.connect()
+    assert second.said == b"-ERR [SYS/TEMP] Too many connections, try again later\r\n"
+    assert second.disconnecting
+    second.lose()
+    first.lose()
+    assert service.connect().said.startswith(b"+OK ")
+
+
+def test_server_that_stops(service: Service) -> None:
+    """Nothing is removed; the client hears that it may come back."""
+    wire = service.connect()
+    wire.send(LOGIN + b"DELE 1\r\n")
+    wire.protocol.stop()
+    assert wire.read() == b"-ERR [SYS/TEMP] The server stops, try again later\r\n"
+    wire.lose()
+    assert len(service.letters) == 2
+    assert service.log[-1][2]["note"] == "Disconnected: Server stops"
+
+
+def test_bug_is_an_answer_and_a_traceback(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session goes on."""
+
+    async def broken(name: str, password: str, client: str) -> Address | Reply:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(service.fakes.doorman, "login", broken)
+    wire = service.connect()
+    assert wire.send(LOGIN) == b"+OK\r\n-ERR [SYS/TEMP] Internal error, try again later\r\n"
+    assert service.log == [("failure", "pop3", {"note": "Login('alice'): RuntimeError('a bug')"})]
+    assert wire.send(b"CAPA\r\n").startswith(b"+OK ")
