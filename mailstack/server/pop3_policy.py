@@ -108,7 +108,9 @@ class Pop3Policy:
         return ok("Logged in")
 
     def _refused(self, name: str, response: Response) -> Response:
-        self._log.event("pop3-login", what="Login failed:", **self._facts(name), note=response.line().decode().strip())
+        # Only the first is a reason for fail2ban: the others happen to honest people.
+        what = "Login failed:" if response.code == "AUTH" else "Login put off:"
+        self._log.event("pop3-login", what=what, **self._facts(name), note=response.line().decode().strip())
         return response
 
     def _facts(self, name: str) -> dict[str, object]:

@@ -132,6 +132,13 @@ def test_log_of_a_failed_login(service: Service) -> None:
     ]
 
 
+def test_busy_mailbox_is_no_failed_login(service: Service) -> None:
+    """fail2ban must not shut out somebody with two programs."""
+    service.connect().send(LOGIN)
+    assert service.connect().send(LOGIN).startswith(b"+OK\r\n-ERR [IN-USE] ")
+    assert service.log[-1][2]["what"] == "Login put off:"
+
+
 def test_lost_connection_removes_nothing(service: Service) -> None:
     """RFC 1939 §6: without QUIT there is no UPDATE state."""
     wire = service.connect()
