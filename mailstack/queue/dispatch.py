@@ -82,7 +82,7 @@ class Dispatcher(Service):
     # ---- Service
 
     def startService(self) -> None:
-        super().startService()
+        Service.startService(self)
         self._sweep_soon(0)
         self._poll = self._clock.callLater(POLL, self._look)
 
@@ -91,7 +91,7 @@ class Dispatcher(Service):
 
     def stopService(self) -> Deferred[None]:
         """Let attempts end that end soon; the others are in the spool as they were, and made again."""
-        super().stopService()
+        Service.stopService(self)
         for timer in (self._timer, self._poll):
             if timer is not None and timer.active():
                 timer.cancel()

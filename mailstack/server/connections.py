@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from ipaddress import ip_address
+from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
 
@@ -31,23 +33,45 @@ def peer_of(address: IAddress) -> Peer:
     return Peer(str(mapped or host))
 
 
+class Session(Protocol):
+    """What is counted."""
+
+    peer: Peer
+
+    def stop(self) -> None: ...
+
+
 class Connections:
-    """Counts connections of one service, in all and by client address."""
+    """The open connections of one service, and how many more there may be."""
 
     def __init__(self, total: int, per_client: int) -> None:
         self._total = total
         self._per_client = per_client
         self._clients: Counter[str] = Counter()
-        self._count = 0
+        self._open: set[Session] = set()
+        self._closed: Deferred[None] | None = None
 
-    def admit(self, peer: Peer) -> bool:
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def enter(self, session: Session) -> bool:
         """Count one more; every call needs its :meth:`leave`. False: too many, say so and hang up."""
-        self._clients[peer.address] += 1
-        self._count += 1
-        return self._count <= self._total and self._clients[peer.address] <= self._per_client
+        self._open.add(session)
+        self._clients[session.peer.address] += 1
+        return len(self._open) <= self._total and self._clients[session.peer.address] <= self._per_client
 
-    def leave(self, peer: Peer) -> None:
-        self._count -= 1
-        self._clients[peer.address] -= 1
-        if not self._clients[peer.address]:
-            del self._clients[peer.address]
+    def leave(self, session: Session) -> None:
+        self._open.discard(session)
+        self._clients[session.peer.address] -= 1
+        if not self._clients[session.peer.address]:
+            del self._clients[session.peer.address]
+        if not self._open and self._closed is not None:
+            self._closed.callback(None)
+
+    async def stop(self) -> None:
+        """Let every session finish what it is at; returns when the last one is gone."""
+        if self._open:
+            self._closed = Deferred()
+            for session in list(self._open):
+                session.stop()
+            await self._closed

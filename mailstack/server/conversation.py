@@ -128,7 +128,7 @@ class Conversation(Protocol):
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        admitted = self._connections.admit(self.peer)
+        admitted = self._connections.enter(self)
         self._set_alarm(self.patience())
         self.greet(admitted)
         self.flush()
@@ -157,7 +157,7 @@ class Conversation(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._connected = False
-        self._connections.leave(self.peer)
+        self._connections.leave(self)
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
         self.resumeProducing()
@@ -244,3 +244,9 @@ class Conversation(Protocol):
         else:
             self._stopping = True
             self._bid_farewell(timeout=True)
+
+
+def tls_name(transport: Any) -> str:
+    """Version and cipher of a connection on which TLS is up."""
+    handle = transport.getHandle()
+    return f"{handle.get_protocol_version_name()} with cipher {handle.get_cipher_name()}"

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from zope.interface import implementer
 
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
-from mailstack.interfaces import IDurable, IIncoming, ISpool, Result
+from mailstack.interfaces import IDurable, IEventLog, IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.reply import Reply
 from mailstack.spool.batch import Batch, Reported, Settlement
@@ -27,34 +27,40 @@ from mailstack.spool.store import Store, as_os_error
 class DiskSpool:
     """Everything accepted goes through here. Also makes deliveries durable, in the same batches."""
 
-    repairs: Repairs
+    _store: Store
+    _commit: GroupCommit
+    _sync: Sync
 
-    def __init__(self, data: Path, sync: str, in_thread: InThread, call_later: CallLater) -> None:
-        """Open, or make, the spool below ``data``, and repair what a crash left; blocking. ``sync`` is [spool] sync.
-
-        ``in_thread`` must run one call at a time, in order. OSError: the disk, another server, or a database that is
-        none.
-        """
+    def __init__(self, data: Path, sync: str, in_thread: InThread, call_later: CallLater, log: IEventLog) -> None:
+        """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order."""
+        self._data = data
         self._folder = data / "spool"
         self._messages = self._folder / "messages"
+        self._mode = sync
+        self._by_file = True
         self._in_thread = in_thread
+        self._call_later = call_later
+        self._log = log
+
+    def start(self) -> Repairs:
+        """Open, or make, the spool, and repair what a crash left. Blocking; before any other call.
+
+        OSError: the disk, another server on the same folder, or a database that is none.
+        """
         make_folders(self._messages)
         self._lock = _lock(self._folder / "lock")
-        self._by_file = sync == "file" or (sync == "auto" and not own_filesystem(data))
-        self._sync: Sync = sync_paths if self._by_file else FilesystemSync(data)
-        self._store = self._open(data)
-        self._commit = GroupCommit(self._store.commit, in_thread, call_later, self._remove)
-
-    def _open(self, data: Path) -> Store:
+        self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
+        self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
         database = self._folder / "queue.db"
         try:
-            store = Store(database, self._sync, each_synced=self._by_file)
-            self.repairs = recover(database, self._messages)
+            self._store = Store(database, self._sync, each_synced=self._by_file)
+            repairs = recover(database, self._messages)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
         database.chmod(0o600)
         self._sync([self._folder, self._messages])
-        return store
+        self._commit = GroupCommit(self._store.commit, self._in_thread, self._call_later, self._remove)
+        return repairs
 
     def close(self) -> None:
         """After the last call has returned. Blocking."""
@@ -118,6 +124,7 @@ class DiskSpool:
 
     def _remove(self, ids: list[str]) -> None:
         for id in ids:
+            self._log.event(id, what="removed")
             # A file that can't be removed now has no row any more: the next start removes it.
             with suppress(OSError):
                 self.path(id).unlink()

@@ -1,0 +1,115 @@
+"""The log: one line an event, ISO 8601 UTC time first, then Postfix's field names. [log] format and level."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+)
+from zope.interface import implementer
+
+from mailstack.config.settings import Log
+from mailstack.interfaces import IEventLog
+
+LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def escape(text: str) -> str:
+    """One line, whatever a client or a file put into it."""
+    return text if text.isprintable() else _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def line(id: str, fields: Mapping[str, object]) -> str:
+    """``id: what key=value, key=value note``."""
+    what, note = fields.get("what"), fields.get("note")
+    pairs = [f"{key.rstrip('_').replace('_', '-')}={value}" for key, value in fields.items() if _is_pair(key, value)]
+    words = [f"{id}:", what, ", ".join(pairs), note]
+    return escape(" ".join(str(word) for word in words if word))
+
+
+def _is_pair(key: str, value: object) -> bool:
+    return value is not None and key not in ("what", "note")
+
+
+@implementer(IEventLog)
+class EventLog:
+    """Writes to Twisted's log."""
+
+    def __init__(self, level: str) -> None:
+        self._logger = Logger(namespace="mailstack")
+        self._debug = level == "debug"
+
+    def event(self, id: str, **fields: object) -> None:
+        self._emit(LogLevel.info, id, fields)
+
+    def debug(self, id: str, **fields: object) -> None:
+        if self._debug:
+            self._emit(LogLevel.debug, id, fields)
+
+    def warn(self, id: str, **fields: object) -> None:
+        self._emit(LogLevel.warn, id, fields)
+
+    def failure(self, id: str, note: str) -> None:
+        self._logger.failure("{line}", line=f"{id}: a bug, please report it: {escape(note)}", id=id)
+
+    def _emit(self, level: Any, id: str, fields: dict[str, object]) -> None:
+        # One ready string: formatting by Twisted, field by field, costs twice as much.
+        self._logger.emit(level, "{line}", line=line(id, fields), id=id, fields=fields)
+
+
+def _time(event: LogEvent) -> str:
+    return datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def as_text(event: LogEvent) -> str | None:
+    """``TIME line``; the level is named from warnings up, a traceback follows on lines of its own."""
+    text = event.get("line") or escape(formatEvent(event))
+    if not text:
+        return None
+    level = event.get("log_level", LogLevel.info)
+    urgent = f"{level.name}: " if level >= LogLevel.warn else ""
+    return f"{_time(event)} {urgent}{text}\n{_traceback(event)}"
+
+
+def as_json(event: LogEvent) -> str | None:
+    """The same facts as one object a line."""
+    fields = {"time": _time(event), "level": event.get("log_level", LogLevel.info).name}
+    if "fields" in event:
+        pairs = {key.rstrip("_").replace("_", "-"): _plain(value) for key, value in event["fields"].items()}
+        fields |= {"id": event["id"]} | {key: value for key, value in pairs.items() if value is not None}
+    else:
+        fields["what"] = event.get("line") or formatEvent(event)
+    if traceback := _traceback(event):
+        fields["traceback"] = traceback
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float | None) else escape(str(value))
+
+
+def _traceback(event: LogEvent) -> str:
+    failure = event.get("log_failure")
+    return failure.getTraceback() if failure is not None else ""
+
+
+FORMATS: dict[str, Callable[[LogEvent], str | None]] = {"text": as_text, "json": as_json}
+
+
+def observer(settings: Log, out: TextIO) -> ILogObserver:
+    """The end of Twisted's log: where lines become text."""
+    level = LogLevelFilterPredicate(defaultLogLevel=LEVELS[settings.level])
+    return FilteringLogObserver(FileLogObserver(out, FORMATS[settings.format]), [level])

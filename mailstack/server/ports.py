@@ -1,0 +1,82 @@
+"""The ports of one service, as a Twisted service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.python.failure import Failure
+
+from mailstack.server.connections import Connections
+
+
+class CannotListen(Exception):
+    """A port is taken or not allowed; the message is one clear line."""
+
+
+@frozen
+class Port:
+    """A Twisted endpoint string, and what speaks there."""
+
+    endpoint: str
+    factory: IProtocolFactory
+
+
+class Ports(Service):
+    """Binds while we still are root; at the end lets the open sessions finish what they are at."""
+
+    def __init__(self, name: str, ports: Sequence[Port], connections: Connections, reactor: object) -> None:
+        self.name = name
+        self._ports = ports
+        self._connections = connections
+        self._reactor = reactor
+        self._listening: list[IListeningPort] = []
+
+    def privilegedStartService(self) -> None:
+        """CannotListen when a port can't be had."""
+        Service.privilegedStartService(self)
+        for port in self._ports:
+            self._listening.append(self._bind(port))
+
+    def _bind(self, port: Port) -> IListeningPort:
+        results: list[IListeningPort | Failure] = []
+        try:
+            serverFromString(self._reactor, port.endpoint).listen(port.factory).addBoth(results.append)
+        except Exception as error:
+            # A parser of a plugin may raise anything at a string that it does not like.
+            raise CannotListen(f"[{self.name}] listen = {port.endpoint}: {error}") from error
+        if not results or isinstance(results[0], Failure):
+            raise CannotListen(f"[{self.name}] listen = {port.endpoint}: {_reason(results)}")
+        return results[0]
+
+    def stopService(self) -> Deferred[None]:
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await gatherResults([_closed(port) for port in self._listening])
+        self._listening.clear()
+        await self._connections.stop()
+
+
+def _closed(port: IListeningPort) -> Deferred[object]:
+    closed = port.stopListening()
+    if isinstance(closed, Deferred):
+        return closed
+    done: Deferred[object] = Deferred()
+    done.callback(None)
+    return done
+
+
+def _reason(results: Sequence[object]) -> str:
+    if not results:
+        return "this kind of endpoint does not bind at once, so it cannot be used here"
+    failure = results[0]
+    error = failure.value if isinstance(failure, Failure) else failure
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    return getattr(cause, "strerror", None) or str(cause)
