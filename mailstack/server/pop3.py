@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import frozen
-from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IHandshakeListener,
+    IOpenSSLServerConnectionCreator,
+    IReactorTime,
+)
 from twisted.internet.protocol import ServerFactory
+from zope.interface import implementer
 
 from mailstack.protocol.pop3 import Pop3Session
 from mailstack.protocol.pop3_events import Event, err, ok
 from mailstack.server.connections import Connections
-from mailstack.server.conversation import Conversation
+from mailstack.server.conversation import Conversation, tls_name
 from mailstack.server.pop3_policy import Pop3Policy, PostOffice
 
 READY = ok("POP3 server ready")
@@ -28,6 +32,7 @@ class Listening:
     implicit: bool
 
 
+@implementer(IHandshakeListener)
 class Pop3Conversation(Conversation):
     """One client."""
 
@@ -48,8 +53,6 @@ class Pop3Conversation(Conversation):
         self.say((READY if admitted else TOO_MANY).line())
 
     async def respond(self, event: Event) -> None:
-        if self.session.secure and self.policy.tls is None:
-            self.policy.tls = _tls_name(self.transport)
         answer = self.session.answer(await self.policy.decide(event))
         try:
             await self.say_all(answer)
@@ -60,6 +63,9 @@ class Pop3Conversation(Conversation):
         if self.session.upgrading and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
             self.session.secured()
+
+    def handshakeCompleted(self) -> None:
+        self.policy.tls = tls_name(self.transport)
 
     def patience(self) -> float:
         return self._listening.timeout
@@ -88,8 +94,3 @@ class Pop3Factory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Pop3Conversation:
         return Pop3Conversation(self._clock, self._connections, self._office, self._listening)
-
-
-def _tls_name(transport: Any) -> str:  # the TLS layer of Twisted has no interface with getHandle
-    handle = transport.getHandle()
-    return f"{handle.get_protocol_version_name()} with cipher {handle.get_cipher_name()}"

@@ -290,6 +290,7 @@ def test_stls() -> None:
     assert wire.send(LOGIN).startswith(b"-ERR [AUTH] ")
     assert wire.send(b"STLS\r\n") == b"+OK Begin TLS negotiation\r\n"
     assert wire.tls is context
+    wire.shake_hands()
     assert wire.send(LOGIN) == LOGGED_IN
     assert service.log[-1][2]["tls"] == "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"
 

@@ -59,6 +59,10 @@ class Wire(StringTransport):
     def startTLS(self, context: Any, normal: bool = True) -> None:
         self.tls = context
 
+    def shake_hands(self) -> None:
+        """TLS is up."""
+        self.protocol.handshakeCompleted()  # type: ignore[attr-defined]
+
     def getHandle(self) -> Handle:
         return Handle()
 
