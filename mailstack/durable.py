@@ -80,10 +80,13 @@ def own_filesystem(folder: Path) -> bool:
 
 
 def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """A file that was not there; not durable yet."""
+    """A file that was not there; not durable yet. After an error nothing of it is left."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         write_all(fd, content)
+    except BaseException:
+        path.unlink()
+        raise
     finally:
         os.close(fd)
 

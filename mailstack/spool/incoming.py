@@ -46,8 +46,8 @@ class FileIncoming:
     def finish(self) -> None:
         """The content is complete: put it into the file. Not durable yet."""
         if self._fd is None:
-            self._made = True
             write_new(self.path, b"".join(self._held))
+            self._made = True
             self._held.clear()
         else:
             self._close()

@@ -115,12 +115,14 @@ class Store:
         """
         try:
             removed = self._transact(batch)
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
+        try:
             # One transaction at NORMAL, then one sync for it and for the bodies: after it, all of the batch holds.
             self._sync(batch.paths)
-        except (OSError, sqlite3.Error) as error:
-            self._undo += [letter.id for letter in batch.letters]
-            self._take_back()
-            raise as_os_error(error) from error
+        except OSError:
+            self._take_back([letter.id for letter in batch.letters])
+            raise
         return removed
 
     def _transact(self, batch: Batch) -> list[str]:
@@ -160,8 +162,9 @@ class Store:
             for statement in REMOVE:
                 self._db.execute(statement, (json.dumps(ids),))
 
-    def _take_back(self) -> None:
-        """Remove rows whose senders were told 4xx. If that fails too, the next batch does it."""
+    def _take_back(self, ids: list[str]) -> None:
+        """Remove rows whose senders are told 4xx. If that fails too, the next batch does it."""
+        self._undo += ids
         try:
             with _transaction(self._db):
                 self._remove(self._undo)

@@ -1,0 +1,90 @@
+"""Small providers of the seams, for tests. They pass the contracts of the real ones where there are several."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zope.interface import implementer
+
+from mailstack.interfaces import IDurable, IEventLog, ITransport
+from mailstack.model.letter import Letter, Pending
+from mailstack.model.outcome import Delivered, Outcome
+from mailstack.model.reply import Reply
+
+T = TypeVar("T")
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that has nothing to wait for."""
+    try:
+        work.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    work.close()
+    raise AssertionError("it waits for something")
+
+
+async def in_place(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Stands for ``in_thread``: without a thread."""
+    return function(*args, **kwargs)
+
+
+@implementer(IEventLog)
+class ListLog:
+    """Keeps what was logged."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+        self.warnings: list[tuple[str, dict[str, object]]] = []
+        self.failures: list[str] = []
+
+    def event(self, id: str, **fields: object) -> None:
+        self.events.append((id, fields))
+
+    def debug(self, id: str, **fields: object) -> None:
+        pass
+
+    def warn(self, id: str, **fields: object) -> None:
+        self.warnings.append((id, fields))
+
+    def failure(self, id: str, note: str) -> None:
+        self.failures.append(f"{id}: {note}")
+
+
+@implementer(IDurable)
+class NoDisk:
+    """Everything is durable at once; ``flushed`` says what was asked for."""
+
+    def __init__(self) -> None:
+        self.flushed: list[set[Path]] = []
+        self.error: OSError | None = None
+
+    async def flush(self, paths: Iterable[Path]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.flushed.append(set(paths))
+
+
+@implementer(ITransport)
+class FakeTransport:
+    """Answers what ``outcomes`` says for an address, one after the other (the last for ever); else it takes all."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, list[Outcome]] = {}
+        self.delivered: list[tuple[str, str]] = []
+        self.attempts: list[tuple[str, tuple[str, ...]]] = []
+
+    async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+        addresses = tuple(str(each.recipient.address) for each in pending)
+        self.attempts.append((letter.id, addresses))
+        return {each.number: self._outcome(letter, str(each.recipient.address)) for each in pending}
+
+    def _outcome(self, letter: Letter, address: str) -> Outcome:
+        script = self.outcomes.get(address, [])
+        outcome = script.pop(0) if len(script) > 1 else script[0] if script else Delivered(Reply(250, "2.0.0", "ok"), "fake")
+        if isinstance(outcome, Delivered):
+            self.delivered.append((letter.id, address))
+        return outcome

@@ -1,0 +1,139 @@
+"""What every ISpool does."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from mailstack.interfaces import ISpool, Result
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter, Recipient
+from mailstack.model.reply import Reply
+
+LATER = Reply(451, "4.4.1", "later")
+NEVER = Reply(550, "5.1.1", "no such user")
+OK = Reply(250, "2.0.0", "ok")
+
+
+def recipient(address: str) -> Recipient:
+    return Recipient(Address.parse(address), Address.parse(address))
+
+
+def letter(id: str, *to: str, sender: str = "a@far.test", arrived: float = 1000.0, content: bytes = b"x\n") -> Letter:
+    return Letter(
+        id,
+        Address.parse(sender) if sender else None,
+        tuple(recipient(address) for address in to or ("alice@office.test",)),
+        arrived,
+        len(content),
+        content.count(b"\n"),
+        0,
+        False,
+        zlib.crc32(content),
+    )
+
+
+class SpoolContract:
+    """A subclass gives ``spool`` (a fixture or attribute) and ``run``, which waits for a coroutine."""
+
+    spool: ISpool
+    run: Callable[[Coroutine[Any, Any, Any]], Any]
+
+    def add(self, *args: str, content: bytes = b"x\n", **options: Any) -> Letter:
+        added = letter(*args, content=content, **options)
+        incoming = self.spool.receive(added.id)
+        incoming.write(content)
+        self.run(self.spool.add(added, incoming))
+        return added
+
+    def due_ids(self, now: float, **options: Any) -> list[str]:
+        return [due.letter.id for due in self.run(self.spool.due(now, 100, **options))]
+
+    def test_an_added_letter_is_due_at_once_and_as_it_was(self) -> None:
+        added = self.add("L1", "alice@office.test", "two words@far.test".replace("two words", '"two words"'))
+        (due,) = self.run(self.spool.due(1000.0, 10))
+        assert due.letter == added
+        assert [each.number for each in due.pending] == [0, 1]
+        assert [each.attempts for each in due.pending] == [0, 0]
+        with self.spool.open("L1") as file:
+            assert file.read() == b"x\n"
+
+    def test_the_null_sender_survives(self) -> None:
+        self.add("L1", sender="")
+        (due,) = self.run(self.spool.due(1000.0, 10))
+        assert due.letter.sender is None
+
+    def test_a_letter_whose_recipients_are_all_sent_is_gone(self) -> None:
+        self.add("L1", "a@x.test", "b@x.test")
+        self.run(self.spool.settle("L1", [Result(0, "sent", OK)]))
+        assert self.due_ids(1000.0) == ["L1"]
+        self.run(self.spool.settle("L1", [Result(1, "sent", OK)]))
+        assert self.due_ids(1e12) == []
+        try:
+            self.spool.open("L1").close()
+        except FileNotFoundError:
+            return
+        raise AssertionError("the file is still there")
+
+    def test_a_deferred_recipient_comes_back_in_its_time_with_its_count(self) -> None:
+        self.add("L1", "a@x.test", "b@x.test")
+        self.run(self.spool.settle("L1", [Result(0, "sent", OK), Result(1, "deferred", LATER, 1060.0)]))
+        assert self.due_ids(1059.0) == []
+        assert self.run(self.spool.next_due(1000.0)) == 1060.0
+        (due,) = self.run(self.spool.due(1060.0, 10))
+        assert [(each.number, each.attempts) for each in due.pending] == [(1, 1)]
+
+    def test_the_longest_waiting_comes_first_and_the_limit_holds(self) -> None:
+        for number, arrived in enumerate((30.0, 10.0, 20.0)):
+            self.add(f"L{number}", arrived=arrived)
+        assert self.due_ids(100.0) == ["L1", "L2", "L0"]
+        assert [due.letter.id for due in self.run(self.spool.due(100.0, 2))] == ["L1", "L2"]
+        assert self.due_ids(100.0, exclude=["L1"]) == ["L2", "L0"]
+
+    def test_a_failure_is_due_until_it_is_reported(self) -> None:
+        self.add("L1", "a@x.test", "b@x.test")
+        self.run(self.spool.settle("L1", [Result(0, "bounced", NEVER), Result(1, "deferred", LATER, 5000.0)]))
+        (due,) = self.run(self.spool.due(2000.0, 10))
+        assert due.unreported and due.pending == ()
+        assert self.run(self.spool.failures("L1")) == [(recipient("a@x.test"), NEVER)]
+        bounce = letter("B1", "a@far.test", sender="", content=b"report\n")
+        content = self.spool.receive("B1")
+        content.write(b"report\n")
+        self.run(self.spool.report("L1", bounce, content, 0))
+        assert self.due_ids(2000.0) == ["B1"]
+        assert self.run(self.spool.failures("L1")) == []
+        with self.spool.open("B1") as file:
+            assert file.read() == b"report\n"
+
+    def test_a_letter_whose_failures_are_reported_is_gone(self) -> None:
+        self.add("L1")
+        self.run(self.spool.settle("L1", [Result(0, "bounced", NEVER)]))
+        self.run(self.spool.report("L1", None, None, 0))
+        assert self.due_ids(1e12) == []
+
+    def test_warnings_are_counted(self) -> None:
+        self.add("L1")
+        self.run(self.spool.settle("L1", [Result(0, "deferred", LATER, 1500.0)]))
+        self.run(self.spool.report("L1", None, None, 2))
+        (due,) = self.run(self.spool.due(1500.0, 10))
+        assert due.warned == 2
+
+    def test_results_of_a_dropped_letter_are_ignored(self) -> None:
+        self.run(self.spool.settle("NONE", [Result(0, "sent", OK)]))
+        self.run(self.spool.report("NONE", None, None, 1))
+
+    def test_surviving_names_what_is_there(self) -> None:
+        self.add("L1")
+        assert self.run(self.spool.surviving(["L1", "L2"])) == {"L1"}
+
+    def test_nothing_waits_in_an_empty_spool(self) -> None:
+        assert self.run(self.spool.next_due(0.0)) is None
+        assert self.due_ids(1e12) == []
+
+    def test_discarded_content_leaves_nothing(self) -> None:
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x" * 3_000_000)
+        incoming.discard()
+        incoming.discard()
+        assert self.due_ids(1e12) == []

@@ -1,0 +1,272 @@
+"""Both spools keep the contract; the one on disk also survives what disks and crashes do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from mailstack.interfaces import Result
+from mailstack.model.reply import Reply
+from mailstack.spool.desk import QueueDesk
+from mailstack.spool.disk import DiskSpool
+from mailstack.spool.memory import MemorySpool
+from tests.fakes import ListLog, at_once, in_place
+from tests.spool.contract import LATER, NEVER, SpoolContract, letter
+
+
+class TestMemorySpool(SpoolContract):
+    @pytest.fixture(autouse=True)
+    def _spool(self) -> None:
+        self.spool = MemorySpool()
+        self.run = at_once
+
+
+class Runner:
+    """Drives the spool's clock until a coroutine has its result."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+
+    def __call__(self, work: Coroutine[Any, Any, Any]) -> Any:
+        results: list[Any] = []
+        Deferred.fromCoroutine(work).addBoth(results.append)
+        for _ in range(10):
+            if results:
+                break
+            self.clock.advance(0.05)
+        assert results, "it never ends"
+        if hasattr(results[0], "raiseException"):
+            results[0].raiseException()
+        return results[0]
+
+
+def open_spool(data: Path, run: Runner, sync: str = "filesystem") -> DiskSpool:
+    spool = DiskSpool(data, sync, in_place, run.clock.callLater, ListLog())
+    spool.repairs = spool.start()  # type: ignore[attr-defined]
+    return spool
+
+
+@pytest.mark.parametrize("sync", ["filesystem", "file", "auto"])
+class TestDiskSpool(SpoolContract):
+    @pytest.fixture(autouse=True)
+    def _spool(self, tmp_path: Path, sync: str) -> Any:
+        self.run = Runner()
+        self.spool = open_spool(tmp_path, self.run, sync)
+        yield
+        self.spool.close()
+
+
+class TestRestart:
+    @pytest.fixture(autouse=True)
+    def _data(self, tmp_path: Path) -> None:
+        self.data = tmp_path
+        self.run = Runner()
+
+    def add(self, spool: DiskSpool, id: str, content: bytes = b"x\n") -> None:
+        incoming = spool.receive(id)
+        incoming.write(content)
+        self.run(spool.add(letter(id, content=content), incoming))
+
+    def test_letters_are_there_after_a_restart(self) -> None:
+        spool = open_spool(self.data, self.run)
+        self.add(spool, "L1", b"y" * 2_000_000)
+        self.run(spool.settle("L1", [Result(0, "deferred", LATER, 2000.0)]))
+        spool.close()
+        spool = open_spool(self.data, self.run)
+        (due,) = self.run(spool.due(2000.0, 10))
+        assert due.letter.id == "L1" and due.pending[0].attempts == 1
+        assert spool.path("L1").stat().st_size == 2_000_000
+        assert spool.repairs.orphans == 0
+        spool.close()
+
+    def test_a_row_whose_body_the_crash_cut_off_was_never_acknowledged_and_goes(self) -> None:
+        spool = open_spool(self.data, self.run)
+        self.add(spool, "L1")
+        self.add(spool, "L2", b"whole\n")
+        spool.close()
+        (self.data / "spool/messages/L2").write_bytes(b"who")
+        spool = open_spool(self.data, self.run)
+        assert spool.repairs.unacknowledged == ("L2",)
+        assert [due.letter.id for due in self.run(spool.due(1e9, 10))] == ["L1"]
+        spool.close()
+
+    def test_an_acknowledged_letter_without_its_file_is_held_and_reported(self) -> None:
+        spool = open_spool(self.data, self.run)
+        self.add(spool, "L1")
+        self.add(spool, "L2")
+        spool.close()
+        (self.data / "spool/messages/L1").unlink()
+        spool = open_spool(self.data, self.run)
+        assert spool.repairs.quarantined == ("L1",)
+        assert [due.letter.id for due in self.run(spool.due(1e9, 10))] == ["L2"]
+        entry = QueueDesk(self.data).entry("L1")
+        assert entry is not None and entry.state == "hold"
+        spool.close()
+
+    def test_files_that_no_row_knows_are_removed(self) -> None:
+        spool = open_spool(self.data, self.run)
+        spool.close()
+        (self.data / "spool/messages/OLD").write_bytes(b"half a message")
+        spool = open_spool(self.data, self.run)
+        assert spool.repairs.orphans == 1
+        assert list((self.data / "spool/messages").iterdir()) == []
+        spool.close()
+
+    def test_a_second_server_on_the_same_folder_is_told_so(self) -> None:
+        spool = open_spool(self.data, self.run)
+        with pytest.raises(OSError, match="another mailstack is using"):
+            open_spool(self.data, self.run)
+        spool.close()
+
+    def test_a_database_that_is_none_is_an_os_error(self) -> None:
+        (self.data / "spool").mkdir()
+        (self.data / "spool/queue.db").write_bytes(b"this is not a database, not at all" * 100)
+        with pytest.raises(OSError, match="queue database"):
+            open_spool(self.data, self.run)
+
+
+class FailingSync:
+    """Fails when told to."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.calls = 0
+
+    def __call__(self, paths: Any) -> None:
+        self.calls += 1
+        if self.fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class TestFailingDisk:
+    @pytest.fixture(autouse=True)
+    def _spool(self, tmp_path: Path) -> Any:
+        self.run = Runner()
+        self.spool = open_spool(tmp_path, self.run)
+        self.sync = FailingSync()
+        self.spool._store._sync = self.sync
+        yield
+        self.spool.close()
+
+    def test_after_a_failed_sync_nothing_of_the_letter_is_left(self) -> None:
+        self.sync.fails = True
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x\n")
+        with pytest.raises(OSError):
+            self.run(self.spool.add(letter("L1"), incoming))
+        assert not self.spool.path("L1").exists()
+        assert self.run(self.spool.due(1e9, 10)) == []
+
+    def test_the_next_letter_is_taken_when_the_disk_works_again(self) -> None:
+        self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
+        self.sync.fails = False
+        incoming = self.spool.receive("L2")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L2"), incoming))
+        assert [due.letter.id for due in self.run(self.spool.due(1e9, 10))] == ["L2"]
+
+    def test_an_id_that_is_taken_is_refused(self) -> None:
+        for expected in (True, False):
+            incoming = self.spool.receive("L1")
+            incoming.write(b"x\n")
+            if expected:
+                self.run(self.spool.add(letter("L1"), incoming))
+            else:
+                with pytest.raises(OSError):
+                    self.run(self.spool.add(letter("L1"), incoming))
+        assert self.spool.path("L1").exists()
+
+
+class TestGroupCommit:
+    @pytest.fixture(autouse=True)
+    def _spool(self, tmp_path: Path) -> Any:
+        self.run = Runner()
+        self.spool = open_spool(tmp_path, self.run)
+        self.sync = FailingSync()
+        self.spool._store._sync = self.sync
+        yield
+        self.spool.close()
+
+    def begin(self, work: Coroutine[Any, Any, Any]) -> list[Any]:
+        done: list[Any] = []
+        Deferred.fromCoroutine(work).addBoth(done.append)
+        return done
+
+    def add(self, id: str) -> Coroutine[Any, Any, Any]:
+        incoming = self.spool.receive(id)
+        incoming.write(b"x\n")
+        return self.spool.add(letter(id), incoming)
+
+    def test_many_letters_of_one_moment_cost_one_sync(self) -> None:
+        done = [self.begin(self.add(f"L{number}")) for number in range(20)]
+        assert not any(done)
+        self.run.clock.advance(0)
+        assert all(done) and self.sync.calls == 1
+
+    def test_nobody_waits_for_a_result_so_it_gathers_at_leisure(self) -> None:
+        self.run(self.add("L1"))
+        done = self.begin(self.spool.settle("L1", [Result(0, "bounced", NEVER)]))
+        self.run.clock.advance(0.01)
+        assert not done and self.sync.calls == 1
+        self.run.clock.advance(0.05)
+        assert done and self.sync.calls == 2
+
+    def test_a_result_comes_along_with_the_next_letter(self) -> None:
+        self.run(self.add("L1"))
+        done = self.begin(self.spool.settle("L1", [Result(0, "bounced", NEVER)]))
+        self.begin(self.add("L2"))
+        self.run.clock.advance(0)
+        assert done and self.sync.calls == 2
+
+
+class TestDesk:
+    @pytest.fixture(autouse=True)
+    def _spool(self, tmp_path: Path) -> Any:
+        self.run = Runner()
+        self.desk = QueueDesk(tmp_path)
+        self.before_any_server = self.desk.entries()
+        self.spool = open_spool(tmp_path, self.run)
+        for id in ("L1", "L2"):
+            incoming = self.spool.receive(id)
+            incoming.write(b"Subject: x\n\n")
+            self.run(self.spool.add(letter(id, "a@x.test", "b@x.test", content=b"Subject: x\n\n"), incoming))
+        self.run(self.spool.settle("L1", [Result(0, "sent", Reply(250, "2.0.0", "ok")), Result(1, "deferred", LATER, 9e9)]))
+        yield
+        self.spool.close()
+
+    def test_without_a_database_the_queue_is_empty(self) -> None:
+        assert self.before_any_server == []
+
+    def test_it_shows_what_is_there(self) -> None:
+        first, second = self.desk.entries()
+        assert (first.id, first.state, first.next_attempt) == ("L1", "deferred", 9e9)
+        assert [each.state for each in first.recipients] == ["sent", "deferred"]
+        assert first.recipients[1].last_reply == "451 4.4.1 later"
+        assert (second.state, second.size) == ("active", 14)
+        assert self.desk.entry("NONE") is None
+
+    def test_the_server_notices_a_retry(self) -> None:
+        self.run(self.spool.changed())
+        assert not self.run(self.spool.changed())
+        assert self.desk.retry(["L1", "NONE"]) == 1
+        assert self.run(self.spool.changed())
+        assert [due.letter.id for due in self.run(self.spool.due(2000.0, 10))] == ["L1", "L2"]
+
+    def test_dropped_letters_are_gone_with_their_files(self) -> None:
+        assert self.desk.drop(["L1", "../queue.db"]) == 1
+        assert self.run(self.spool.surviving(["L1", "L2"])) == {"L2"}
+        assert not self.spool.path("L1").exists()
+
+
+def test_the_database_is_closed_to_others(tmp_path: Path) -> None:
+    open_spool(tmp_path, Runner()).close()
+    assert (tmp_path / "spool/queue.db").stat().st_mode & 0o077 == 0
+
+
