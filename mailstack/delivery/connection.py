@@ -169,7 +169,7 @@ class Connection(Protocol):
         try:
             piece = next(pieces, None)
         except OSError as error:
-            self._do(self.client.fail(Reply(451, "4.3.0", f"The queue file cannot be read: {error.strerror}")))
+            self._do(self.client.fail(Reply(451, "4.3.0", f"The queue file cannot be read: {error.strerror or error}")))
             return
         if self._timer is not None and self._timer.active():
             self._timer.reset(self.client.waiting.timeout if self.client.waiting else 0)

@@ -93,8 +93,9 @@ class RemoteDelivery:
         try:
             file = self._spool.open(letter.id)
         except OSError as error:
-            self._log.warn(letter.id, note=f"the queue file cannot be read: {error.strerror}")
-            reply = Reply(451, "4.3.0", f"The queue file cannot be read: {error.strerror}")
+            why = error.strerror or "it is gone"
+            self._log.warn(letter.id, note=f"the queue file cannot be read: {why}")
+            reply = Reply(451, "4.3.0", f"The queue file cannot be read: {why}")
             return _outcomes(dict.fromkeys(recipients, reply), "none")
         with file:
             parcel = Parcel(letter.id, envelope, partial(wire_pieces, file, letter.relay_offset))

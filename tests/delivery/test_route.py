@@ -1,0 +1,70 @@
+"""Which next hop a domain has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mailstack.config.settings import Route, Smarthost
+from mailstack.delivery.route import MX, next_hop, route
+from tests.delivery.some_settings import settings
+
+ROUTES = (
+    ("example.com", Route("smtp", "exact")),
+    (".example.com", Route("smtp", "suffix")),
+    (".deep.example.com", Route("smtp", "deeper")),
+    ("*", Route("smtp", "rest")),
+)
+
+
+@pytest.mark.parametrize(
+    ("domain", "host"),
+    [
+        ("example.com", "exact"),
+        ("www.example.com", "suffix"),
+        ("a.b.example.com", "suffix"),
+        ("x.deep.example.com", "deeper"),
+        ("deep.example.com", "suffix"),
+        ("notexample.com", "rest"),
+        ("com", "rest"),
+    ],
+)
+def test_most_exact_route(domain: str, host: str) -> None:
+    assert route(ROUTES, domain).host == host
+
+
+def test_mx_by_default() -> None:
+    assert route((), "example.com") == MX
+
+
+@pytest.mark.parametrize(
+    ("found", "key", "host", "exchangers"),
+    [
+        (Route("mx"), "mx:example.com", "example.com", True),
+        (Route("smtp", "192.0.2.1", 2525, literal=True), "smtp:[192.0.2.1]:2525", "192.0.2.1", False),
+        (Route("smtp", "relay.test"), "smtp:relay.test:25", "relay.test", True),
+        (Route("lmtp", "store.test", 24), "lmtp:store.test:24", "store.test", False),
+        (Route("lmtp", "/run/lmtp"), "lmtp:unix:/run/lmtp", "/run/lmtp", False),
+    ],
+)
+def test_next_hop(found: Route, key: str, host: str, exchangers: bool) -> None:
+    hop = next_hop(settings(("*", found)), "example.com")
+    assert (hop.key, hop.host, hop.exchangers) == (key, host, exchangers)
+    assert hop.lmtp == (found.kind == "lmtp")
+    assert hop.username == ""
+
+
+@pytest.mark.parametrize(("host", "exchangers"), [("[smart.test]", False), ("smart.test", True)])
+def test_smarthost(host: str, exchangers: bool) -> None:
+    smarthost = Smarthost(host, 587, "user", Path("/secret"), "required")
+    hop = next_hop(settings(("*", Route("smarthost")), smarthost=smarthost), "example.com")
+    assert (hop.key, hop.host, hop.port, hop.exchangers) == ("smarthost", "smart.test", 587, exchangers)
+    assert (hop.username, hop.password_file, hop.tls) == ("user", Path("/secret"), "required")
+
+
+@pytest.mark.parametrize(("domain", "host"), [("[192.0.2.1]", "192.0.2.1"), ("[ipv6:2001:db8::1]", "2001:db8::1")])
+def test_address_literal(domain: str, host: str) -> None:
+    """RFC 5321 §4.1.3: no DNS."""
+    hop = next_hop(settings(), domain)
+    assert (hop.host, hop.exchangers) == (host, False)
