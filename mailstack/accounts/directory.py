@@ -1,0 +1,89 @@
+"""Who exists: accounts and aliases of the local domains, from files that may change at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from zope.interface import implementer
+
+from mailstack.accounts import aliases, users
+from mailstack.accounts.aliases import Aliases
+from mailstack.accounts.book import Book, dangling
+from mailstack.accounts.users import Users
+from mailstack.accounts.watched import MAX_REPORTS, Watched
+from mailstack.config.settings import Settings
+from mailstack.interfaces import IDirectory, IEventLog, Resolution
+from mailstack.model.address import Address
+from mailstack.model.letter import Recipient
+from mailstack.model.maildir_name import below_mail
+from mailstack.model.reply import Reply
+
+UNKNOWN = Reply(550, "5.1.1", "No such user here")
+UNSURE = Reply(451, "4.3.0", "The list of our users cannot be used now, try again later")
+
+NO_ALIASES = Aliases({})
+
+
+@implementer(IDirectory)
+class Directory:
+    """``now`` in seconds. ``users`` is shared with the log-in."""
+
+    def __init__(self, settings: Settings, now: Callable[[], float], log: IEventLog) -> None:
+        domains = settings.server.domains
+        named = settings.accounts.aliases
+        self.users: Watched[Users] = Watched(
+            settings.accounts.users, partial(users.read, domains=domains), now, log
+        )
+        self._aliases: Watched[Aliases] | None = (
+            Watched(named, partial(aliases.read, domains=domains), now, log) if named else None
+        )
+        self._settings = settings
+        self._log = log
+        self._book = Book(settings, None, None)
+
+    def is_local(self, domain: str) -> bool:
+        return domain in self._settings.server.domains
+
+    def resolve(self, address: Address) -> Resolution:
+        targets: dict[Address, None] = {}
+        rules: set[str] = set()
+        for step in self.book().steps(address):
+            rules.add(step.rule)
+            if step.rule in ("account", "elsewhere"):
+                targets[step.targets[0]] = None
+        # Rather later than to some of them only: the postmaster has been told in the log.
+        if rules & {"unsure", "too many"} or ("loop" in rules and not targets):
+            return Resolution(refusal=UNSURE)
+        if not targets:
+            return Resolution(refusal=UNKNOWN)
+        return Resolution(tuple(Recipient(target, address) for target in targets))
+
+    def mailbox(self, address: Address) -> str | None:
+        book = self.book()
+        # With no list to look at, a letter that was accepted earlier is delivered rather than bounced.
+        if not book.has_mailbox(address) and (book.users is not None or not self.is_local(address.domain)):
+            return None
+        try:
+            return below_mail(address)
+        except ValueError:
+            return None
+
+    def accounts(self) -> Sequence[Address]:
+        known = self.users.value()
+        return sorted(account.address for account in known.accounts.values()) if known else ()
+
+    def reload(self) -> None:
+        """Read the files the next time they are needed, changed or not."""
+        self.users.reload()
+        if self._aliases is not None:
+            self._aliases.reload()
+
+    def book(self) -> Book:
+        """The files as they are now."""
+        known, named = self.users.value(), self._aliases.value() if self._aliases else NO_ALIASES
+        if known is not self._book.users or named is not self._book.aliases:
+            self._book = Book(self._settings, known, named)
+            for line in list(dangling(self._book))[:MAX_REPORTS]:
+                self._log.warn("accounts", note=str(line))
+        return self._book

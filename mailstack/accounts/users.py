@@ -1,0 +1,76 @@
+"""The users file: an account a line, ``alice@office.test:{ARGON2ID}$argon2id$…``, as in a Dovecot passwd-file.
+
+Further ``:`` fields are somebody else's and kept. A line that cannot be understood is reported; the others work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from mailstack.accounts import passwords
+from mailstack.accounts.lines import BrokenLine
+from mailstack.model.address import Address
+from mailstack.model.maildir_name import below_mail
+
+
+@frozen
+class Account:
+    address: Address  #: canonical: lower case
+    password: str = field(repr=False)  #: with its ``{SCHEME}``
+    line: int
+    text: str = field(repr=False)  #: the whole line
+
+
+@frozen
+class Users:
+    """What a users file says. ``accounts`` is by :attr:`Address.key`, in the order of the file."""
+
+    accounts: Mapping[str, Account]
+    broken: tuple[BrokenLine, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+def read(path: Path, domains: Collection[str]) -> Users:
+    """OSError."""
+    return parse(path.read_bytes().decode("utf-8", "surrogateescape"), path, domains)
+
+
+def parse(text: str, path: Path, domains: Collection[str]) -> Users:
+    accounts: dict[str, Account] = {}
+    broken: list[BrokenLine] = []
+    for number, line in entries(text):
+        name, _, rest = line.partition(":")
+        password = rest.partition(":")[0]
+        try:
+            address = canonical(name, domains)
+            first = accounts.setdefault(address.key, Account(address, password, number, line))
+            if first.line != number:
+                raise ValueError(f"{address} has line {first.line} already")
+        except ValueError as error:
+            broken.append(BrokenLine(path, number, str(error)))
+            continue
+        trouble = passwords.trouble(password)
+        if trouble:
+            broken.append(BrokenLine(path, number, f"{address} cannot log in: {trouble}"))
+    return Users(accounts, tuple(broken), (path,))
+
+
+def entries(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are neither blank nor comments, with their numbers."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, line.rstrip("\r")
+
+
+def canonical(name: str, domains: Collection[str]) -> Address:
+    """The address of an account. ValueError: it can be none, and why."""
+    parsed = Address.parse(name)
+    below_mail(parsed)
+    if ":" in parsed.local or parsed.local.startswith("#"):
+        raise ValueError(f"{parsed}: a passwd-file cannot hold this name")
+    if parsed.domain not in domains:
+        raise ValueError(f"{parsed}: {parsed.domain} is not in [server] domains")
+    return Address(parsed.local.lower(), parsed.domain)

@@ -1,0 +1,101 @@
+"""Changes of the users file: one line, everything else left as it is, by one program at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mailstack import durable
+from mailstack.accounts.users import canonical, entries
+from mailstack.model.address import Address
+
+Lines = list[str]
+
+
+class NoSuchAccount(LookupError):
+    pass
+
+
+class AccountExists(LookupError):
+    pass
+
+
+class UsersFile:
+    """All methods block and raise OSError. ``address`` is canonical, ``password`` as it will be stored."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.resolve()  # or a symbolic link would be replaced by a file
+
+    def add(self, address: Address, password: str) -> None:
+        """AccountExists."""
+
+        def appended(lines: Lines) -> Lines:
+            if _find(lines, address) is not None:
+                raise AccountExists(str(address))
+            return [*lines, f"{address}:{password}"]
+
+        self._change(appended)
+
+    def set_password(self, address: Address, password: str) -> None:
+        """NoSuchAccount."""
+
+        def changed(lines: Lines) -> Lines:
+            place = _existing(lines, address)
+            name, _, fields = lines[place].partition(":")
+            _, colon, further = fields.partition(":")
+            return [*lines[:place], f"{name}:{password}{colon}{further}", *lines[place + 1 :]]
+
+        self._change(changed)
+
+    def remove(self, address: Address) -> None:
+        """NoSuchAccount."""
+
+        def shortened(lines: Lines) -> Lines:
+            place = _existing(lines, address)
+            return [*lines[:place], *lines[place + 1 :]]
+
+        self._change(shortened)
+
+    def _change(self, edit: Callable[[Lines], Lines]) -> None:
+        with _locked(self._path):
+            before = self._path.read_bytes().decode("utf-8", "surrogateescape")
+            lines = before.split("\n")
+            if not lines[-1]:
+                lines.pop()
+            after = "".join(f"{line}\n" for line in edit(lines))
+            durable.replace(self._path, after.encode("utf-8", "surrogateescape"), 0o600)
+
+
+def _existing(lines: Lines, address: Address) -> int:
+    place = _find(lines, address)
+    if place is None:
+        raise NoSuchAccount(str(address))
+    return place
+
+
+def _find(lines: Lines, address: Address) -> int | None:
+    """The place of an account's line; the first one counts, as in reading."""
+    for number, line in entries("\n".join(lines)):
+        try:
+            if canonical(line.partition(":")[0], (address.domain,)) == address:
+                return number - 1
+        except ValueError:
+            continue
+    return None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for the file's lock. It is replaced as a whole, so whoever got the lock of an old one must try again."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                yield
+                return
+        finally:
+            os.close(fd)

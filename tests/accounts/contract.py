@@ -1,0 +1,113 @@
+"""What every IDirectory and every IAuthenticator must do. A provider's test class inherits one of these."""
+
+from __future__ import annotations
+
+from zope.interface.verify import verifyObject
+
+from mailstack.interfaces import IAuthenticator, IDirectory
+from mailstack.model.address import Address
+from mailstack.model.reply import Reply
+from tests.fakes_accounts import run
+
+ALICE, BOB = Address("alice", "office.test"), Address("bob", "office.test")
+ACCOUNTS = ("alice@office.test", "bob@office.test")
+ALIASES = {"sales@office.test": ACCOUNTS, "away@office.test": ("Friend@far.test",)}
+PASSWORD = "correct horse"
+
+
+class Asking:
+    """Questions to a directory."""
+
+    directory: IDirectory
+
+    def targets(self, text: str) -> list[str]:
+        """Where mail goes, ``["550 5.1.1"]`` for a refusal."""
+        found = self.directory.resolve(Address.parse(text))
+        if found.refusal is not None:
+            assert found.recipients == ()
+            return [f"{found.refusal.code} {found.refusal.status}"]
+        assert {recipient.original for recipient in found.recipients} == {Address.parse(text)}
+        return [str(recipient.address) for recipient in found.recipients]
+
+
+class DirectoryContract(Asking):
+    """``directory`` has the ACCOUNTS and ALIASES above, in the one domain office.test."""
+
+    def test_interface(self) -> None:
+        assert verifyObject(IDirectory, self.directory)
+
+    def test_local_domains(self) -> None:
+        assert self.directory.is_local("office.test")
+        assert not self.directory.is_local("far.test")
+        assert not self.directory.is_local("sub.office.test")
+
+    def test_an_account_in_any_case_of_letters(self) -> None:
+        assert self.targets("alice@office.test") == ["alice@office.test"]
+        assert self.targets("ALICE@Office.Test") == ["alice@office.test"]
+
+    def test_a_sub_address_is_the_account(self) -> None:
+        assert self.targets("alice+lists@office.test") == ["alice@office.test"]
+
+    def test_an_alias_for_several(self) -> None:
+        assert self.targets("sales@office.test") == ["alice@office.test", "bob@office.test"]
+
+    def test_an_alias_that_leads_outside_keeps_the_case_of_letters(self) -> None:
+        assert self.targets("away@office.test") == ["Friend@far.test"]
+
+    def test_nobody(self) -> None:
+        for name in ("nobody@office.test", "alic@office.test", '"a b"@office.test', '"../alice"@office.test'):
+            assert self.targets(name) == ["550 5.1.1"]
+
+    def test_postmaster_and_abuse_exist_always(self) -> None:
+        """RFC 5321 §4.5.1, RFC 2142 §2."""
+        for name in ("postmaster", "abuse", "PostMaster"):
+            assert self.targets(f"{name}@office.test") == ["postmaster@office.test"]
+
+    def test_every_target_of_ours_has_a_mailbox(self) -> None:
+        for name in (*ACCOUNTS, "sales@office.test", "postmaster@office.test"):
+            for target in self.targets(name):
+                assert self.directory.mailbox(Address.parse(target)) == "/".join(reversed(target.split("@")))
+
+    def test_nobody_has_no_mailbox(self) -> None:
+        for name in ("nobody@office.test", "sales@office.test", "alice@far.test", '"../alice"@office.test'):
+            assert self.directory.mailbox(Address.parse(name)) is None
+
+    def test_accounts_are_sorted(self) -> None:
+        assert list(self.directory.accounts()) == [ALICE, BOB]
+
+
+class AuthenticatorContract:
+    """``authenticator`` knows alice@office.test with PASSWORD, in the one domain office.test."""
+
+    authenticator: IAuthenticator
+
+    def login(self, name: str, password: str, client: str = "192.0.2.1") -> str:
+        answer = run(self.authenticator.login(name, password, client))
+        return f"{answer.code} {answer.status}" if isinstance(answer, Reply) else str(answer)
+
+    def test_interface(self) -> None:
+        assert verifyObject(IAuthenticator, self.authenticator)
+
+    def test_the_full_address_in_any_case_of_letters(self) -> None:
+        for name in ("alice@office.test", "ALICE@OFFICE.TEST"):
+            assert self.login(name, PASSWORD) == "alice@office.test"
+
+    def test_the_local_part_is_enough_with_one_domain(self) -> None:
+        assert self.login("Alice", PASSWORD) == "alice@office.test"
+
+    def test_wrong_password_and_unknown_user_get_the_same_answer(self) -> None:
+        answers = {
+            run(self.authenticator.login(name, password, "192.0.2.1"))
+            for name, password in (
+                ("alice@office.test", "wrong"), ("nobody@office.test", PASSWORD), ("", ""), ("@", "x"), ("a b", "x"),
+                ("alice@far.test", PASSWORD), ("alice@office.test", PASSWORD.upper()), ("alice", f"{PASSWORD}\0"),
+            )
+        }
+        assert len(answers) == 1
+        assert self.login("alice@office.test", "wrong", "192.0.2.2") == "535 5.7.8"
+
+    def test_guessers_are_stopped_and_the_owner_gets_in_from_elsewhere(self) -> None:
+        assert [self.login("alice", str(guess)) for guess in range(10)] == ["535 5.7.8"] * 10
+        assert self.login("alice", "11") == "454 4.7.0"
+        assert self.login("alice", PASSWORD) == "454 4.7.0"
+        assert self.login("alice", PASSWORD, "192.0.2.2") == "alice@office.test"

@@ -1,0 +1,220 @@
+"""Who exists, on files that change and break."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from mailstack.accounts.directory import Directory
+from mailstack.model.address import Address
+from tests.accounts.contract import ACCOUNTS, ALIASES, Asking, DirectoryContract
+from tests.accounts.places import Place, ssha
+from tests.fakes_accounts import HandClock, ListLog
+
+USERS = "".join(f"{name}:{ssha('x')}\n" for name in ACCOUNTS)
+
+
+class Files(Asking):
+    """A directory on real files."""
+
+    @pytest.fixture(autouse=True)
+    def _directory(self, tmp_path: Path) -> None:
+        self.place, self.clock, self.log = Place(tmp_path), HandClock(), ListLog()
+        self.place.write(USERS, "".join(f"{key}: {', '.join(found)}\n" for key, found in ALIASES.items()))
+        self.directory: Directory = Directory(self.place.settings, self.clock, self.log)
+
+
+class TestDirectory(Files, DirectoryContract):
+    """The contract."""
+
+
+class TestRules(Files):
+    """What comes before what."""
+
+    def aliases(self, text: str) -> None:
+        self.place.write(aliases=text)
+        self.directory.reload()
+
+    def test_an_alias_comes_before_the_account(self) -> None:
+        self.aliases("alice: bob\n")
+        assert self.targets("alice@office.test") == ["bob@office.test"]
+        assert self.targets("alice+x@office.test") == ["bob@office.test"]
+
+    def test_an_alias_may_be_for_one_sub_address(self) -> None:
+        self.aliases("alice+lists: bob\n")
+        assert self.targets("alice+lists@office.test") == ["bob@office.test"]
+        assert self.targets("alice+other@office.test") == ["alice@office.test"]
+
+    def test_an_alias_that_names_itself_means_the_mailbox(self) -> None:
+        self.aliases("alice: alice, friend@far.test\n")
+        assert self.targets("alice@office.test") == ["alice@office.test", "friend@far.test"]
+
+    def test_aliases_of_aliases_end_at_each_mailbox_once(self) -> None:
+        self.aliases("all: sales, tech, alice\nsales: alice, bob\ntech: bob, all\n")
+        assert self.targets("all@office.test") == ["alice@office.test", "bob@office.test"]
+
+    def test_a_loop_is_put_off_until_it_is_mended(self) -> None:
+        self.aliases("a: b\nb: a\n")
+        assert self.targets("a@office.test") == ["451 4.3.0"]
+        assert any("leads back to itself" in line for line in self.log.warnings)
+
+    def test_a_chain_that_is_too_long(self) -> None:
+        self.aliases("".join(f"a{number}: a{number + 1}\n" for number in range(30)) + "a30: alice\n")
+        assert self.targets("a0@office.test") == ["451 4.3.0"]
+        assert self.targets("a20@office.test") == ["alice@office.test"]
+
+    def test_an_alias_to_nobody(self) -> None:
+        """The sender hears of it, the postmaster too."""
+        self.aliases("old: gone\nmixed: gone, alice\n")
+        assert self.targets("old@office.test") == ["550 5.1.1"]
+        assert self.targets("mixed@office.test") == ["alice@office.test"]
+        assert sum("who does not exist" in line for line in self.log.warnings) == 2
+
+    def test_an_alias_whose_line_is_broken_is_put_off(self) -> None:
+        self.aliases("sales: |program\n")
+        assert self.targets("sales@office.test") == ["451 4.3.0"]
+
+    def test_the_catch_all_of_a_domain_comes_last(self) -> None:
+        self.aliases("@office.test: bob\nsales: alice\n")
+        assert self.targets("nobody@office.test") == ["bob@office.test"]
+        assert self.targets("alice+x@office.test") == ["alice@office.test"]
+        assert self.targets("sales@office.test") == ["alice@office.test"]
+        assert self.targets("abuse@office.test") == ["postmaster@office.test"]
+
+    def test_the_catch_all_of_the_settings(self) -> None:
+        self.directory = self.with_settings(catch_all=Address("Bob", "office.test"))
+        assert self.targets("nobody@office.test") == ["bob@office.test"]
+
+    def test_another_delimiter_and_none(self) -> None:
+        self.directory = self.with_settings(recipient_delimiter="-")
+        assert self.targets("alice-x@office.test") == ["alice@office.test"]
+        self.directory = self.with_settings(recipient_delimiter="")
+        assert self.targets("alice+x@office.test") == ["550 5.1.1"]
+
+    def test_the_files_may_say_who_the_postmaster_is(self) -> None:
+        self.aliases("postmaster: alice\n")
+        assert self.targets("postmaster@office.test") == ["alice@office.test"]
+        assert self.targets("abuse@office.test") == ["alice@office.test"]
+
+    def test_a_postmaster_elsewhere(self) -> None:
+        settings = self.place.settings
+        server = evolve(settings.server, postmaster=Address("Chief", "far.test"))
+        self.directory = Directory(evolve(settings, server=server), self.clock, self.log)
+        assert self.targets("abuse@office.test") == ["Chief@far.test"]
+
+    def test_without_an_aliases_file(self) -> None:
+        self.directory = self.with_settings(aliases=None)
+        assert self.targets("alice@office.test") == ["alice@office.test"]
+        assert self.targets("sales@office.test") == ["550 5.1.1"]
+
+    def with_settings(self, **changes: object) -> Directory:
+        settings = self.place.settings
+        accounts = evolve(settings.accounts, **changes)  # type: ignore[arg-type]
+        return Directory(evolve(settings, accounts=accounts), self.clock, self.log)
+
+    def test_an_alias_without_a_domain_counts_in_all(self, tmp_path: Path) -> None:
+        place = Place(tmp_path, ("office.test", "second.test"))
+        place.write(USERS, "sales: alice\ninfo@second.test: bob\n")
+        self.directory = Directory(place.settings, self.clock, self.log)
+        assert self.targets("sales@second.test") == ["alice@office.test"]
+        assert self.targets("info@second.test") == ["bob@office.test"]
+        assert self.targets("info@office.test") == ["550 5.1.1"]
+        assert self.targets("alice@second.test") == ["550 5.1.1"]
+        assert self.targets("abuse@second.test") == ["postmaster@office.test"]
+
+
+class TestChanges(Files):
+    """Files that are replaced, written in place, taken away."""
+
+    def test_a_replaced_file_is_seen_within_a_second(self) -> None:
+        assert self.targets("carol@office.test") == ["550 5.1.1"]
+        self.place.write(f"{USERS}carol@office.test:{ssha('x')}\n")
+        assert self.targets("carol@office.test") == ["550 5.1.1"]
+        self.clock.advance(1.0)
+        assert self.targets("carol@office.test") == ["carol@office.test"]
+
+    def test_a_file_that_is_being_written_is_read_when_it_is_done(self) -> None:
+        """An editor that empties the file first does not make everybody unknown."""
+        self.targets("alice@office.test")
+        self.place.users.write_text("")
+        self.clock.advance(1.0)
+        assert self.targets("alice@office.test") == ["alice@office.test"]
+        self.place.users.write_text(USERS + f"carol@office.test:{ssha('x')}\n")
+        for _ in range(2):
+            self.clock.advance(1.0)
+            assert self.targets("alice@office.test") == ["alice@office.test"]
+        assert self.targets("carol@office.test") == ["carol@office.test"]
+
+    def test_a_file_that_is_taken_away_counts_as_it_was(self) -> None:
+        self.targets("alice@office.test")
+        self.place.users.unlink()
+        self.place.aliases.unlink()
+        for _ in range(3):
+            self.clock.advance(1.0)
+            assert self.targets("alice@office.test") == ["alice@office.test"]
+            assert self.targets("sales@office.test") == ["alice@office.test", "bob@office.test"]
+        assert sum("the last version counts" in line for line in self.log.warnings) == 2
+
+    def test_a_file_that_comes_back_is_read(self) -> None:
+        self.targets("alice@office.test")
+        self.place.users.unlink()
+        self.clock.advance(1.0)
+        self.targets("alice@office.test")
+        self.place.write(f"bob@office.test:{ssha('x')}\n")
+        self.clock.advance(1.0)
+        assert self.targets("alice@office.test") == ["550 5.1.1"]
+
+    def test_an_included_list_is_watched_too(self) -> None:
+        self.place.write(aliases="team: :include:team\n")
+        self.directory.reload()
+        assert self.targets("team@office.test") == ["451 4.3.0"]
+        (self.place.aliases.parent / "team").write_text("alice\n")
+        self.clock.advance(1.0)
+        assert self.targets("team@office.test") == ["alice@office.test"]
+
+    def test_broken_lines_are_told_once(self) -> None:
+        self.place.write(users=f"nonsense\n{USERS}")
+        self.directory.reload()
+        for _ in range(3):
+            self.clock.advance(1.0)
+            assert self.targets("alice@office.test") == ["alice@office.test"]
+        assert sum(f"{self.place.users}:1: " in line for line in self.log.warnings) == 1
+
+    def test_a_clock_that_is_set_back(self) -> None:
+        self.targets("alice@office.test")
+        self.place.write(f"bob@office.test:{ssha('x')}\n")
+        self.clock.advance(-1000.0)
+        assert self.targets("alice@office.test") == ["550 5.1.1"]
+
+
+class TestWithoutFiles(Asking):
+    """A start without them: nobody is told that they do not exist."""
+
+    @pytest.fixture(autouse=True)
+    def _place(self, tmp_path: Path) -> None:
+        self.place, self.clock, self.log = Place(tmp_path), HandClock(), ListLog()
+        self.directory = Directory(self.place.settings, self.clock, self.log)
+
+    def test_who_may_exist_is_put_off(self) -> None:
+        assert self.targets("alice@office.test") == ["451 4.3.0"]
+        assert sum("is put off" in line for line in self.log.warnings) == 2
+
+    def test_who_is_known_otherwise_gets_mail(self) -> None:
+        self.place.write(aliases="away: friend@far.test\n")
+        assert self.targets("away@office.test") == ["friend@far.test"]
+        assert self.targets("postmaster@office.test") == ["postmaster@office.test"]
+
+    def test_accounts_count_without_aliases(self) -> None:
+        self.place.write(users=USERS)
+        assert self.targets("alice@office.test") == ["alice@office.test"]
+        assert self.targets("sales@office.test") == ["451 4.3.0"]
+
+    def test_what_was_accepted_earlier_is_delivered_not_bounced(self) -> None:
+        assert self.directory.mailbox(Address("alice", "office.test")) == "office.test/alice"
+        assert self.directory.mailbox(Address("../alice", "office.test")) is None
+        assert self.directory.mailbox(Address("alice", "far.test")) is None
+
+    def test_nobody_is_listed(self) -> None:
+        assert list(self.directory.accounts()) == []
