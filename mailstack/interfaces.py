@@ -12,7 +12,7 @@ from zope.interface import Attribute, Interface
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry
 from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Outcome
+from mailstack.model.outcome import Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Event
 
@@ -63,7 +63,7 @@ class IDirectory(Interface):
         """
 
     def mailbox(address: Address) -> str | None:
-        """The Maildir's path below ``mail/`` for a canonical local account, ``DOMAIN/LOCALPART``; None: no such account."""
+        """The Maildir's path below ``mail/`` for a canonical local account: ``DOMAIN/LOCALPART``; None: unknown."""
 
     def accounts() -> Sequence[Address]:
         """All accounts, sorted."""
@@ -90,6 +90,7 @@ class Result:
     number: int
     state: str  #: ``sent``, ``deferred``, ``bounced``
     reply: Reply
+    relay: str = "none"  #: who said so: ``host[ip]:port``, ``local``, ``none``
     next_attempt: float = 0.0  #: Unix time, when deferred
 
 
@@ -125,7 +126,7 @@ class ISpool(Interface):
         """Letters with recipients due at ``now``, the longest waiting first; not those in ``exclude``. Letters whose
         ``bounced`` recipients were not reported count as due, with what is pending and due (maybe nothing)."""
 
-    async def failures(id: str) -> Sequence[tuple[Recipient, Reply]]:
+    async def failures(id: str) -> Sequence[tuple[Recipient, Failed]]:
         """The recipients of a letter in state ``bounced``, which no report has told of yet."""
 
     async def next_due(after: float) -> float | None:
@@ -177,7 +178,7 @@ class ITransport(Interface):
     """Takes letters to one kind of destination."""
 
     async def deliver(letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
-        """One attempt; an outcome for each recipient number. Never raises for what the other side, DNS or the disk do."""
+        """One attempt; an outcome for each recipient number. Whatever the other side, DNS or the disk do is one."""
 
 
 @frozen

@@ -13,8 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from mailstack.interfaces import IEventLog, ISpool, ITransport, Result
 from mailstack.model.address import Address, path
 from mailstack.model.letter import Due, Letter, Pending
-from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
-from mailstack.model.reply import Reply
+from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.queue.lines import Lines
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
@@ -218,15 +217,16 @@ class Dispatcher(Service):
 
     def _result(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
         if isinstance(outcome, Delivered):
-            return Result(pending.number, "sent", outcome.reply)
+            return Result(pending.number, "sent", outcome.reply, outcome.relay)
         if isinstance(outcome, Failed):
-            return Result(pending.number, "bounced", outcome.reply)
+            return Result(pending.number, "bounced", outcome.reply, outcome.relay)
         following = self._schedule.next_attempt(
             letter.arrived, letter.sender is None, pending.attempts + 1, self._now(), self._rng.random()
         )
         if following is None:
-            return Result(pending.number, "bounced", _expired(outcome))
-        return Result(pending.number, "deferred", outcome.reply, following)
+            self._log.event(letter.id, from_=path(letter.sender), status="expired, returned to sender")
+            return Result(pending.number, "bounced", outcome.reply, outcome.relay)
+        return Result(pending.number, "deferred", outcome.reply, outcome.relay, following)
 
     async def _record(self, letter: Letter, results: list[Result]) -> None:
         """What happened is known; it must be written before anything else happens to this letter."""
@@ -258,7 +258,3 @@ class Dispatcher(Service):
             dsn=result.reply.status or f"{result.reply.code // 100}.0.0",
             status=f"{result.state} ({result.reply})",
         )
-
-
-def _expired(outcome: Delayed) -> Reply:
-    return Reply(554, "5.4.7", f"Gave up, the time is over. The last answer was: {outcome.reply}")

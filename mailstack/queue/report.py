@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mailstack.interfaces import IEventLog, IIncoming, ISpool, Result
-from mailstack.model.address import path
+from mailstack.message.report import Fate, Occasion, delay_report, failure_report
+from mailstack.model.address import Address, path
 from mailstack.model.letter import Due, Letter, Recipient
-from mailstack.model.reply import Reply
+from mailstack.model.outcome import Delayed
 from mailstack.queue.bounce import Mailer
 from mailstack.queue.schedule import Schedule
 
 #: Octets of the original that a report quotes at most.
 MAX_QUOTED = 50_000
 
-#: (recipient, what the next hop said) of all that a report tells of
-Fates = Sequence[tuple[Recipient, Reply]]
-#: Builds a report: (letter, fates, start of the original, delayed or for good, now, when we give up, id) to octets
-Write = Callable[[Letter, Fates, bytes, bool, float, float, str], bytes]
+Write = Callable[[Occasion, Sequence[Fate], bytes], bytes]
 
 
 class Reporter:
@@ -26,14 +24,14 @@ class Reporter:
         spool: ISpool,
         mailer: Mailer,
         schedule: Schedule,
-        write: Write,
+        postmaster: Address,
         log: IEventLog,
         now: Callable[[], float],
     ) -> None:
         self._spool = spool
         self._mailer = mailer
         self._schedule = schedule
-        self._write = write
+        self._postmaster = postmaster
         self._log = log
         self._now = now
 
@@ -41,17 +39,22 @@ class Reporter:
         """Tell of failures that nobody was told of, and of a delay when its time has come."""
         letter, warned = due.letter, due.warned
         if due.unreported or any(result.state == "bounced" for result in results):
-            await self._send(letter, await self._spool.failures(letter.id), False, warned, wake)
-        delayed = [(letter.recipients[result.number], result.reply) for result in results if result.state == "deferred"]
+            failed = [Fate(recipient, outcome) for recipient, outcome in await self._spool.failures(letter.id)]
+            await self._send(letter, failed, failure_report, warned, wake)
+        delayed = [
+            Fate(letter.recipients[result.number], Delayed(result.reply, result.relay))
+            for result in results
+            if result.state == "deferred"
+        ]
         earned = self._schedule.warnings(letter.arrived, self._now())
         if delayed and letter.sender is not None and earned > warned:
-            await self._send(letter, delayed, True, earned, wake)
+            await self._send(letter, delayed, delay_report, earned, wake)
 
     async def _send(
-        self, letter: Letter, fates: Fates, delay: bool, warned: int, wake: Callable[[Letter], None]
+        self, letter: Letter, fates: Sequence[Fate], write: Write, warned: int, wake: Callable[[Letter], None]
     ) -> None:
         try:
-            report, content = self._compose(letter, fates, delay)
+            report, content = self._compose(letter, fates, write)
             # The report and the mark that it was made are one step: it is neither lost nor sent twice.
             await self._spool.report(letter.id, report, content, warned)
         except OSError as error:
@@ -59,20 +62,22 @@ class Reporter:
             self._log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
             return
         if report is not None:
-            kind = "delay warning" if delay else "non-delivery notification"
+            kind = "delay warning" if write is delay_report else "non-delivery notification"
             self._log.event(letter.id, what=f"sender {kind}: {report.id}")
             wake(report)
 
-    def _compose(self, letter: Letter, fates: Fates, delay: bool) -> tuple[Letter | None, IIncoming | None]:
+    def _compose(self, letter: Letter, fates: Sequence[Fate], write: Write) -> tuple[Letter | None, IIncoming | None]:
         recipients = self._recipients(letter)
         if not recipients:
             return None, None
         now = self._now()
         until = letter.arrived + self._schedule.lifetime(bounce=False)
         start = self._start_of(letter)
-        return self._mailer.compose(
-            recipients, lambda id: self._write(letter, fates, start, delay, now, until, id), now
-        )
+
+        def message(id: str) -> bytes:
+            return write(Occasion(id, self._mailer.hostname, self._postmaster, letter, now, until), fates, start)
+
+        return self._mailer.compose(recipients, message, now)
 
     def _recipients(self, letter: Letter) -> tuple[Recipient, ...]:
         if letter.sender is None:

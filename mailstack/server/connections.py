@@ -40,6 +40,8 @@ class Session(Protocol):
 
     def stop(self) -> None: ...
 
+    def abort(self) -> None: ...
+
 
 class Connections:
     """The open connections of one service, and how many more there may be."""
@@ -75,3 +77,8 @@ class Connections:
             for session in list(self._open):
                 session.stop()
             await self._closed
+
+    def abort(self) -> None:
+        """Cut those that are left."""
+        for session in list(self._open):
+            session.abort()

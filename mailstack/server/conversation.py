@@ -120,6 +120,10 @@ class Conversation(Protocol):
         if not self._busy:
             self._bid_farewell(timeout=False)
 
+    def abort(self) -> None:
+        """Cut the connection, whatever is unsaid."""
+        self.transport.abortConnection()
+
     # ---- Twisted calls
 
     def connectionMade(self) -> None:
@@ -202,7 +206,7 @@ class Conversation(Protocol):
         if not self._connected:
             self.finished()
         elif result is not None:
-            self.transport.abortConnection()
+            self.abort()
         elif self.session.closing:
             self.hang_up()
         elif self._stopping:
@@ -235,12 +239,12 @@ class Conversation(Protocol):
 
     def _silence(self) -> None:
         if self._stopping:
-            self.transport.abortConnection()
+            self.abort()
         elif self._busy and self._drained is None:
             # We are the slow ones.
             self._set_alarm(self.patience())
         elif self._busy:
-            self.transport.abortConnection()
+            self.abort()
         else:
             self._stopping = True
             self._bid_farewell(timeout=True)

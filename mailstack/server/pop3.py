@@ -39,9 +39,7 @@ class Pop3Conversation(Conversation):
     session: Pop3Session
     policy: Pop3Policy
 
-    def __init__(
-        self, clock: IReactorTime, connections: Connections, office: PostOffice, listening: Listening
-    ) -> None:
+    def __init__(self, clock: IReactorTime, connections: Connections, office: PostOffice, listening: Listening) -> None:
         super().__init__(clock, connections)
         self._office = office
         self._listening = listening
@@ -84,9 +82,7 @@ class Pop3Factory(ServerFactory):
 
     noisy = False
 
-    def __init__(
-        self, clock: IReactorTime, connections: Connections, office: PostOffice, listening: Listening
-    ) -> None:
+    def __init__(self, clock: IReactorTime, connections: Connections, office: PostOffice, listening: Listening) -> None:
         self._clock = clock
         self._connections = connections
         self._office = office

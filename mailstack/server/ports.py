@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import frozen
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
@@ -14,15 +15,19 @@ from twisted.python.failure import Failure
 
 from mailstack.server.connections import Connections
 
+#: Seconds that open sessions get to end when the server stops.
+GRACE = 3.0
 
-class CannotListen(Exception):
+
+class CannotListen(OSError):
     """A port is taken or not allowed; the message is one clear line."""
 
 
 @frozen
 class Port:
-    """A Twisted endpoint string, and what speaks there."""
+    """A Twisted endpoint string, the key of mail.ini that it comes from, and what speaks there."""
 
+    key: str
     endpoint: str
     factory: IProtocolFactory
 
@@ -30,7 +35,7 @@ class Port:
 class Ports(Service):
     """Binds while we still are root; at the end lets the open sessions finish what they are at."""
 
-    def __init__(self, name: str, ports: Sequence[Port], connections: Connections, reactor: object) -> None:
+    def __init__(self, name: str, ports: Sequence[Port], connections: Connections, reactor: Any) -> None:
         self.name = name
         self._ports = ports
         self._connections = connections
@@ -49,9 +54,9 @@ class Ports(Service):
             serverFromString(self._reactor, port.endpoint).listen(port.factory).addBoth(results.append)
         except Exception as error:
             # A parser of a plugin may raise anything at a string that it does not like.
-            raise CannotListen(f"[{self.name}] listen = {port.endpoint}: {error}") from error
+            raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {error}") from error
         if not results or isinstance(results[0], Failure):
-            raise CannotListen(f"[{self.name}] listen = {port.endpoint}: {_reason(results)}")
+            raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {_reason(results)}")
         return results[0]
 
     def stopService(self) -> Deferred[None]:
@@ -61,16 +66,15 @@ class Ports(Service):
     async def _stop(self) -> None:
         await gatherResults([_closed(port) for port in self._listening])
         self._listening.clear()
-        await self._connections.stop()
+        sessions = Deferred.fromCoroutine(self._connections.stop())
+        sessions.addTimeout(GRACE, self._reactor)
+        sessions.addErrback(lambda _: self._connections.abort())
+        await sessions
 
 
-def _closed(port: IListeningPort) -> Deferred[object]:
+def _closed(port: IListeningPort) -> Deferred[None]:
     closed = port.stopListening()
-    if isinstance(closed, Deferred):
-        return closed
-    done: Deferred[object] = Deferred()
-    done.callback(None)
-    return done
+    return closed if isinstance(closed, Deferred) else succeed(None)
 
 
 def _reason(results: Sequence[object]) -> str:
@@ -79,4 +83,5 @@ def _reason(results: Sequence[object]) -> str:
     failure = results[0]
     error = failure.value if isinstance(failure, Failure) else failure
     cause = error.socketError if isinstance(error, CannotListenError) else error
-    return getattr(cause, "strerror", None) or str(cause)
+    reason: str = getattr(cause, "strerror", None) or str(cause)
+    return reason

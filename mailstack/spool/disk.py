@@ -15,7 +15,7 @@ from zope.interface import implementer
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
 from mailstack.interfaces import IDurable, IEventLog, IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Recipient
-from mailstack.model.reply import Reply
+from mailstack.model.outcome import Failed
 from mailstack.spool.batch import Batch, Reported, Settlement
 from mailstack.spool.commit import CallLater, GroupCommit, InThread
 from mailstack.spool.incoming import FileIncoming
@@ -135,8 +135,8 @@ class DiskSpool:
         found: Sequence[Due] = await self._in_thread(self._store.due, now, limit, list(exclude))
         return found
 
-    async def failures(self, id: str) -> Sequence[tuple[Recipient, Reply]]:
-        found: Sequence[tuple[Recipient, Reply]] = await self._in_thread(self._store.failures, id)
+    async def failures(self, id: str) -> Sequence[tuple[Recipient, Failed]]:
+        found: Sequence[tuple[Recipient, Failed]] = await self._in_thread(self._store.failures, id)
         return found
 
     async def next_due(self, after: float) -> float | None:

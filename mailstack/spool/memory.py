@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from mailstack.interfaces import IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Pending, Recipient
+from mailstack.model.outcome import Failed
 from mailstack.model.reply import Reply
 
 DONE = ("sent", "reported")
@@ -25,6 +26,7 @@ class _Row:
     next_attempt: float
     attempts: int = 0
     reply: Reply = NOT_TRIED
+    relay: str = "none"
 
 
 @define
@@ -67,7 +69,8 @@ class MemorySpool:
         for result in results:
             if result.number < len(stored.rows):
                 row = stored.rows[result.number]
-                row.state, row.next_attempt, row.reply = result.state, result.next_attempt, result.reply
+                row.state, row.next_attempt = result.state, result.next_attempt
+                row.reply, row.relay = result.reply, result.relay
                 row.attempts += 1
         self._finish(id)
 
@@ -106,12 +109,12 @@ class MemorySpool:
         )
         return Due(stored.letter, pending, stored.warned, any(row.state == "bounced" for row in stored.rows))
 
-    async def failures(self, id: str) -> Sequence[tuple[Recipient, Reply]]:
+    async def failures(self, id: str) -> Sequence[tuple[Recipient, Failed]]:
         if id not in self.stored:
             return []
         stored = self.stored[id]
         pairs = zip(stored.letter.recipients, stored.rows, strict=True)
-        return [(recipient, row.reply) for recipient, row in pairs if row.state == "bounced"]
+        return [(recipient, Failed(row.reply, row.relay)) for recipient, row in pairs if row.state == "bounced"]
 
     async def next_due(self, after: float) -> float | None:
         rows = [row for stored in self.stored.values() for row in stored.rows if row.state in WAITING]

@@ -17,6 +17,7 @@ from mailstack.durable import Sync
 from mailstack.interfaces import Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending, Recipient
+from mailstack.model.outcome import Failed
 from mailstack.model.reply import Reply
 from mailstack.spool.batch import Batch
 
@@ -46,6 +47,7 @@ CREATE TABLE IF NOT EXISTS recipients (
     code INTEGER NOT NULL DEFAULT 0, -- the last reply
     status TEXT NOT NULL DEFAULT '',
     reply TEXT NOT NULL DEFAULT '',
+    relay TEXT NOT NULL DEFAULT 'none', -- who gave it
     PRIMARY KEY (id, number)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS waiting ON recipients (next_attempt) WHERE state IN ('active', 'deferred');
@@ -67,7 +69,7 @@ SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'active', value ->> 4
 """
 SETTLE = """
 UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, attempts = attempts + 1,
-       code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6
+       code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
 FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
 REPORTED = "UPDATE recipients SET state = 'reported' WHERE state = 'bounced' AND id IN (SELECT value FROM json_each(?))"
@@ -205,15 +207,15 @@ class Store:
         origin = _address(sender) if sender else None
         return Letter(id, origin, recipients, arrived, size, lines, offset, bool(eight_bit), checksum), warned
 
-    def failures(self, id: str) -> list[tuple[Recipient, Reply]]:
+    def failures(self, id: str) -> list[tuple[Recipient, Failed]]:
         rows = self._rows(
-            "SELECT address, original, code, status, reply FROM recipients"
+            "SELECT address, original, code, status, reply, relay FROM recipients"
             " WHERE id = ? AND state = 'bounced' ORDER BY number",
             (id,),
         )
         return [
-            (Recipient(_address(address), _address(original)), Reply(code, status, text))
-            for address, original, code, status, text in rows
+            (Recipient(_address(address), _address(original)), Failed(Reply(code, status, text), relay))
+            for address, original, code, status, text, relay in rows
         ]
 
     def next_due(self, after: float) -> float | None:
@@ -286,7 +288,7 @@ def _message_row(letter: Letter) -> tuple[object, ...]:
 
 def _result_row(id: str, result: Result) -> tuple[object, ...]:
     reply = result.reply
-    return (id, result.number, result.state, result.next_attempt, reply.code, reply.status, reply.text)
+    return (id, result.number, result.state, result.next_attempt, reply.code, reply.status, reply.text, result.relay)
 
 
 def _address(text: str) -> Address:

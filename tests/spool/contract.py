@@ -9,6 +9,7 @@ from typing import Any
 from mailstack.interfaces import ISpool, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter, Recipient
+from mailstack.model.outcome import Failed
 from mailstack.model.reply import Reply
 
 LATER = Reply(451, "4.4.1", "later")
@@ -78,7 +79,7 @@ class SpoolContract:
 
     def test_a_deferred_recipient_comes_back_in_its_time_with_its_count(self) -> None:
         self.add("L1", "a@x.test", "b@x.test")
-        self.run(self.spool.settle("L1", [Result(0, "sent", OK), Result(1, "deferred", LATER, 1060.0)]))
+        self.run(self.spool.settle("L1", [Result(0, "sent", OK), Result(1, "deferred", LATER, "none", 1060.0)]))
         assert self.due_ids(1059.0) == []
         assert self.run(self.spool.next_due(1000.0)) == 1060.0
         (due,) = self.run(self.spool.due(1060.0, 10))
@@ -93,10 +94,14 @@ class SpoolContract:
 
     def test_a_failure_is_due_until_it_is_reported(self) -> None:
         self.add("L1", "a@x.test", "b@x.test")
-        self.run(self.spool.settle("L1", [Result(0, "bounced", NEVER), Result(1, "deferred", LATER, 5000.0)]))
+        self.run(
+            self.spool.settle(
+                "L1", [Result(0, "bounced", NEVER, "mx.x.test"), Result(1, "deferred", LATER, "none", 5000.0)]
+            )
+        )
         (due,) = self.run(self.spool.due(2000.0, 10))
         assert due.unreported and due.pending == ()
-        assert self.run(self.spool.failures("L1")) == [(recipient("a@x.test"), NEVER)]
+        assert self.run(self.spool.failures("L1")) == [(recipient("a@x.test"), Failed(NEVER, "mx.x.test"))]
         bounce = letter("B1", "a@far.test", sender="", content=b"report\n")
         content = self.spool.receive("B1")
         content.write(b"report\n")
@@ -114,7 +119,7 @@ class SpoolContract:
 
     def test_warnings_are_counted(self) -> None:
         self.add("L1")
-        self.run(self.spool.settle("L1", [Result(0, "deferred", LATER, 1500.0)]))
+        self.run(self.spool.settle("L1", [Result(0, "deferred", LATER, "none", 1500.0)]))
         self.run(self.spool.report("L1", None, None, 2))
         (due,) = self.run(self.spool.due(1500.0, 10))
         assert due.warned == 2

@@ -77,7 +77,7 @@ class TestRestart:
     def test_letters_are_there_after_a_restart(self) -> None:
         spool = open_spool(self.data, self.run)
         self.add(spool, "L1", b"y" * 2_000_000)
-        self.run(spool.settle("L1", [Result(0, "deferred", LATER, 2000.0)]))
+        self.run(spool.settle("L1", [Result(0, "deferred", LATER, "none", 2000.0)]))
         spool.close()
         spool = open_spool(self.data, self.run)
         (due,) = self.run(spool.due(2000.0, 10))
@@ -237,7 +237,11 @@ class TestDesk:
             incoming = self.spool.receive(id)
             incoming.write(b"Subject: x\n\n")
             self.run(self.spool.add(letter(id, "a@x.test", "b@x.test", content=b"Subject: x\n\n"), incoming))
-        self.run(self.spool.settle("L1", [Result(0, "sent", Reply(250, "2.0.0", "ok")), Result(1, "deferred", LATER, 9e9)]))
+        self.run(
+            self.spool.settle(
+                "L1", [Result(0, "sent", Reply(250, "2.0.0", "ok")), Result(1, "deferred", LATER, "none", 9e9)]
+            )
+        )
         yield
         self.spool.close()
 
@@ -268,5 +272,3 @@ class TestDesk:
 def test_the_database_is_closed_to_others(tmp_path: Path) -> None:
     open_spool(tmp_path, Runner()).close()
     assert (tmp_path / "spool/queue.db").stat().st_mode & 0o077 == 0
-
-

@@ -1,0 +1,47 @@
+"""SIGHUP reads again what can be read again while we run; SIGTERM is the ordinary end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+
+from mailstack.interfaces import IEventLog
+
+
+class Signals(Service):
+    name = "signals"
+
+    def __init__(self, actions: Sequence[Callable[[], None]], log: IEventLog, reactor: Any) -> None:
+        """``actions`` are for SIGHUP; one that raises OSError or ValueError has left things as they were."""
+        self._actions = actions
+        self._log = log
+        self._reactor = reactor
+
+    def startService(self) -> None:
+        Service.startService(self)
+        # Later than the reactor, which sets its own handlers when it starts to run.
+        self._reactor.callWhenRunning(self._listen)
+
+    def stopService(self) -> None:
+        Service.stopService(self)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _listen(self) -> None:
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self.reload))
+        # Twisted's own handler would have the process die of the signal, as if something had gone wrong.
+        signal.signal(signal.SIGTERM, lambda number, frame: self._reactor.callFromThread(self._end))
+
+    def reload(self) -> None:
+        for action in self._actions:
+            try:
+                action()
+            except (OSError, ValueError) as error:
+                self._log.warn("reload", what=f"the former version stays in use: {error}")
+        self._log.event("reload", what="users, aliases and certificates are read again")
+
+    def _end(self) -> None:
+        if self.running:
+            self._reactor.stop()

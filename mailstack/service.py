@@ -1,0 +1,228 @@
+"""What twistd runs: all parts, put together. Reads like the picture in :mod:`mailstack`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from random import SystemRandom
+from time import monotonic, time
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from mailstack.accounts.directory import Directory
+from mailstack.accounts.first_start import first_start
+from mailstack.accounts.login import Login
+from mailstack.config.settings import Listener
+from mailstack.delivery.dns import DnsResolver
+from mailstack.delivery.local import LocalDelivery
+from mailstack.delivery.remote import RemoteDelivery
+from mailstack.durable import make_folders
+from mailstack.intake.reception import Reception, Surroundings
+from mailstack.log import EventLog
+from mailstack.maildir.mailbox import Mailboxes
+from mailstack.model.ids import Ids
+from mailstack.queue.bounce import Mailer
+from mailstack.queue.dispatch import Dispatcher, Transports
+from mailstack.queue.lines import Lines
+from mailstack.queue.report import Reporter
+from mailstack.queue.schedule import Schedule
+from mailstack.server import pop3, smtp
+from mailstack.server.connections import Connections, Peer
+from mailstack.server.pop3_policy import PostOffice
+from mailstack.server.ports import Port, Ports
+from mailstack.server.signals import Signals
+from mailstack.server.threads import Threads
+from mailstack.server.tls import ServerCertificate, make_self_signed
+from mailstack.spool.disk import DiskSpool
+from mailstack.startup import Options
+
+__all__ = ["MailServer", "Options", "makeService"]
+
+PASSWORD_THREADS = 2  # each check takes 64 MiB for a moment
+DNS_THREADS = 10
+MAILBOX_THREADS = 4
+
+
+class MailServer(MultiService):
+    """The whole server: a tree of named services."""
+
+    def __init__(self, options: Options, reactor: Any) -> None:
+        """``reactor`` has all of Twisted's reactor interfaces, for which there is no one type."""
+        MultiService.__init__(self)
+        self.name = "mailstack"
+        self._options = options
+        self._settings = options.settings
+        self._reactor = reactor
+        self._log = EventLog(options.settings.log.level)
+        self._threads()
+        self._accounts()
+        self._certificate()
+        self._spool_and_queue()
+        self._receivers()
+        self._pop3()
+        self._add(Signals([self.certificate.load, self.directory.reload], self._log, reactor))
+
+    def _add(self, service: Any) -> None:
+        service.setServiceParent(self)
+
+    # ---- The parts
+
+    def _threads(self) -> None:
+        """One for the disk: the spool's calls run one at a time, in order."""
+        threads = partial(Threads, reactor=self._reactor)
+        self.disk = threads("disk", 1)
+        self.passwords = threads("passwords", PASSWORD_THREADS)
+        self.lookups = threads("lookups", DNS_THREADS)
+        self.boxes = threads("mailboxes", MAILBOX_THREADS)
+        for service in (self.disk, self.passwords, self.lookups, self.boxes):
+            self._add(service)
+
+    def _accounts(self) -> None:
+        self.directory = Directory(self._settings, monotonic, self._log)
+        users = self.directory.users.value
+        self.login = Login(self._settings, users, monotonic, self.passwords.run, self._log)
+
+    def _certificate(self) -> None:
+        tls, folder = self._settings.tls, self._settings.server.data / "tls"
+        self._self_signed = tls.certificate is None
+        self.certificate = ServerCertificate(tls.certificate or folder / "cert.pem", tls.key or folder / "key.pem")
+
+    def _spool_and_queue(self) -> None:
+        settings, log = self._settings, self._log
+        hostname, data = settings.server.hostname, settings.server.data
+        rng = SystemRandom()
+        self.new_id = Ids(time, secrets.randbelow)
+        self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor.callLater, log)
+        local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, log)
+        resolver = DnsResolver(self.lookups.run, settings.dns.servers)
+        remote = RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng)
+        transports = Transports(local, remote, self.directory.is_local, remote.destination)
+        schedule = Schedule(settings.queue)
+        lines = Lines(settings.queue.concurrency, settings.queue.concurrency_per_destination)
+        mailer = Mailer(hostname, self.directory, self.spool, self.new_id)
+        reporter = Reporter(self.spool, mailer, schedule, settings.server.postmaster, log, time)
+        self.queue = Dispatcher(self.spool, transports, schedule, lines, reporter, log, self._reactor, time, rng)
+        self._add(self.queue)
+
+    def _receivers(self) -> None:
+        for name, listener in (("smtp", self._settings.smtp), ("submission", self._settings.submission)):
+            self._listen(name, listener, partial(self._smtp, submission=name == "submission"))
+
+    def _smtp(self, connections: Connections, implicit_tls: bool, submission: bool) -> smtp.SmtpFactory:
+        around = Surroundings(
+            self._settings,
+            self.directory,
+            self.login,
+            self.spool,
+            self._log,
+            self.queue.wake,
+            self.new_id,
+            time,
+            submission=submission,
+            tls=not implicit_tls,
+        )
+
+        def receive(peer: Peer) -> Reception:
+            return Reception(around, peer.address, peer.loopback)
+
+        limits = self._settings.limits
+        tls = None if implicit_tls else self.certificate
+        listening = smtp.Listening(receive, limits.command_timeout, limits.data_timeout, tls)
+        return smtp.SmtpFactory(self._reactor, connections, listening)
+
+    def _pop3(self) -> None:
+        mailboxes = Mailboxes(self._settings.server.data / "mail", self.directory.mailbox)
+        limits = self._settings.limits
+        office = PostOffice(self.login, mailboxes, self._log, self.boxes.run, limits.errors)
+
+        def factory(connections: Connections, implicit_tls: bool) -> pop3.Pop3Factory:
+            tls = None if implicit_tls else self.certificate
+            listening = pop3.Listening(limits.pop3_timeout, tls, implicit_tls)
+            return pop3.Pop3Factory(self._reactor, connections, office, listening)
+
+        self._listen("pop3", self._settings.pop3, factory)
+
+    def _listen(self, name: str, listener: Listener, factory: Callable[[Connections, bool], Any]) -> None:
+        limits = self._settings.limits
+        connections = Connections(limits.connections, limits.connections_per_client)
+        ports = [Port("listen", endpoint, factory(connections, False)) for endpoint in listener.listen]
+        for endpoint in listener.listen_tls:
+            wrapped = TLSMemoryBIOFactory(self.certificate, False, factory(connections, True))
+            ports.append(Port("listen_tls", endpoint, wrapped))
+        self._add(Ports(name, ports, connections, self._reactor))
+
+    # ---- Start and stop
+
+    def privilegedStartService(self) -> None:
+        """Still root, perhaps: what only root may read, make and bind."""
+        self._options.clearly(self._prepare)
+        self._options.clearly(lambda: MultiService.privilegedStartService(self))
+
+    def _prepare(self) -> None:
+        os.umask(0o077)
+        if not self._self_signed:
+            self.certificate.load()
+        data = self._settings.server.data
+        if not data.exists():
+            make_folders(data)
+            os.chown(data, *self._options.owner)
+
+    def startService(self) -> None:
+        self._options.clearly(self._open)
+        MultiService.startService(self)
+        self._log.event("mailstack", what=f"ready: {self._summary()}")
+
+    def _open(self) -> None:
+        first_start(self._settings)
+        self._load_self_signed()
+        repairs = self.spool.start()
+        for id in repairs.quarantined:
+            self._log.warn(id, what="its file is missing in the spool: on hold")
+        if repairs.unacknowledged or repairs.orphans:
+            counts = f"{len(repairs.unacknowledged)} messages and {repairs.orphans} files"
+            self._log.event("spool", what=f"after a crash: removed {counts} that were never acknowledged")
+
+    def _load_self_signed(self) -> None:
+        if not self._self_signed:
+            return
+        folder = self._settings.server.data / "tls"
+        if not (folder / "cert.pem").exists():
+            server = self._settings.server
+            names = list(dict.fromkeys([server.hostname, *server.domains]))
+            make_self_signed(folder / "cert.pem", folder / "key.pem", names, datetime.now(UTC))
+            self._log.event("tls", what=f"made a self-signed certificate in {folder}: clients will ask about it")
+        self.certificate.load()
+
+    def _summary(self) -> str:
+        listeners = (
+            ("smtp", self._settings.smtp),
+            ("submission", self._settings.submission),
+            ("pop3", self._settings.pop3),
+        )
+        parts = [f"{name} on {', '.join(each.listen + each.listen_tls)}" for name, each in listeners if each.listen]
+        return f"{'; '.join(parts)}; domains {', '.join(self._settings.server.domains)}"
+
+    def stopService(self) -> Deferred[None]:
+        """Sessions first, then the queue, then the disk: nobody loses the one that it stands on."""
+        self.running = False
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for names in (("smtp", "submission", "pop3", "signals"), ("queue",)):
+            for stopping in [self.namedServices[name].stopService() for name in names]:
+                await stopping
+        await self.disk.run(self.spool.close)
+        self._log.event("mailstack", what="stopped")
+
+
+def makeService(options: Options) -> MailServer:
+    """Called by twistd."""
+    from twisted.internet import reactor  # chosen by twistd --reactor, so not before now
+
+    return MailServer(options, reactor)

@@ -1,0 +1,87 @@
+"""How twistd starts us: whatever is wrong is one clear line and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from twisted.logger import ILogObserver
+from twisted.python.logfile import LogFile
+from twisted.python.usage import Options as UsageOptions
+
+from mailstack.config.locate import locate
+from mailstack.config.problem import ConfigurationError
+from mailstack.config.reader import load
+from mailstack.config.settings import Settings
+from mailstack.log import observer
+
+EX_CONFIG = 78  # sysexits.h
+
+
+class CannotStart(Exception):
+    """One clear line: what keeps the server from starting."""
+
+
+class Options(UsageOptions):
+    """``twistd mailstack -c FILE``."""
+
+    longdesc = (
+        "A complete mail server for a small office: SMTP, submission, an outbound queue, Maildirs and POP3. "
+        "Everything else is said in the configuration file; 'mailstack check' tests it."
+    )
+    optParameters = (
+        ("config", "c", None, "The configuration [$MAILSTACK_CONFIG, else etc/mail.ini, else /etc/mailstack/mail.ini]"),
+    )
+    settings: Settings
+    parent: Any  # twistd's own options; None when there is no twistd
+
+    def postOptions(self) -> None:
+        try:
+            self.settings = load(locate(self["config"], os.environ).resolve())
+        except ConfigurationError as error:
+            print(error, file=sys.stderr)
+            sys.exit(EX_CONFIG)
+        if self.parent is not None and not self.parent.get("logger") and not self.parent.get("syslog"):
+            self.parent["logger"] = self._observer
+
+    def _observer(self) -> ILogObserver:
+        return observer(self.settings.log, self._log_file())
+
+    def _log_file(self) -> TextIO:
+        """As twistd chooses: --logfile, else standard output in the foreground, else twistd.log."""
+        name = self.parent.get("logfile")
+        if self.parent.get("nodaemon") and name in (None, "", "-"):
+            return sys.stdout
+        if name == "-":
+            sys.exit("Daemons cannot log to stdout, exiting!")
+        file: Any = LogFile.fromFullPath(name or "twistd.log", defaultMode=0o640)
+        signal.signal(signal.SIGUSR1, lambda number, frame: file.rotate())
+        return file  # type: ignore[no-any-return]  # LogFile writes text, and says nothing of types
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """User and group that the server will run as (twistd --uid --gid); -1 leaves one as it is."""
+        if self.parent is None:
+            return -1, -1
+        uid, gid = self.parent.get("uid"), self.parent.get("gid")
+        return -1 if uid is None else uid, -1 if gid is None else gid
+
+    def clearly(self, step: Callable[[], None]) -> None:
+        """Take a step of the start; when it fails, end with one line that says why."""
+        try:
+            step()
+        except (CannotStart, OSError, ValueError) as error:
+            self._fail(f"mailstack cannot start: {error}")
+
+    def _fail(self, line: str) -> NoReturn:
+        if self.parent is not None and self.parent.get("statusPipe") is not None:
+            # We are the daemon already: twistd hands this to the process that still has the terminal.
+            raise CannotStart(line)
+        if self.parent is not None and self.parent.get("pidfile"):
+            Path(self.parent["pidfile"]).unlink(missing_ok=True)
+        print(line, file=sys.stderr)
+        sys.exit(1)
