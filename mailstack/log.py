@@ -35,7 +35,7 @@ def escape(text: str) -> str:
 def line(id: str, fields: Mapping[str, object]) -> str:
     """``id: what key=value, key=value note``."""
     what, note = fields.get("what"), fields.get("note")
-    pairs = [f"{key.rstrip('_').replace('_', '-')}={value}" for key, value in fields.items() if _is_pair(key, value)]
+    pairs = [f"{key.rstrip('_')}={value}" for key, value in fields.items() if _is_pair(key, value)]
     words = [f"{id}:", what, ", ".join(pairs), note]
     return escape(" ".join(str(word) for word in words if word))
 
@@ -88,7 +88,7 @@ def as_json(event: LogEvent) -> str | None:
     """The same facts as one object a line."""
     fields = {"time": _time(event), "level": event.get("log_level", LogLevel.info).name}
     if "fields" in event:
-        pairs = {key.rstrip("_").replace("_", "-"): _plain(value) for key, value in event["fields"].items()}
+        pairs = {key.rstrip("_"): _plain(value) for key, value in event["fields"].items()}
         fields |= {"id": event["id"]} | {key: value for key, value in pairs.items() if value is not None}
     else:
         fields["what"] = event.get("line") or formatEvent(event)
@@ -110,6 +110,10 @@ FORMATS: dict[str, Callable[[LogEvent], str | None]] = {"text": as_text, "json":
 
 
 def observer(settings: Log, out: TextIO) -> ILogObserver:
-    """The end of Twisted's log: where lines become text."""
-    level = LogLevelFilterPredicate(defaultLogLevel=LEVELS[settings.level])
-    return FilteringLogObserver(FileLogObserver(out, FORMATS[settings.format]), [level])
+    """The end of Twisted's log: where lines become text. What Twisted itself has to say of its ports and factories is
+    told at level debug; its warnings always are."""
+    wanted = LogLevelFilterPredicate(defaultLogLevel=LEVELS[settings.level])
+    if settings.level == "info":
+        for namespace in ("twisted", "log_legacy"):
+            wanted.setLogLevelForNamespace(namespace, LogLevel.warn)
+    return FilteringLogObserver(FileLogObserver(out, FORMATS[settings.format]), [wanted])

@@ -12,7 +12,7 @@ from time import monotonic, time
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailstack.accounts.directory import Directory
@@ -215,8 +215,7 @@ class MailServer(MultiService):
 
     async def _stop(self) -> None:
         for names in (("smtp", "submission", "pop3", "signals"), ("queue",)):
-            for stopping in [self.namedServices[name].stopService() for name in names]:
-                await stopping
+            await gatherResults([maybeDeferred(self.namedServices[name].stopService) for name in names])
         await self.disk.run(self.spool.close)
         self._log.event("mailstack", what="stopped")
 

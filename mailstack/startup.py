@@ -22,6 +22,16 @@ from mailstack.log import observer
 EX_CONFIG = 78  # sysexits.h
 
 
+#: twistd finds the maker of its log observer by name alone; so what that needs is left here, once a process.
+_running: list[Options] = []
+
+
+def make_observer() -> ILogObserver:
+    """Called by twistd, when the command line is understood."""
+    options = _running[-1]
+    return observer(options.settings.log, options.log_file())
+
+
 class CannotStart(Exception):
     """One clear line: what keeps the server from starting."""
 
@@ -46,12 +56,10 @@ class Options(UsageOptions):
             print(error, file=sys.stderr)
             sys.exit(EX_CONFIG)
         if self.parent is not None and not self.parent.get("logger") and not self.parent.get("syslog"):
-            self.parent["logger"] = self._observer
+            _running.append(self)
+            self.parent["logger"] = f"{__name__}.{make_observer.__name__}"
 
-    def _observer(self) -> ILogObserver:
-        return observer(self.settings.log, self._log_file())
-
-    def _log_file(self) -> TextIO:
+    def log_file(self) -> TextIO:
         """As twistd chooses: --logfile, else standard output in the foreground, else twistd.log."""
         name = self.parent.get("logfile")
         if self.parent.get("nodaemon") and name in (None, "", "-"):

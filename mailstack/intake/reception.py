@@ -274,8 +274,8 @@ class Reception:
             nrcpt=len(letter.recipients),
             proto=self._protocol,
             helo=f"<{self._hello.name}>",
-            message_id=message_id or None,
             sasl_username=self._user,
+            **{"message-id": message_id or None},
         )
 
     def _refuse(self, verb: str, reply: Reply, sender: Address | None, recipient: Address | None = None) -> Reply:

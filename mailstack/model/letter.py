@@ -54,5 +54,6 @@ class Due:
 
     letter: Letter
     pending: tuple[Pending, ...]
+    entered: float | None = None  #: Unix time at which it came into the queue just now; None: it was there
     warned: int = 0  #: delay warnings sent so far
     unreported: bool = False  #: has failures that the sender was not told of

@@ -103,7 +103,7 @@ class Dispatcher(Service):
     def wake(self, letter: Letter) -> None:
         """A letter that was just accepted: its first attempt is now."""
         pending = tuple(Pending(number, recipient) for number, recipient in enumerate(letter.recipients))
-        self._start(Due(letter, pending))
+        self._start(Due(letter, pending, entered=self._now()))
 
     def _start(self, due: Due) -> None:
         if not self.running or due.letter.id in self._active:
@@ -184,7 +184,7 @@ class Dispatcher(Service):
     async def _serve(self, due: Due) -> None:
         try:
             groups = self._transports.groups(due.pending)
-            attempts = [self._attempt(due.letter, key, pending) for key, pending in groups.items()]
+            attempts = [self._attempt(due, key, pending) for key, pending in groups.items()]
             # The usual letter has one destination, and needs no gathering.
             if len(attempts) == 1:
                 results = await attempts[0]
@@ -198,8 +198,9 @@ class Dispatcher(Service):
         except Exception as error:
             self._log.failure(due.letter.id, repr(error))
 
-    async def _attempt(self, letter: Letter, key: str, pending: Sequence[Pending]) -> list[Result]:
+    async def _attempt(self, due: Due, key: str, pending: Sequence[Pending]) -> list[Result]:
         """One attempt at one destination."""
+        letter = due.letter
         if key == LOCAL:
             started = self._now()
             outcomes = await self._transports.local.deliver(letter, pending)
@@ -211,7 +212,7 @@ class Dispatcher(Service):
                 outcomes = await self._transports.remote.deliver(letter, pending)
         results = [self._result(letter, each, outcomes[each.number]) for each in pending]
         for each, result in zip(pending, results, strict=True):
-            self._note(letter, each, outcomes[each.number], result, started)
+            self._note(due, each, outcomes[each.number], result, started)
         await self._record(letter, results)
         return results
 
@@ -243,18 +244,24 @@ class Dispatcher(Service):
             if result.state == "deferred":
                 self._sweep_soon(result.next_attempt - self._now())
 
-    def _note(self, letter: Letter, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
-        """The line that pflogsumm and the postmaster look for."""
+    def _note(self, due: Due, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
+        """The line that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""
         address, original = pending.recipient.address, pending.recipient.original
-        now = self._now()
-        waited, took = max(0.0, started - letter.arrived), max(0.0, now - started)
+        arrived = due.letter.arrived
+        entered = arrived if due.entered is None else due.entered
+        times = (entered - arrived, started - entered, outcome.setup, self._now() - started - outcome.setup)
         self._log.event(
-            letter.id,
+            due.letter.id,
             to=path(address),
             orig_to=None if original == address else path(original),
             relay=outcome.relay,
-            delay=f"{waited + took:.2f}",
-            delays=f"0/{waited:.2f}/{outcome.setup:.2f}/{max(0.0, took - outcome.setup):.2f}",
+            delay=_seconds(sum(times)),
+            delays="/".join(map(_seconds, times)),
             dsn=result.reply.status or f"{result.reply.code // 100}.0.0",
             status=f"{result.state} ({result.reply})",
         )
+
+
+def _seconds(interval: float) -> str:
+    """As in the log; a clock set back does not make it negative."""
+    return f"{max(0.0, interval):.2f}"

@@ -107,7 +107,12 @@ class MemorySpool:
             for number, row in enumerate(stored.rows)
             if row.state in WAITING and row.next_attempt <= now
         )
-        return Due(stored.letter, pending, stored.warned, any(row.state == "bounced" for row in stored.rows))
+        return Due(
+            stored.letter,
+            pending,
+            warned=stored.warned,
+            unreported=any(row.state == "bounced" for row in stored.rows),
+        )
 
     async def failures(self, id: str) -> Sequence[tuple[Recipient, Failed]]:
         if id not in self.stored:

@@ -191,7 +191,7 @@ class Store:
             (id, now),
         )
         pending = tuple(Pending(number, letter.recipients[number], attempts) for number, attempts in rows)
-        return Due(letter, pending, warned, unreported=bool(self.failures(id)))
+        return Due(letter, pending, warned=warned, unreported=bool(self.failures(id)))
 
     def letter(self, id: str) -> tuple[Letter | None, int]:
         """A letter and how many delay warnings it had."""
