@@ -65,6 +65,7 @@ class Connection(Protocol):
         self.finished: Deferred[None] = Deferred()
         self.tls: TlsDetails | None = None
         self.handshake_failed = False
+        self.ready: float | None = None  #: when the server was ready for the letter, by the clock
 
     # ---- Twisted calls
 
@@ -114,6 +115,8 @@ class Connection(Protocol):
 
     def _watch(self) -> None:
         """One timer for what the client waits for now."""
+        if self.client.began and self.ready is None:
+            self.ready = self._clock.seconds()
         waiting = self.client.waiting
         if waiting is self._watched:
             return

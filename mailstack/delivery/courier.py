@@ -43,6 +43,15 @@ class Parcel:
     content: Callable[[bool], Iterator[bytes]]
 
 
+@frozen
+class Heard:
+    """What a host said: the verdict for each recipient, and when it was ready for the letter, by the reactor's
+    clock."""
+
+    answers: Mapping[int, Reply]
+    ready: float
+
+
 class Courier:
     """Knows how to talk with one host, not which one to choose."""
 
@@ -60,9 +69,8 @@ class Courier:
         self._trust = trust
         self._patience = patience
 
-    async def take(self, parcel: Parcel, hop: NextHop, host: Host) -> Mapping[int, Reply] | Reply:
-        """The verdict for each recipient; a single Reply when it did not come to that, so the next host may be
-        tried."""
+    async def take(self, parcel: Parcel, hop: NextHop, host: Host) -> Heard | Reply:
+        """A Reply when the host did not even hear of the letter, so that the next one may be tried."""
         login = self._login(hop, parcel.id)
         if isinstance(login, Reply):
             return login
@@ -73,7 +81,9 @@ class Courier:
             connection = await self._talk(parcel, evolve(manner, tls="none"), host)
         if isinstance(connection, Reply):
             return connection
-        return connection.client.unfit or connection.client.answers
+        if connection.client.unfit is not None:
+            return connection.client.unfit
+        return Heard(connection.client.answers, connection.ready or self._reactor.seconds())
 
     async def _talk(self, parcel: Parcel, manner: Manner, host: Host) -> Connection | Reply:
         """One connection, to the end of what it is for."""
@@ -85,7 +95,7 @@ class Courier:
             SESSION + parcel.envelope.size / SLOWEST,
         )
         try:
-            await connectProtocol(self._endpoint(host), connection)  # type: ignore[no-untyped-call]
+            await connectProtocol(self._endpoint(host), connection)
         except (ConnectError, OSError) as error:
             return Reply(451, "4.4.1", f"Cannot connect to {label(host)}: {' '.join(str(error).split())}")
         await connection.finished
@@ -97,8 +107,7 @@ class Courier:
 
     def _endpoint(self, host: Host) -> IStreamClientEndpoint:
         if host.address.startswith("/"):
-            socket: IStreamClientEndpoint
-            socket = UNIXClientEndpoint(self._reactor, host.address, CONNECT_TIMEOUT)  # type: ignore[no-untyped-call]
+            socket: IStreamClientEndpoint = UNIXClientEndpoint(self._reactor, host.address, CONNECT_TIMEOUT)
             return socket
         kind = TCP6ClientEndpoint if ":" in host.address else TCP4ClientEndpoint
         return kind(self._reactor, host.address, host.port, CONNECT_TIMEOUT)

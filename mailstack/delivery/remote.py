@@ -7,12 +7,12 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.ssl import Certificate
 from zope.interface import implementer
 
 from mailstack.config.settings import Settings
-from mailstack.delivery.courier import Courier, Parcel, label, wire_pieces
+from mailstack.delivery.courier import Courier, Heard, Parcel, label, wire_pieces
 from mailstack.delivery.exchangers import in_order
 from mailstack.delivery.ip import is_address
 from mailstack.delivery.route import NextHop, next_hop
@@ -96,21 +96,21 @@ class RemoteDelivery:
             why = error.strerror or "it is gone"
             self._log.warn(letter.id, note=f"the queue file cannot be read: {why}")
             reply = Reply(451, "4.3.0", f"The queue file cannot be read: {why}")
-            return _outcomes(dict.fromkeys(recipients, reply), "none")
+            return _outcomes(dict.fromkeys(recipients, reply), "none", 0.0)
         with file:
             parcel = Parcel(letter.id, envelope, partial(wire_pieces, file, letter.relay_offset))
             return await self._search(hop, parcel)
 
     async def _search(self, hop: NextHop, parcel: Parcel) -> dict[int, Outcome]:
         search = _Search(self._clock.seconds())
-        answers = await self._try_hosts(hop, parcel, search)
-        if answers is None:
+        heard = await self._try_hosts(hop, parcel, search)
+        if heard is None:
             reply = search.verdict or Reply(451, "4.4.4", "There is no host to send this to")
-            answers = dict.fromkeys(parcel.envelope.recipients, reply)
-        return _outcomes(answers, search.relay)
+            heard = Heard(dict.fromkeys(parcel.envelope.recipients, reply), self._clock.seconds())
+        return _outcomes(heard.answers, search.relay, heard.ready - search.started)
 
-    async def _try_hosts(self, hop: NextHop, parcel: Parcel, search: _Search) -> Mapping[int, Reply] | None:
-        """The answers of the host that heard of the letter; None: see ``search``."""
+    async def _try_hosts(self, hop: NextHop, parcel: Parcel, search: _Search) -> Heard | None:
+        """What the host said that heard of the letter; None: see ``search``."""
         names = await self._names(hop)
         if isinstance(names, Reply):
             search.refused(names)
@@ -124,11 +124,11 @@ class RemoteDelivery:
                 if search.enough(self._clock.seconds()):
                     return None
                 host = Host(name, address, hop.port)
-                answers = await self._courier.take(parcel, hop, host)
-                if not isinstance(answers, Reply):
+                heard = await self._courier.take(parcel, hop, host)
+                if isinstance(heard, Heard):
                     search.relay = label(host)
-                    return answers
-                search.refused(answers, label(host))
+                    return heard
+                search.refused(heard, label(host))
         return None
 
     async def _names(self, hop: NextHop) -> Sequence[str] | Reply:
@@ -147,8 +147,8 @@ class RemoteDelivery:
         return found if isinstance(found, Reply) else sorted(found, key=lambda address: ":" not in address)
 
 
-def _outcomes(answers: Mapping[int, Reply], relay: str) -> dict[int, Outcome]:
-    return {number: from_reply(_bounded(reply), relay) for number, reply in answers.items()}
+def _outcomes(answers: Mapping[int, Reply], relay: str, setup: float) -> dict[int, Outcome]:
+    return {number: evolve(from_reply(_bounded(reply), relay), setup=setup) for number, reply in answers.items()}
 
 
 def _bounded(reply: Reply) -> Reply:

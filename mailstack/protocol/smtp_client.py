@@ -36,14 +36,14 @@ Action = Send | Secure | Pour | Close
 class SmtpClient:
     """One session with one server, in which one letter is sent.
 
-    At the end, either ``unfit`` says why the server did not come to hear of the letter, so another one may be
-    tried; or ``answers`` has the verdict for each recipient.
+    ``began``: the server is ready, and hears of the letter from now on. At the end, either ``unfit`` says why it
+    did not come to that, so another server may be tried; or ``answers`` has the verdict for each recipient.
     """
 
     def __init__(self, manner: Manner, envelope: Envelope, patience: Patience) -> None:
         self._opening = Opening(manner, patience)
         self._transaction = Transaction(envelope, patience, manner.lmtp)
-        self._began = False
+        self.began = False
         self._dialogue = self._run()
         self._reader = ReplyReader()
         self._owed = 1  # replies; the greeting is the first
@@ -57,7 +57,7 @@ class SmtpClient:
     def _run(self) -> Dialogue[None]:
         self.unfit = yield from self._opening.run()
         if self.unfit is None:
-            self._began = True
+            self.began = True
             yield from self._transaction.run(self._opening.extensions)
         yield Say(("QUIT",))
 
@@ -103,7 +103,7 @@ class SmtpClient:
             return ()
         self.waiting = None
         self._dialogue.close()
-        if self._began:
+        if self.began:
             self._transaction.settle(verdict)
         else:
             self.unfit = verdict

@@ -161,6 +161,20 @@ def test_whole_delivery() -> None:
     assert scene.quiet()
 
 
+def test_time_until_the_server_was_ready() -> None:
+    """For ``delays=``: connection, greeting and EHLO, of all hosts that were tried."""
+    scene = Scene(settings()).deliver()
+    scene.reactor.advance(3)
+    scene.refuse()
+    scene.connect()
+    scene.reactor.advance(4)
+    scene.say("220 hi")
+    scene.say("250 hi")
+    scene.reactor.advance(5)
+    scene.say("550 no")
+    assert scene.outcome.setup == 7
+
+
 def test_declared_size_is_never_too_small() -> None:
     scene = Scene().deliver()
     scene.connect()
