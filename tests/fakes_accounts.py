@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, Resolution
+from mailstack.interfaces import IAuthenticator, IDirectory, Resolution
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
-
-T = TypeVar("T")
 
 UNKNOWN = Reply(550, "5.1.1", "No such user here")
 WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
@@ -75,27 +72,6 @@ class MemoryAuthenticator:
         return WRONG
 
 
-@implementer(IEventLog)
-class ListLog:
-    """Remembers what it was told; ``warnings`` are the notes of warnings."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, object]]] = []
-        self.warnings: list[str] = []
-
-    def event(self, id: str, **fields: object) -> None:
-        self.events.append((id, fields))
-
-    debug = event
-
-    def warn(self, id: str, **fields: object) -> None:
-        self.events.append((id, fields))
-        self.warnings.append(str(fields.get("note")))
-
-    def failure(self, id: str, note: str) -> None:
-        raise AssertionError(f"{id}: {note}")
-
-
 class HandClock:
     """Seconds, moved by hand."""
 
@@ -107,13 +83,3 @@ class HandClock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that waits for nothing real."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    raise AssertionError("it waits")

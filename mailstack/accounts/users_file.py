@@ -24,7 +24,10 @@ class AccountExists(LookupError):
 
 
 class UsersFile:
-    """All methods block and raise OSError. ``address`` is canonical, ``password`` as it will be stored."""
+    """All methods block and raise OSError. ``address`` is canonical, ``password`` as it will be stored.
+
+    A missing file is an error: a new one with one account would make all others unknown.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()  # or a symbolic link would be replaced by a file
@@ -91,7 +94,7 @@ def _find(lines: Lines, address: Address) -> int | None:
 def _locked(path: Path) -> Iterator[None]:
     """Wait for the file's lock. It is replaced as a whole, so whoever got the lock of an old one must try again."""
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if os.path.samestat(os.fstat(fd), path.stat()):

@@ -7,7 +7,7 @@ from zope.interface.verify import verifyObject
 from mailstack.interfaces import IAuthenticator, IDirectory
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
-from tests.fakes_accounts import run
+from tests.fakes import at_once
 
 ALICE, BOB = Address("alice", "office.test"), Address("bob", "office.test")
 ACCOUNTS = ("alice@office.test", "bob@office.test")
@@ -82,7 +82,7 @@ class AuthenticatorContract:
     authenticator: IAuthenticator
 
     def login(self, name: str, password: str, client: str = "192.0.2.1") -> str:
-        answer = run(self.authenticator.login(name, password, client))
+        answer = at_once(self.authenticator.login(name, password, client))
         return f"{answer.code} {answer.status}" if isinstance(answer, Reply) else str(answer)
 
     def test_interface(self) -> None:
@@ -97,7 +97,7 @@ class AuthenticatorContract:
 
     def test_wrong_password_and_unknown_user_get_the_same_answer(self) -> None:
         answers = {
-            run(self.authenticator.login(name, password, "192.0.2.1"))
+            at_once(self.authenticator.login(name, password, "192.0.2.1"))
             for name, password in (
                 ("alice@office.test", "wrong"), ("nobody@office.test", PASSWORD), ("", ""), ("@", "x"), ("a b", "x"),
                 ("alice@far.test", PASSWORD), ("alice@office.test", PASSWORD.upper()), ("alice", f"{PASSWORD}\0"),

@@ -8,12 +8,18 @@ from pathlib import Path
 
 from mailstack.config.settings import Accounts, Limits, Server, Settings
 from mailstack.model.address import Address
+from tests.fakes import ListLog
 
 
 def ssha(password: str, salt: bytes = b"salt") -> str:
     """A password that is checked quickly."""
     digest = hashlib.sha1(password.encode() + salt).digest()
     return "{SSHA}" + base64.b64encode(digest + salt).decode()
+
+
+def notes(log: ListLog) -> list[str]:
+    """What was warned of."""
+    return [str(fields["note"]) for _, fields in log.warnings]
 
 
 class Place:

@@ -15,8 +15,9 @@ from mailstack.accounts.users import Account
 from mailstack.accounts.verified import LIFETIME, MAX_ENTRIES, Verified
 from mailstack.model.address import Address
 from tests.accounts.contract import PASSWORD, AuthenticatorContract
-from tests.accounts.places import Place, ssha
-from tests.fakes_accounts import HandClock, ListLog
+from tests.accounts.places import Place, notes, ssha
+from tests.fakes import ListLog
+from tests.fakes_accounts import HandClock
 
 
 class Threads:
@@ -128,7 +129,7 @@ class TestLogin(AuthenticatorContract):
 
         self.threads.before = exhausted
         assert self.login("alice", PASSWORD) == "454 4.7.0"
-        assert self.log.warnings == [
+        assert notes(self.log) == [
             f"{self.place.users}:2: bob@office.test cannot log in: the password scheme {{NONSENSE}} is not known",
             "no memory to check a password: Memory allocation error",
         ]

@@ -77,10 +77,17 @@ class TestChanging:
         UsersFile(path).add(ALICE, "{PLAIN}y")
         assert path.read_text() == "# ours\nbob@office.test:x\nalice@office.test:{PLAIN}y\n"
 
-    def test_a_new_file_is_for_its_owner_only(self, path: Path) -> None:
+    def test_a_missing_file_is_not_made_up(self, path: Path) -> None:
+        """With one account in it, all others would be unknown from then on."""
+        with pytest.raises(FileNotFoundError):
+            UsersFile(path).add(ALICE, "{PLAIN}y")
+        assert not path.exists()
+
+    def test_owner_and_mode_stay(self, path: Path) -> None:
+        path.touch(0o640)
+        path.chmod(0o640)
         UsersFile(path).add(ALICE, "{PLAIN}y")
-        assert path.read_text() == "alice@office.test:{PLAIN}y\n"
-        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.stat().st_mode & 0o777 == 0o640
 
     def test_an_account_is_there_in_any_case_of_letters(self, path: Path) -> None:
         path.write_text("Alice@OFFICE.test:x\n")
@@ -113,6 +120,7 @@ class TestChanging:
 
     def test_two_programs_at_once_lose_nothing(self, path: Path) -> None:
         """Each adds ten accounts; all twenty are there in the end."""
+        path.touch()
         context = multiprocessing.get_context("fork")
         programs = [context.Process(target=_add_ten, args=(path, name)) for name in ("a", "b")]
         for program in programs:

@@ -1,0 +1,120 @@
+"""``mailstack check``: is everything in order?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from mailstack.accounts.book import Book, dangling
+from mailstack.accounts.lines import BrokenLine
+from mailstack.accounts.users import Users
+from mailstack.admin.findings import Finding, Level
+from mailstack.admin.output import clean, count
+from mailstack.admin.site import Failed, Site
+from mailstack.config.reader import load
+from mailstack.config.settings import Settings
+
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+SELF_SIGNED = (Path("tls/cert.pem"), Path("tls/key.pem"))  # below data
+
+
+@click.command(short_help="Is everything in order?")
+@click.pass_obj
+def check(site: Site) -> None:
+    """Look at the configuration, the accounts, the certificate and the data folder.
+
+    Exit code 0: the server can work, perhaps with warnings; 1: something is wrong; 78: the configuration is.
+    """
+    settings = load(site.source)
+    findings = [Finding(Level.OK, f"{site.source}: no mistakes"), *look(site, settings)]
+    for finding in findings:
+        click.echo(f"{click.style(f'{finding.level.value:<8}', fg=COLOURS[finding.level])} {clean(finding.text)}")
+    problems = sum(finding.level is Level.PROBLEM for finding in findings)
+    if problems:
+        raise Failed(f"{count(problems, 'problem')}, see above")
+
+
+def look(site: Site, settings: Settings) -> Iterator[Finding]:
+    yield from _accounts(site)
+    for path in (settings.accounts.users, settings.tls.key, settings.smarthost.password_file):
+        if path is not None:
+            yield from _secret(path)
+    yield from _certificate(settings)
+    yield from _data(settings.server.data)
+
+
+def _accounts(site: Site) -> Iterator[Finding]:
+    settings = site.settings
+    started = (settings.server.data / "spool/queue.db").exists()
+    users, aliases = None, None
+    try:
+        users = site.users()
+        yield from _users(settings.accounts.users, users)
+    except OSError as error:
+        yield _unreadable(error, started)
+    try:
+        aliases = site.aliases()
+        yield from _broken(aliases.broken)
+    except OSError as error:
+        yield _unreadable(error, started)
+    if aliases is None or settings.accounts.aliases is None:
+        return
+    yield from _broken(dangling(Book(settings, users, aliases)))
+    yield Finding(Level.OK, f"{settings.accounts.aliases}: {count(len(aliases.aliases), 'alias', 'aliases')}")
+
+
+def _users(path: Path, users: Users) -> Iterator[Finding]:
+    yield from _broken(users.broken)
+    yield Finding(Level.OK, f"{path}: {count(len(users.accounts), 'account')}")
+    if not users.accounts:
+        yield Finding(Level.WARNING, "there are no accounts yet; make one: mailstack user add ADDRESS")
+
+
+def _broken(lines: Iterable[BrokenLine]) -> Iterator[Finding]:
+    return (Finding(Level.PROBLEM, str(line)) for line in lines)
+
+
+def _unreadable(error: OSError, started: bool) -> Finding:
+    if isinstance(error, FileNotFoundError) and not started:
+        return Finding(Level.WARNING, f"{error.filename}: not there yet, the first start makes it")
+    return Finding(Level.PROBLEM, f"{error.filename} cannot be read: {error.strerror}")
+
+
+def _secret(path: Path) -> Iterator[Finding]:
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError:
+        return  # told elsewhere
+    if mode & 0o007:
+        yield Finding(Level.WARNING, f"{path}: everybody on this machine may read or change it; chmod 600 {path}")
+
+
+def _certificate(settings: Settings) -> Iterator[Finding]:
+    from mailstack.admin.certificate import inspect  # here, because cryptography is slow to load
+
+    tls, data = settings.tls, settings.server.data
+    certificate, key = tls.certificate, tls.key
+    if certificate is None or key is None:
+        certificate, key = (data / path for path in SELF_SIGNED)
+        if not certificate.exists() and not key.exists():
+            yield Finding(Level.OK, "[tls] certificate: the first start makes a self-signed one")
+            return
+    yield from inspect(certificate, key, settings.server.hostname, datetime.now(UTC))
+
+
+def _data(data: Path) -> Iterator[Finding]:
+    existing = data
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        yield Finding(Level.PROBLEM, f"{existing} is not a folder, but [server] data is {data}")
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding(Level.PROBLEM, f"{existing} cannot be written to by you")
+    elif existing != data:
+        yield Finding(Level.OK, f"{data}: not there yet, the first start makes it")
+    else:
+        yield Finding(Level.OK, f"{data}: can be written to")

@@ -1,0 +1,89 @@
+"""``mailstack``: the command line. One module a group; this one has what they share: configuration and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from mailstack.admin.alias import alias
+from mailstack.admin.check import check
+from mailstack.admin.output import clean
+from mailstack.admin.queue import queue
+from mailstack.admin.site import Failed, Site
+from mailstack.admin.user import user
+from mailstack.config.locate import locate
+from mailstack.config.problem import ConfigurationError
+
+EX_USAGE, EX_CONFIG = 64, 78  # sysexits.h
+
+
+class Misconfigured(click.ClickException):
+    """mail.ini is wrong: every problem on a line."""
+
+    exit_code = EX_CONFIG
+
+    def show(self, file: Any = None) -> None:  # Any: as click has it
+        click.echo(clean_lines(self.message), err=True)
+
+
+def clean_lines(text: str) -> str:
+    return "\n".join(clean(line) for line in text.split("\n"))
+
+
+class Commands(click.Group):
+    """A group whose failures have the exit codes that scripts expect."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # Any: click's own arguments, passed on
+        with exit_codes():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:  # Any: as click has it
+        with exit_codes():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.exit_code = EX_USAGE  # type: ignore[misc]  # click's own is 2, and read from the instance
+        raise
+    except ConfigurationError as error:
+        raise Misconfigured(str(error)) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # "| head" has read enough: click ends quietly
+        where = f"{error.filename}: " if error.filename else ""
+        raise Failed(clean(f"{where}{error.strerror or error}")) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-c", "--config", metavar="FILE",
+    help="The configuration  [default: $MAILSTACK_CONFIG, else etc/mail.ini, else /etc/mailstack/mail.ini]",
+)
+@click.version_option(package_name="mailstack")
+@click.pass_context
+def main(context: click.Context, config: str | None) -> None:
+    """Look after a mailstack server: its accounts, its aliases, its queue.
+
+    All commands work while the server runs, which sees changes by itself.
+
+    \b
+    mailstack check                        is everything in order?
+    mailstack user add alice@office.test   a new mailbox, with a made-up password
+    mailstack alias resolve sales          where does mail for sales go?
+    mailstack queue list                   what waits to be sent?
+    """
+    if context.obj is None:
+        context.obj = Site(locate(config, os.environ))
+
+
+for command in (check, user, alias, queue):
+    main.add_command(command)

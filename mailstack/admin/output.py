@@ -1,0 +1,48 @@
+"""How answers look: tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import click
+
+GAP = "  "  # between two columns
+UNITS = ("KiB", "MiB", "GiB")
+
+
+def clean(text: str) -> str:
+    """Text from a letter or another server, so that it cannot steer the terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def json_out(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with aligned columns; the cells become clean."""
+    cells = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    lines = [GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *cells)]
+    return [click.style(lines[0].rstrip(), bold=True), *(line.rstrip() for line in lines[1:])]
+
+
+def utc(time: float | None) -> str | None:
+    """ISO 8601, in whole seconds."""
+    return None if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def size(octets: int) -> str:
+    if octets < 1024:
+        return str(octets)
+    amount, unit = octets / 1024, 0
+    while amount >= 1024 and unit < len(UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.1f} {UNITS[unit]}"
+
+
+def count(number: int, thing: str, things: str | None = None) -> str:
+    """``1 letter``, ``2 letters``."""
+    return f"{number} {thing if number == 1 else things or thing + 's'}"

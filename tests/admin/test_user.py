@@ -1,0 +1,131 @@
+"""``mailstack user``."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailstack.accounts import passwords
+from tests.admin.office import Office
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without argon2id, which has tests of its own."""
+    monkeypatch.setattr(passwords, "make", lambda password: f"{{PLAIN}}{password}")
+
+
+def stored(office: Office) -> list[str]:
+    return [line for line in office.users.read_text().splitlines() if not line.startswith("#")]
+
+
+def test_add_before_the_first_start(office: Office) -> None:
+    """The folder and the files are made as the server would make them."""
+    result = office.run("user", "add", "Alice@Office.Test", "--password-stdin", input="se cret\nmore\n")
+    assert (result.exit_code, result.stdout) == (0, "alice@office.test was added.\n")
+    assert stored(office) == ["alice@office.test:{PLAIN}se cret"]
+    assert office.users.stat().st_mode & 0o777 == 0o600
+    assert office.aliases.exists()
+
+
+def test_a_password_is_made_up_and_shown_once(office: Office) -> None:
+    result = office.run("user", "add", "alice@office.test")
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("Password: ")]
+    assert stored(office) == [f"alice@office.test:{{PLAIN}}{line.removeprefix('Password: ')}"]
+
+
+def test_the_local_part_is_enough_with_one_domain(office: Office) -> None:
+    assert office.run("user", "add", "alice", "--password-stdin", input="x\n").exit_code == 0
+    assert stored(office) == ["alice@office.test:{PLAIN}x"]
+
+
+@pytest.mark.parametrize(
+    ("address", "wrong"),
+    [
+        ("alice@far.test", "far.test is not in [server] domains; accounts are in office.test"),
+        ("a b", "must not have"),
+        ("a/b@office.test", "a folder cannot have this name"),
+        ("alice@", "not an address"),
+    ],
+)
+def test_an_address_that_can_be_no_account(office: Office, address: str, wrong: str) -> None:
+    result = office.run("user", "add", address, "--password-stdin", input="x\n")
+    assert result.exit_code == 1
+    assert wrong in result.stderr
+
+
+def test_two_domains_need_the_full_address(office: Office) -> None:
+    office.ini.write_text("[server]\nhostname = m.test\ndomains = one.test two.test\ndata = data\n")
+    assert "write the full address" in office.run("user", "add", "alice").stderr
+
+
+def test_nobody_is_added_twice(office: Office) -> None:
+    office.run("user", "add", "alice", "--password-stdin", input="x\n")
+    result = office.run("user", "add", "ALICE", "--password-stdin", input="y\n")
+    assert result.exit_code == 1
+    assert "exists already" in result.stderr
+    assert stored(office) == ["alice@office.test:{PLAIN}x"]
+
+
+def test_an_empty_password_is_refused(office: Office) -> None:
+    for nothing in ("", "\n"):
+        assert office.run("user", "add", "alice", "--password-stdin", input=nothing).exit_code == 1
+    assert not office.users.exists()
+
+
+def test_a_lost_users_file_is_not_started_anew(office: Office) -> None:
+    (office.folder / "data/spool").mkdir(parents=True)
+    (office.folder / "data/spool/queue.db").touch()
+    result = office.run("user", "add", "alice", "--password-stdin", input="x\n")
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {office.users}: No such file or directory\n"
+
+
+def test_passwd(office: Office) -> None:
+    office.run("user", "add", "alice", "--password-stdin", input="x\n")
+    result = office.run("user", "passwd", "alice@office.test", "--password-stdin", input="y\r\n")
+    assert result.stdout == "alice@office.test has a new password.\n"
+    assert stored(office) == ["alice@office.test:{PLAIN}y"]
+    assert "Password: " in office.run("user", "passwd", "alice").stdout
+    assert office.run("user", "passwd", "bob").exit_code == 1
+
+
+def test_remove_keeps_the_mail(office: Office) -> None:
+    office.run("user", "add", "alice", "--password-stdin", input="x\n")
+    folder = office.folder / "data/mail/office.test/alice"
+    folder.mkdir(parents=True)
+    result = office.run("user", "remove", "alice@office.test")
+    assert result.stdout == f"alice@office.test was removed.\nThe mail is still in {folder}\n"
+    assert stored(office) == []
+    assert folder.exists()
+    assert office.run("user", "remove", "alice@office.test").exit_code == 1
+
+
+def test_list(office: Office) -> None:
+    office.run("user", "add", "bob", "--password-stdin", input="x\n")
+    office.run("user", "add", "alice", "--password-stdin", input="x\n")
+    assert [account["address"] for account in office.json("user", "list")] == ["alice@office.test", "bob@office.test"]
+    assert office.json("user", "list")[0] == {
+        "address": "alice@office.test", "scheme": "PLAIN",
+        "mailbox": str(office.folder / "data/mail/office.test/alice"),
+    }
+    lines = office.run("user", "list").stdout.splitlines()
+    assert lines[0].split() == ["ADDRESS", "PASSWORD", "MAILBOX"]
+    assert lines[2].startswith("bob@office.test    PLAIN     /")
+    assert "x" not in [word for line in lines for word in line.split()]
+
+
+def test_list_without_anybody(office: Office) -> None:
+    office.users.parent.mkdir()
+    office.users.touch()
+    assert office.json("user", "list") == []
+    assert "no accounts yet" in office.run("user", "list").stdout
+
+
+def test_broken_lines_are_told_beside_the_list(office: Office) -> None:
+    office.users.parent.mkdir()
+    office.users.write_text("\x1b[31mred\nalice@office.test:{PLAIN}x\n")
+    result = office.run("user", "list", "--json")
+    assert result.exit_code == 0
+    assert "alice@office.test" in result.stdout
+    assert result.stderr.startswith(f"Warning: {office.users}:1: ")
+    assert "\x1b" not in result.stderr
