@@ -84,7 +84,9 @@ class FakeTransport:
 
     def _outcome(self, letter: Letter, address: str) -> Outcome:
         script = self.outcomes.get(address, [])
-        outcome = script.pop(0) if len(script) > 1 else script[0] if script else Delivered(Reply(250, "2.0.0", "ok"), "fake")
+        outcome = (
+            script.pop(0) if len(script) > 1 else script[0] if script else Delivered(Reply(250, "2.0.0", "ok"), "fake")
+        )
         if isinstance(outcome, Delivered):
             self.delivered.append((letter.id, address))
         return outcome

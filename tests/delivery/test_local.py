@@ -1,0 +1,148 @@
+"""Delivery into Maildirs: links where they can be had, copies where not, and nothing counts before it is durable."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from mailstack import durable
+from mailstack.delivery.local import LocalDelivery, file_name
+from mailstack.model.letter import Letter, Pending
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
+from mailstack.spool.memory import MemorySpool
+from tests.fakes import ListLog, NoDisk, at_once
+from tests.fakes_accounts import MemoryDirectory
+from tests.spool.contract import letter
+
+CONTENT = b"Return-Path: <a@far.test>\nSubject: x\n\ntext\n"
+
+
+class FolderSpool(MemorySpool):
+    """Has real files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def path(self, id: str) -> Path:
+        return self.folder / id
+
+
+class Post:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "messages").mkdir()
+        self.spool = FolderSpool(root / "messages")
+        self.disk = NoDisk()
+        self.log = ListLog()
+        directory = MemoryDirectory(["alice@office.test", "bob@office.test"])
+        self.delivery = LocalDelivery(root / "mail", "mail.office.test", directory, self.spool, self.disk, self.log)
+
+    def deliver(self, *to: str, id: str = "L1") -> dict[int, Outcome]:
+        self.letter: Letter = letter(id, *to, content=CONTENT, arrived=1700000000.5)
+        if not self.spool.path(id).exists():
+            self.spool.path(id).write_bytes(CONTENT)
+        pending = [Pending(number, recipient) for number, recipient in enumerate(self.letter.recipients)]
+        return at_once(self.delivery.deliver(self.letter, pending))
+
+    def new(self, user: str) -> list[Path]:
+        return sorted((self.root / "mail/office.test" / user / "new").iterdir())
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Post:
+    return Post(tmp_path)
+
+
+def test_every_mailbox_gets_a_link_to_the_one_file(post: Post) -> None:
+    outcomes = post.deliver("alice@office.test", "bob@office.test")
+    assert all(isinstance(outcome, Delivered) for outcome in outcomes.values())
+    (first,), (second,) = post.new("alice"), post.new("bob")
+    assert first.stat().st_ino == second.stat().st_ino == post.spool.path("L1").stat().st_ino
+    assert first.read_bytes() == CONTENT
+
+
+def test_the_name_says_time_id_host_and_sizes(post: Post) -> None:
+    post.deliver("alice@office.test")
+    (file,) = post.new("alice")
+    size, lines = len(CONTENT), CONTENT.count(b"\n")
+    assert file.name == f"1700000000.QL1.mail.office.test,S={size},W={size + lines}"
+
+
+def test_no_slash_and_no_colon_stands_in_the_name() -> None:
+    assert "/" not in file_name(letter("L1"), "a/b:c") and ":" not in file_name(letter("L1"), "a/b:c")
+
+
+def test_the_folders_are_made_durable_before_it_counts(post: Post) -> None:
+    post.deliver("alice@office.test", "bob@office.test")
+    mail = post.root / "mail/office.test"
+    assert post.disk.flushed == [{mail / "alice/new", mail / "bob/new"}]
+
+
+def test_what_the_disk_did_not_keep_is_tried_again_and_found(post: Post) -> None:
+    post.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
+    assert isinstance(post.deliver("alice@office.test")[0], Delayed)
+    post.disk.error = None
+    assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+    assert len(post.new("alice")) == 1
+
+
+def test_an_account_that_was_removed_meanwhile_fails_for_good_and_alone(post: Post) -> None:
+    outcomes = post.deliver("alice@office.test", "gone@office.test")
+    assert isinstance(outcomes[0], Delivered)
+    assert isinstance(outcomes[1], Failed) and outcomes[1].reply.status == "5.1.1"
+
+
+@pytest.mark.parametrize("number", sorted(durable.NO_LINK))
+def test_where_links_are_impossible_a_copy_goes_through_tmp(
+    post: Post, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(source: object, target: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+    (file,) = post.new("alice")
+    assert file.read_bytes() == CONTENT and file.stat().st_nlink == 1
+    assert list((post.root / "mail/office.test/alice/tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(errno.ENOSPC, "4.2.2"), (errno.EDQUOT, "4.2.2"), (errno.EACCES, "4.3.0")]
+)
+def test_a_full_or_closed_disk_delays(post: Post, monkeypatch: pytest.MonkeyPatch, number: int, status: str) -> None:
+    def refuse(source: object, target: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    outcome = post.deliver("alice@office.test")[0]
+    assert isinstance(outcome, Delayed) and outcome.reply.status == status
+    assert post.log.warnings
+
+
+def test_a_maildir_that_was_removed_is_made_again(post: Post) -> None:
+    post.deliver("alice@office.test")
+    for folder in ("new", "cur", "tmp"):
+        for file in (post.root / "mail/office.test/alice" / folder).iterdir():
+            file.unlink()
+        (post.root / "mail/office.test/alice" / folder).rmdir()
+    assert isinstance(post.deliver("alice@office.test", id="L2")[0], Delivered)
+    assert len(post.new("alice")) == 1
+
+
+def test_a_file_that_is_missing_in_the_spool_is_told(post: Post) -> None:
+    post.deliver("bob@office.test")
+    post.spool.path("L1").unlink()
+    pending = [Pending(0, post.letter.recipients[0])]
+    (post.root / "mail/office.test/bob/new" / file_name(post.letter, "mail.office.test")).unlink()
+    outcome = at_once(post.delivery.deliver(post.letter, pending))[0]
+    assert isinstance(outcome, Delayed) and "missing in the spool" in outcome.reply.text
+
+
+def test_mailboxes_are_closed_to_others(post: Post) -> None:
+    os.umask(0o077)
+    post.deliver("alice@office.test")
+    assert (post.root / "mail/office.test/alice").stat().st_mode & 0o077 == 0

@@ -1,0 +1,389 @@
+"""The queue at work, on a clock that the test turns, with transports that say what the test wants."""
+
+from __future__ import annotations
+
+import email
+import errno
+from collections.abc import Sequence
+from email.message import Message
+from random import Random
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from mailstack.config.settings import Queue
+from mailstack.interfaces import IIncoming, Result
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter, Pending
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
+from mailstack.model.reply import Reply
+from mailstack.queue.bounce import Mailer
+from mailstack.queue.dispatch import LOCAL, MAX_ACTIVE, POLL, STUCK, Dispatcher, Transports
+from mailstack.queue.lines import Lines
+from mailstack.queue.report import Reporter
+from mailstack.queue.schedule import Schedule
+from mailstack.spool.memory import MemorySpool
+from tests.fakes import FakeTransport, ListLog, at_once
+from tests.fakes_accounts import MemoryDirectory
+from tests.spool.contract import letter
+
+START = 1_000_000.0
+LATER = Delayed(Reply(451, "4.4.1", "try later"), "mx.far.test[192.0.2.1]:25")
+NEVER = Failed(Reply(550, "5.1.1", "no such user"), "mx.far.test[192.0.2.1]:25")
+TAKEN = Delivered(Reply(250, "2.0.0", "ok"), "mx.far.test[192.0.2.1]:25")
+SETTINGS = Queue(
+    retry=(60.0, 300.0),
+    lifetime=3600.0,
+    bounce_lifetime=600.0,
+    delay_warning=(900.0,),
+    concurrency=10,
+    concurrency_per_destination=2,
+)
+
+
+class MiddlingSpool(MemorySpool):
+    """Can refuse to record, and be changed by the command line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = False
+        self.touched = False
+
+    async def settle(self, id: str, results: Sequence[Result]) -> None:
+        self._check()
+        await super().settle(id, results)
+
+    async def report(self, id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+        self._check()
+        await super().report(id, bounce, content, warned)
+
+    def _check(self) -> None:
+        if self.broken:
+            raise OSError(errno.EIO, "the disk is broken")
+
+    async def changed(self) -> bool:
+        touched, self.touched = self.touched, False
+        return touched
+
+
+class SlowTransport(FakeTransport):
+    """Holds every attempt until the test lets it go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Deferred[None]] = []
+
+    async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+        gate: Deferred[None] = Deferred()
+        self.held.append(gate)
+        await gate
+        return await super().deliver(letter, pending)
+
+
+class World:
+    def __init__(self, remote: FakeTransport | None = None) -> None:
+        self.clock = Clock()
+        self.spool = MiddlingSpool()
+        self.local, self.remote = FakeTransport(), remote or FakeTransport()
+        self.log = ListLog()
+        self.directory = MemoryDirectory(["alice@office.test", "bob@office.test"])
+        self.count = 0
+        self.dispatcher = self.build()
+        self.dispatcher.startService()
+
+    def now(self) -> float:
+        return START + self.clock.seconds()
+
+    def new_id(self) -> str:
+        self.count += 1
+        return f"B{self.count}"
+
+    def build(self) -> Dispatcher:
+        schedule = Schedule(SETTINGS)
+        mailer = Mailer("mail.office.test", self.directory, self.spool, self.new_id)
+        postmaster = Address("postmaster", "office.test")
+        reporter = Reporter(self.spool, mailer, schedule, postmaster, self.log, self.now)
+        transports = Transports(self.local, self.remote, self.directory.is_local, lambda address: address.domain)
+        lines = Lines(SETTINGS.concurrency, SETTINGS.concurrency_per_destination)
+        return Dispatcher(self.spool, transports, schedule, lines, reporter, self.log, self.clock, self.now, Random(1))
+
+    def accept(self, id: str, *to: str, sender: str = "alice@office.test", wake: bool = True) -> Letter:
+        content = b"Message-ID: <m@office.test>\nSubject: hello\n\ntext\n"
+        added = letter(id, *to, sender=sender, arrived=self.now(), content=content)
+        incoming = self.spool.receive(id)
+        incoming.write(content)
+        at_once(self.spool.add(added, incoming))
+        if wake:
+            self.dispatcher.wake(added)
+        return added
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.clock.seconds() + seconds
+        while self.clock.seconds() < end:
+            self.clock.advance(min(1.0, end - self.clock.seconds()))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def keep_reports(world: World) -> dict[str, Message]:
+    """Reports by id, parsed, as they enter the spool."""
+    kept: dict[str, Message] = {}
+    add = world.spool.add
+
+    async def adding(added: Letter, content: IIncoming) -> None:
+        await add(added, content)
+        kept[added.id] = email.message_from_bytes(content.content)  # type: ignore[attr-defined]
+
+    world.spool.add = adding  # type: ignore[method-assign]
+    return kept
+
+
+def test_a_new_letter_is_tried_at_once_each_destination_apart(world: World) -> None:
+    world.accept("L1", "alice@office.test", "x@one.test", "y@one.test", "z@two.test")
+    assert world.local.attempts == [("L1", ("alice@office.test",))]
+    assert world.remote.attempts == [("L1", ("x@one.test", "y@one.test")), ("L1", ("z@two.test",))]
+    assert not world.spool.stored
+
+
+def test_a_delayed_recipient_alone_is_tried_again_on_the_schedule(world: World) -> None:
+    world.remote.outcomes = {"x@one.test": [LATER, LATER, TAKEN]}
+    world.accept("L1", "x@one.test", "y@one.test")
+    world.pass_time(50)
+    assert len(world.remote.attempts) == 1
+    world.pass_time(20)
+    assert world.remote.attempts[1:] == [("L1", ("x@one.test",))]
+    world.pass_time(400)
+    assert world.remote.delivered == [("L1", "y@one.test"), ("L1", "x@one.test")]
+    assert not world.spool.stored
+
+
+def test_the_log_has_a_line_for_each_recipient_and_attempt(world: World) -> None:
+    world.remote.outcomes = {"x@one.test": [LATER, TAKEN]}
+    world.accept("L1", "x@one.test")
+    world.pass_time(70)
+    lines = [fields for id, fields in world.log.events if id == "L1" and "to" in fields]
+    assert [str(fields["status"]) for fields in lines] == ["deferred (451 4.4.1 try later)", "sent (250 2.0.0 ok)"]
+    assert lines[0]["dsn"] == "4.4.1" and lines[0]["relay"] == "mx.far.test[192.0.2.1]:25"
+    assert str(lines[1]["delay"]).partition(".")[0] in {str(second) for second in range(54, 68)}
+
+
+def test_a_refusal_comes_back_to_the_sender_from_the_null_sender(world: World) -> None:
+    kept = keep_reports(world)
+    world.remote.outcomes = {"x@one.test": [NEVER]}
+    world.accept("L1", "x@one.test", "y@one.test")
+    assert world.local.delivered == [("B1", "alice@office.test")]
+    report = kept["B1"]
+    assert report["Return-Path"] == "<>"
+    assert report.get_content_type() == "multipart/report"
+    assert "x@one.test" in report.as_string() and "y@one.test" not in report.as_string()
+    assert not world.spool.stored
+
+
+def test_a_foreign_sender_gets_the_report_by_mail(world: World) -> None:
+    world.local.outcomes = {"alice@office.test": [NEVER]}
+    world.accept("L1", "alice@office.test", sender="friend@far.test")
+    assert world.remote.delivered == [("B1", "friend@far.test")]
+
+
+def test_refusals_of_one_moment_make_one_report(world: World) -> None:
+    kept = keep_reports(world)
+    world.remote.outcomes = {"x@one.test": [NEVER], "z@two.test": [NEVER]}
+    world.accept("L1", "x@one.test", "z@two.test")
+    assert list(kept) == ["L1", "B1"]
+    assert "x@one.test" in kept["B1"].as_string() and "z@two.test" in kept["B1"].as_string()
+
+
+def test_a_bounce_that_fails_is_never_bounced(world: World) -> None:
+    world.local.outcomes = {"alice@office.test": [NEVER]}
+    world.accept("L1", "alice@office.test", sender="")
+    assert world.count == 0 and not world.spool.stored
+    assert "a bounce that cannot be delivered is dropped" in str(world.log.warnings)
+
+
+def test_a_report_to_a_made_up_user_of_ours_goes_nowhere(world: World) -> None:
+    world.remote.outcomes = {"x@one.test": [NEVER]}
+    world.accept("L1", "x@one.test", sender="ghost@office.test")
+    assert not world.spool.stored and world.count == 0
+    assert "nobody to report to" in str(world.log.warnings)
+
+
+def test_what_never_works_is_given_up_at_the_end_of_its_life(world: World) -> None:
+    kept = keep_reports(world)
+    world.remote.outcomes = {"x@one.test": [LATER]}
+    world.accept("L1", "x@one.test")
+    world.pass_time(3599)
+    assert [id for id, _ in world.local.delivered] == ["B1"], "the delay warning alone"
+    world.pass_time(70)
+    assert [id for id, _ in world.local.delivered] == ["B1", "B2"]
+    assert "Action: failed" in kept["B2"].as_string() and "try later" in kept["B2"].as_string()
+    assert not world.spool.stored
+
+
+def test_a_bounce_is_given_up_earlier_and_in_silence(world: World) -> None:
+    world.remote.outcomes = {"x@one.test": [LATER]}
+    world.accept("L1", "x@one.test", sender="")
+    world.pass_time(700)
+    assert not world.spool.stored and world.count == 0
+
+
+def test_a_delay_is_told_once(world: World) -> None:
+    kept = keep_reports(world)
+    world.remote.outcomes = {"x@one.test": [LATER]}
+    world.accept("L1", "x@one.test")
+    world.pass_time(800)
+    assert "B1" not in kept
+    world.pass_time(1500)
+    assert "Action: delayed" in kept["B1"].as_string()
+    assert "B2" not in kept
+
+
+def test_letters_of_an_earlier_run_are_found_at_the_start(world: World) -> None:
+    at_once(world.spool.settle("x", []))
+    world.dispatcher.stopService()
+    world.accept("L1", "x@one.test", wake=False)
+    world.accept("L2", "x@one.test", wake=False)
+    at_once(world.spool.settle("L2", [Result(0, "deferred", Reply(451, "4.4.1", "x"), "none", world.now() + 100)]))
+    world.dispatcher = world.build()
+    world.dispatcher.startService()
+    world.pass_time(1)
+    assert world.remote.delivered == [("L1", "x@one.test")]
+    world.pass_time(98)
+    assert len(world.remote.delivered) == 1
+    world.pass_time(3)
+    assert world.remote.delivered[1:] == [("L2", "x@one.test")]
+
+
+def test_a_failure_that_a_crash_left_unreported_is_reported(world: World) -> None:
+    world.dispatcher.stopService()
+    world.accept("L1", "x@one.test", wake=False)
+    at_once(world.spool.settle("L1", [Result(0, "bounced", NEVER.reply, "mx")]))
+    world.dispatcher = world.build()
+    world.dispatcher.startService()
+    world.pass_time(1)
+    assert world.local.delivered == [("B1", "alice@office.test")]
+
+
+def test_a_mark_that_the_disk_refuses_is_tried_until_it_is_written(world: World) -> None:
+    world.spool.broken = True
+    world.accept("L1", "x@one.test")
+    assert world.remote.delivered == [("L1", "x@one.test")]
+    world.pass_time(3 * STUCK)
+    assert len(world.remote.delivered) == 1, "not delivered again meanwhile"
+    world.spool.broken = False
+    world.pass_time(STUCK + 1)
+    assert not world.spool.stored
+
+
+def test_a_report_that_the_disk_refuses_is_made_later(world: World) -> None:
+    world.remote.outcomes = {"x@one.test": [NEVER]}
+    settle = world.spool.settle
+
+    async def settle_then_break(id: str, results: Sequence[Result]) -> None:
+        await settle(id, results)
+        world.spool.broken = True
+
+    world.spool.settle = settle_then_break  # type: ignore[method-assign]
+    world.accept("L1", "x@one.test")
+    world.spool.settle = settle  # type: ignore[method-assign]
+    assert not world.local.delivered
+    world.spool.broken = False
+    world.pass_time(61)
+    assert len(world.local.delivered) == 1
+
+
+def test_at_most_so_many_attempts_at_one_destination(world: World) -> None:
+    slow = SlowTransport()
+    world = World(slow)
+    for number in range(5):
+        world.accept(f"L{number}", "x@one.test")
+    world.accept("L9", "x@two.test")
+    assert len(slow.held) == 3, "two of the one, one of the other"
+    slow.held[0].callback(None)
+    assert len(slow.held) == 4
+
+
+def test_what_the_command_line_dropped_is_not_sent_any_more(world: World) -> None:
+    slow = SlowTransport()
+    world = World(slow)
+    for number in range(3):
+        world.accept(f"L{number}", "x@one.test")
+    del world.spool.stored["L2"]
+    world.spool.touched = True
+    world.pass_time(POLL)
+    for gate in slow.held:
+        gate.callback(None)
+    assert slow.delivered == [("L0", "x@one.test"), ("L1", "x@one.test")]
+
+
+def test_a_retry_from_the_command_line_is_noticed(world: World) -> None:
+    world.remote.outcomes = {"x@one.test": [LATER, TAKEN]}
+    world.accept("L1", "x@one.test")
+    world.spool.stored["L1"].rows[0].next_attempt = 0.0
+    world.spool.touched = True
+    world.pass_time(POLL + 0.1)
+    assert world.remote.delivered == [("L1", "x@one.test")]
+
+
+def test_local_mail_does_not_wait_behind_a_crowd_for_a_dead_destination() -> None:
+    slow = SlowTransport()
+    world = World(slow)
+    for number in range(MAX_ACTIVE + 5):
+        world.accept(f"L{number}", "x@dead.test")
+    world.accept("M1", "alice@office.test")
+    assert world.local.delivered == [("M1", "alice@office.test")]
+
+
+def test_the_crowd_is_served_when_there_is_room() -> None:
+    slow = SlowTransport()
+    world = World(slow)
+    for number in range(MAX_ACTIVE + 5):
+        world.accept(f"L{number}", "x@dead.test")
+    while slow.held:
+        slow.held.pop(0).callback(None)
+        world.clock.advance(0)
+    world.pass_time(1)
+    while slow.held:
+        slow.held.pop(0).callback(None)
+        world.clock.advance(0)
+    assert len(slow.delivered) == MAX_ACTIVE + 5
+    assert not world.spool.stored
+
+
+def test_stopping_waits_a_moment_and_leaves_the_rest_in_the_spool() -> None:
+    slow = SlowTransport()
+    world = World(slow)
+    world.accept("L1", "x@one.test")
+    stopped = world.dispatcher.stopService()
+    assert not stopped.called
+    world.pass_time(4)
+    assert stopped.called
+    assert "L1" in world.spool.stored
+    assert not world.log.failures
+
+
+def test_an_unexpected_error_is_logged_and_the_letter_stays(world: World) -> None:
+    async def explode(letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+        raise RuntimeError("a bug")
+
+    world.remote.deliver = explode  # type: ignore[method-assign]
+    world.accept("L1", "x@one.test")
+    assert world.log.failures == ["L1: RuntimeError('a bug')"]
+    assert "L1" in world.spool.stored
+
+
+def test_no_delayed_call_is_left_after_the_stop(world: World) -> None:
+    world.accept("L1", "alice@office.test")
+    world.dispatcher.stopService()
+    world.clock.advance(0)
+    assert [call for call in world.clock.getDelayedCalls() if call.active()] == []
+
+
+def test_local_is_a_key_of_its_own(world: World) -> None:
+    groups = Transports(world.local, world.remote, world.directory.is_local, lambda address: address.domain).groups(
+        [Pending(0, recipient) for recipient in letter("x", "alice@office.test").recipients]
+    )
+    assert list(groups) == [LOCAL]
