@@ -9,6 +9,9 @@ from attrs import frozen
 #: RFC 5321 §4.1.2: Dot-string, with which a local part needs no quotes.
 DOT_STRING = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
 
+#: RFC 5321 §4.1.2: Quoted-string, for the others; group 1 is what stands between the quotes.
+QUOTED_STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])+)"\Z')
+
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 #: A domain name (an underscore is borne, it occurs) or an address literal.
 DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Za-z:.-]+\])\Z")
@@ -42,8 +45,9 @@ class Address:
         local, at, domain = text.strip().rpartition("@")
         if not at or not local or not domain:
             raise ValueError(f"{text!r} is not an address like name@domain")
-        if local.startswith('"') and local.endswith('"') and len(local) > 2:
-            local = re.sub(r"\\(.)", r"\1", local[1:-1])
+        quoted = QUOTED_STRING.match(local)
+        if quoted:
+            local = re.sub(r"\\(.)", r"\1", quoted[1])
         elif not DOT_STRING.match(local):
             raise ValueError(f"{text!r}: the part before the @ has a character that it must not have")
         if not DOMAIN.match(domain):
