@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 
 from attrs import frozen
@@ -12,6 +13,9 @@ from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 
 RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
+
+#: ``user%far.test@backup.test`` and the like: a way to go on from there, written into the local part.
+_ONWARD = re.compile(r"[@%!]")
 
 
 @frozen
@@ -35,4 +39,8 @@ class RelayRule:
     def permits(self, recipient: Address, client: str, user: Address | None) -> bool:
         """Whether mail for this foreign address is taken: from our users, from trusted networks, or for a domain that
         we are backup MX for."""
-        return user is not None or recipient.domain in self.domains or self.trusts(client)
+        return user is not None or self._stands_in_for(recipient) or self.trusts(client)
+
+    def _stands_in_for(self, recipient: Address) -> bool:
+        # The domain's own server may trust us, and so send on for strangers what it would not take from them.
+        return recipient.domain in self.domains and not _ONWARD.search(recipient.local)
