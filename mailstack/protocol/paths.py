@@ -57,9 +57,7 @@ def _parameter(word: str) -> tuple[str, str]:
 
 
 def mailbox(path: str) -> Address:
-    """The mailbox between the brackets. ``<postmaster>`` may stand without a domain (§4.1.1.3): then it is ``""``."""
-    if path.lower() == "postmaster":
-        return Address("postmaster", "")
+    """The mailbox between the brackets."""
     if _SOURCE_ROUTE.match(path):
         raise SourceRoute("source routes are not used here")
     found = _MAILBOX.fullmatch(path)
@@ -70,3 +68,8 @@ def mailbox(path: str) -> Address:
     if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or not local:
         raise BadPath("a part of the address is too long or empty")
     return Address(local, domain)
+
+
+def recipient(path: str) -> Address:
+    """The mailbox in RCPT. ``<postmaster>`` alone may stand without a domain (§4.1.1.3): then it is ``""``."""
+    return Address("postmaster", "") if path.lower() == "postmaster" else mailbox(path)

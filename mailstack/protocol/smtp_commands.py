@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
-from mailstack.protocol.paths import Argument, BadPath, SourceRoute, argument, mailbox
+from mailstack.protocol.paths import Argument, BadPath, SourceRoute, argument, mailbox, recipient
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _HELO_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
@@ -68,12 +68,12 @@ def _mail_parameters(sender: Address | None, parts: Argument) -> events.Event:
 def _rcpt(rest: str) -> events.Event:
     try:
         parts = argument(rest, "TO")
-        recipient = mailbox(parts.path)
+        address = recipient(parts.path)
     except BadPath as error:
         return _bad_path(error, "5.1.3")
     for key, _ in parts.parameters:
         return _unsupported(key)
-    return events.Rcpt(recipient)
+    return events.Rcpt(address)
 
 
 def _unsupported(key: str) -> events.Rejected:

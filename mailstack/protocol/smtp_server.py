@@ -67,6 +67,7 @@ _EXPECTED = {
 }
 NOT_STRICT = Reply(500, "5.5.2", "Lines end in CRLF; a bare CR or LF is not one")
 TOO_LONG = Reply(500, "5.5.2", "Line too long")
+TOO_LONG_IN_AUTH = Reply(500, "5.5.6", "Line too long")  # RFC 4954 §6
 TLS_INJECTION = Reply(421, "5.5.1", "Octets after STARTTLS, before TLS: that is an attack or a broken client")
 
 
@@ -130,16 +131,16 @@ class SmtpServer:
     # ---- Command lines
 
     def _next_of_lines(self) -> Event | None:
-        line = self._lines.next(sasl.MAX_LINE if self._mechanism else MAX_COMMAND_LINE)
+        mechanism = self._mechanism
+        line = self._lines.next(sasl.MAX_LINE if mechanism else MAX_COMMAND_LINE)
         if line is None:
             return None
-        if not isinstance(line, Line):
-            self._mechanism = None
-            return Rejected(TOO_LONG)
-        if not line.strict:
-            self._mechanism = None
+        if isinstance(line, Line) and line.strict:
+            return self._response(mechanism, line.text) if mechanism else self._event_of(line.text)
+        self._mechanism = None
+        if isinstance(line, Line):
             return Rejected(NOT_STRICT)
-        return self._response(self._mechanism, line.text) if self._mechanism else self._event_of(line.text)
+        return Rejected(TOO_LONG_IN_AUTH if mechanism else TOO_LONG)
 
     def _event_of(self, text: bytes) -> Event:
         event = parse(text)
