@@ -9,12 +9,14 @@ from attrs import frozen
 from zope.interface import implementer
 
 from mailstack.config.settings import Settings
+from mailstack.intake.record import NO_ID, Record
 from mailstack.intake.relay import RELAYING_DENIED, RelayRule
 from mailstack.intake.teaching import help_on
-from mailstack.intake.transaction import OUR_FAULT, TOO_BIG, Transaction, disk_reply
+from mailstack.intake.transaction import TOO_BIG, Transaction
+from mailstack.intake.visitor import Visitor
 from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, IReception, ISpool, Resolution
 from mailstack.message.trace import Hop
-from mailstack.model.address import Address, path
+from mailstack.model.address import Address
 from mailstack.model.letter import Letter, Recipient
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
@@ -24,10 +26,11 @@ OK = Reply(250, "2.0.0", "Ok")
 LOGIN_FIRST = Reply(530, "5.7.0", "Log in first: this port is for our users")
 ENCRYPT_FIRST = Reply(538, "5.7.11", "Passwords only over TLS: say STARTTLS first")
 NO_LOGIN_HERE = Reply(502, "5.5.1", "No log-in on this port: it takes mail from other servers")
+NOT_FOR_OTHERS = Reply(535, "5.7.8", "You cannot act for somebody else")
 NOT_YOURS = Reply(553, "5.7.1", "That sender address is not yours")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in another message")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, good bye")
-CANNOT_VERIFY = Reply(252, "2.1.5", "Cannot VRFY a user to strangers, but RCPT will tell")
+CANNOT_VERIFY = Reply(252, "2.0.0", "Strangers are not told, but RCPT tells whether mail is taken")
 
 
 @frozen
@@ -55,11 +58,9 @@ class Reception:
         self._around = around
         self._settings = around.settings
         self._rule = RelayRule.of(around.settings.relay)
-        self._client = client
-        self._loopback = loopback
-        self._tls = ""
-        self._hello = events.Hello("", False)
-        self._user: Address | None = None
+        self._visitor = Visitor(client, loopback)
+        self._record = Record(around.log, self._visitor)
+        self._mechanism = ""
         self._transaction: Transaction | None = None
         self._errors = 0
 
@@ -67,33 +68,35 @@ class Reception:
         return Reply(220, "", f"{self._settings.server.hostname} ESMTP mailstack")
 
     def secured(self, tls: str) -> None:
-        self._tls = tls
         self._forget()
-        self._hello = events.Hello("", False)
+        self._visitor.secured(tls)
 
     def closed(self) -> None:
         self._forget()
 
     def body(self, chunk: bytes) -> None:
-        if self._transaction is not None:
-            self._transaction.body(chunk)
+        transaction = self._transaction
+        if transaction is None:
+            return
+        try:
+            transaction.body(chunk)
+        except Exception as error:
+            transaction.give_up(self._record.trouble(transaction.id, error))
 
     async def decide(self, event: events.Event) -> Reply:
+        id = self._transaction.id if self._transaction else NO_ID
         try:
             decision = DECISIONS[type(event)](self, event)
             return decision if isinstance(decision, Reply) else await decision
         except Exception as error:
             # Whatever went wrong, the client must hear that it keeps the message, and the next one is served.
-            transaction = self._transaction
-            self._forget()
-            self._around.log.failure(transaction.id if transaction else "NOQUEUE", repr(error))
-            return OUR_FAULT
+            return self._record.trouble(id, error)
 
     # ---- Greetings and small talk
 
     def _on_hello(self, event: events.Hello) -> Reply:
         self._forget()
-        self._hello = event
+        self._visitor.hello = event
         words = [f"{self._settings.server.hostname} greets {event.name}"]
         if event.extended:
             size = self._settings.limits.message_size
@@ -123,7 +126,7 @@ class Reception:
         self._errors += 1
         if self._errors < self._settings.limits.errors:
             return event.reply
-        self._around.log.event("NOQUEUE", what=f"too many errors from {self._peer}", helo=f"<{self._hello.name}>")
+        self._record.too_many_errors()
         return TOO_MANY_ERRORS
 
     def _forget(self) -> None:
@@ -135,19 +138,15 @@ class Reception:
 
     @property
     def offers_tls(self) -> bool:
-        return self._around.tls and not self._tls
+        return self._around.tls and not self._visitor.tls
 
     @property
     def offers_login(self) -> bool:
         """Where a log-in can succeed, and nowhere else."""
-        return self._around.submission and self._user is None and self._confidential
-
-    @property
-    def _confidential(self) -> bool:
-        return bool(self._tls) or self._loopback
+        return self._around.submission and self._visitor.user is None and self._visitor.confidential
 
     def _on_start_tls(self, event: events.StartTls) -> Reply:
-        if self._tls:
+        if self._visitor.tls:
             return Reply(503, "5.5.1", "TLS is up already")
         if not self._around.tls:
             return Reply(502, "5.5.1", "TLS is not on offer here")
@@ -156,36 +155,33 @@ class Reception:
     def _on_auth(self, event: events.Auth) -> Reply:
         if not self._around.submission:
             return NO_LOGIN_HERE
-        if self._user is not None:
+        if self._visitor.user is not None:
             return Reply(503, "5.5.1", "You are logged in already")
-        if not self._confidential:
+        if not self._visitor.confidential:
             return ENCRYPT_FIRST
         if event.mechanism not in MECHANISMS:
             return Reply(504, "5.5.4", "Mechanism not known; EHLO lists ours")
+        self._mechanism = event.mechanism
         return Reply(334, "", "")
 
     async def _on_credentials(self, event: events.Credentials) -> Reply:
-        answer = await self._around.authenticator.login(event.name, event.password, self._client)
-        if isinstance(answer, Address) and event.authzid.lower() in ("", event.name.lower(), str(answer)):
-            self._user = answer
-            return Reply(235, "2.7.0", "Logged in")
-        refusal = answer if isinstance(answer, Reply) else Reply(535, "5.7.8", "You cannot act for somebody else")
-        self._around.log.event(
-            "NOQUEUE",
-            what=f"{self._peer}: SASL authentication failed: {refusal}",
-            sasl_username=event.name,
-        )
-        return refusal
+        answer = await self._around.authenticator.login(event.name, event.password, self._visitor.address)
+        if isinstance(answer, Reply):
+            return self._record.not_logged_in(self._mechanism, event.name, answer)
+        if event.authzid.lower() not in ("", event.name.lower(), str(answer)):
+            return self._record.not_logged_in(self._mechanism, event.name, NOT_FOR_OTHERS)
+        self._visitor.user = answer
+        return Reply(235, "2.7.0", "Logged in")
 
     # ---- The envelope
 
     def _on_mail(self, event: events.Mail) -> Reply:
-        if self._around.submission and self._user is None:
-            return self._refuse("MAIL", LOGIN_FIRST, event.sender)
+        if self._around.submission and self._visitor.user is None:
+            return self._record.refused("MAIL", LOGIN_FIRST, event.sender)
         if event.size > self._settings.limits.message_size:
-            return self._refuse("MAIL", TOO_BIG, event.sender)
-        if self._user is not None and not self._owns(event.sender):
-            return self._refuse("MAIL", NOT_YOURS, event.sender)
+            return self._record.refused("MAIL", TOO_BIG, event.sender)
+        if self._visitor.user is not None and not self._owns(event.sender):
+            return self._record.refused("MAIL", NOT_YOURS, event.sender)
         self._transaction = Transaction(event.sender, self._settings.limits.message_size)
         return Reply(250, "2.1.0", "Ok")
 
@@ -196,7 +192,7 @@ class Reception:
         if not self._around.directory.is_local(sender.domain):
             return False
         targets = self._around.directory.resolve(sender).recipients
-        return any(target.address == self._user for target in targets)
+        return any(target.address == self._visitor.user for target in targets)
 
     def _on_rcpt(self, event: events.Rcpt) -> Reply:
         transaction = self._transaction
@@ -208,14 +204,14 @@ class Reception:
             recipient = Address(recipient.local, self._settings.server.domains[0])
         found = self._resolve(recipient)
         if found.refusal is not None:
-            return self._refuse("RCPT", found.refusal, transaction.sender, recipient)
+            return self._record.refused("RCPT", found.refusal, transaction.sender, recipient)
         transaction.add(found.recipients)
         return Reply(250, "2.1.5", "Ok")
 
     def _resolve(self, recipient: Address) -> Resolution:
         if self._around.directory.is_local(recipient.domain):
             return self._around.directory.resolve(recipient)
-        if self._rule.permits(recipient, self._client, self._user):
+        if self._rule.permits(recipient, self._visitor.address, self._visitor.user):
             return Resolution((Recipient(recipient, recipient),))
         return Resolution(refusal=RELAYING_DENIED)
 
@@ -224,70 +220,35 @@ class Reception:
     def _on_data(self, event: events.Data) -> Reply:
         transaction = self._transaction
         assert transaction is not None, "the protocol has no DATA before RCPT"
-        around = self._around
-        hop = Hop(self._hello.name, self._client, self._settings.server.hostname, self._protocol, self._tls)
-        try:
-            transaction.begin(around.spool, around.new_id(), hop, around.now())
-        except OSError as error:
-            return self._refuse("DATA", disk_reply(error), transaction.sender)
+        around, visitor = self._around, self._visitor
+        hostname = self._settings.server.hostname
+        hop = Hop(visitor.hello.name, visitor.address, hostname, visitor.protocol, visitor.tls)
+        transaction.begin(around.spool, around.new_id(), hop, around.now())
         return Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 
     async def _on_body_end(self, event: events.BodyEnd) -> Reply:
-        transaction, self._transaction = self._transaction, None
+        transaction = self._transaction
         assert transaction is not None, "the protocol has no end of data before DATA"
-        refusal = transaction.verdict(event.stray)
-        if refusal is not None:
-            transaction.discard()
-            return self._refuse("DATA", refusal, transaction.sender)
-        return await self._accept(transaction)
+        try:
+            refusal = transaction.verdict(event.stray)
+            if refusal is not None:
+                return self._record.refused("DATA", refusal, transaction.sender)
+            return await self._accept(transaction)
+        finally:
+            self._forget()
 
     async def _accept(self, transaction: Transaction) -> Reply:
         letter = transaction.letter()
         assert transaction.content is not None, "a message without content was refused"
-        try:
-            await self._around.spool.add(letter, transaction.content)
-        except OSError as error:
-            self._around.log.warn(letter.id, what=f"not accepted, the disk refuses: {error}")
-            return disk_reply(error)
-        # From here on the letter is ours: the 250 may leave.
+        await self._around.spool.add(letter, transaction.content)
+        # From here on the letter is ours: the 250 must leave, or the client sends it again.
         self._errors = 0
-        self._note_accepted(letter, transaction.header.message_id)
-        self._around.wake(letter)
+        try:
+            self._record.accepted(letter, transaction.header.message_id)
+            self._around.wake(letter)
+        except Exception as error:
+            self._record.trouble(letter.id, error)
         return Reply(250, "2.0.0", f"Ok: queued as {letter.id}")
-
-    # ---- The log, in Postfix's words
-
-    @property
-    def _protocol(self) -> str:
-        return f"{'E' * self._hello.extended}SMTP{'S' * bool(self._tls)}{'A' * (self._user is not None)}"
-
-    @property
-    def _peer(self) -> str:
-        return f"unknown[{self._client or 'local'}]"
-
-    def _note_accepted(self, letter: Letter, message_id: str) -> None:
-        self._around.log.event(
-            letter.id,
-            client=self._peer,
-            from_=path(letter.sender),
-            size=letter.wire_size,
-            nrcpt=len(letter.recipients),
-            proto=self._protocol,
-            helo=f"<{self._hello.name}>",
-            sasl_username=self._user,
-            **{"message-id": message_id or None},
-        )
-
-    def _refuse(self, verb: str, reply: Reply, sender: Address | None, recipient: Address | None = None) -> Reply:
-        self._around.log.event(
-            "NOQUEUE",
-            what=f"reject: {verb} from {self._peer}: {reply};",
-            from_=path(sender),
-            to=path(recipient) if recipient else None,
-            proto=self._protocol,
-            helo=f"<{self._hello.name}>",
-        )
-        return reply
 
 
 #: What EHLO offers, and where. ``{size}`` is filled in.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import zlib
+from contextlib import suppress
 
 from mailstack.interfaces import IIncoming, ISpool
 from mailstack.message.header import HeaderScan, begins_with_field
@@ -21,10 +22,9 @@ STRAY = Reply(550, "5.6.0", "Bare CR or LF in the message; lines end in CRLF (RF
 LOOP = Reply(554, "5.4.6", f"Too many hops: {MAX_RECEIVED} Received fields, so this message goes in circles")
 
 
-def disk_reply(error: Exception) -> Reply:
+def disk_reply(error: OSError) -> Reply:
     """The answer that an error of the disk means."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return DISK_FULL if full else OUR_FAULT
+    return DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else OUR_FAULT
 
 
 class Transaction:
@@ -48,7 +48,8 @@ class Transaction:
             self._recipients.setdefault(recipient.address, recipient)
 
     def begin(self, spool: ISpool, id: str, hop: Hop, now: float) -> None:
-        """DATA: open a file and put our fields before what comes. OSError when the disk refuses."""
+        """DATA: open a file and put our fields before what comes. OSError when the disk refuses; DATA may come again."""
+        self.discard()
         self.id = id
         self.header = HeaderScan()
         self._arrived = now
@@ -61,19 +62,16 @@ class Transaction:
         self._write(self.content, delivery + received(hop, id, self.recipients, now))
 
     def body(self, chunk: bytes) -> None:
-        """The next octets. After a refusal they are dropped: its time comes with the end of data."""
+        """The next octets; OSError when the disk refuses. After :meth:`give_up` they are dropped."""
         if self.content is None or self.refusal is not None:
             return
         self._taken += len(chunk) + chunk.count(b"\n")
         if self._taken > self._max_size:
-            self._give_up(TOO_BIG)
+            self.give_up(TOO_BIG)
             return
         chunk = self._opened(chunk)
         self.header.feed(chunk)
-        try:
-            self._write(self.content, chunk)
-        except OSError as error:
-            self._give_up(disk_reply(error))
+        self._write(self.content, chunk)
 
     def _opened(self, chunk: bytes) -> bytes:
         """The chunk; at the start of the message held back until it is clear whether there is a header."""
@@ -86,7 +84,8 @@ class Transaction:
         chunk, self._opening = self._opening, None
         return chunk if header else b"\n" + chunk
 
-    def _give_up(self, refusal: Reply) -> None:
+    def give_up(self, refusal: Reply) -> None:
+        """Keep nothing of the message; the refusal's time comes with the end of data."""
         self.refusal = refusal
         self.discard()
 
@@ -119,6 +118,8 @@ class Transaction:
         )
 
     def discard(self) -> None:
-        if self.content is not None:
-            self.content.discard()
-            self.content = None
+        content, self.content = self.content, None
+        if content is not None:
+            # What the disk keeps in spite of this is removed at the next start.
+            with suppress(OSError):
+                content.discard()

@@ -1,0 +1,68 @@
+"""What a session leaves in the log, in Postfix's words: one line a fact."""
+
+from __future__ import annotations
+
+from mailstack.intake.transaction import OUR_FAULT, disk_reply
+from mailstack.intake.visitor import Visitor
+from mailstack.interfaces import IEventLog
+from mailstack.model.address import Address, path
+from mailstack.model.letter import Letter
+from mailstack.model.reply import Reply
+
+NO_ID = "NOQUEUE"  # what Postfix writes where there is no queue id yet
+
+
+class Record:
+    """The lines of one session."""
+
+    def __init__(self, log: IEventLog, visitor: Visitor) -> None:
+        self._log = log
+        self._visitor = visitor
+
+    @property
+    def _helo(self) -> str:
+        return f"<{self._visitor.hello.name}>"
+
+    def accepted(self, letter: Letter, message_id: str) -> None:
+        self._log.event(
+            letter.id,
+            client=self._visitor,
+            from_=path(letter.sender),
+            size=letter.wire_size,
+            nrcpt=len(letter.recipients),
+            proto=self._visitor.protocol,
+            helo=self._helo,
+            sasl_username=self._visitor.user,
+            **{"message-id": message_id or None},
+        )
+
+    def refused(self, verb: str, reply: Reply, sender: Address | None, recipient: Address | None = None) -> Reply:
+        """Returns the reply."""
+        self._log.event(
+            NO_ID,
+            what=f"reject: {verb} from {self._visitor}: {reply};",
+            from_=path(sender),
+            to=path(recipient) if recipient else None,
+            proto=self._visitor.protocol,
+            helo=self._helo,
+        )
+        return reply
+
+    def not_logged_in(self, mechanism: str, name: str, refusal: Reply) -> Reply:
+        """Returns the refusal. One that is temporary is not the client's failure: fail2ban must not count it."""
+        verdict = "failed" if refusal.permanent else "put off"
+        what = f"{self._visitor}: SASL {mechanism} authentication {verdict}: {refusal},"
+        self._log.event(NO_ID, what=what, sasl_username=name)
+        return refusal
+
+    def too_many_errors(self) -> None:
+        self._log.event(NO_ID, what=f"too many errors from {self._visitor}", helo=self._helo)
+
+    def trouble(self, id: str, error: Exception) -> Reply:
+        """Something went wrong on our side; returns what the client hears. Call it in the ``except`` clause."""
+        if not isinstance(error, OSError):
+            self._log.failure(id, repr(error))
+            return OUR_FAULT
+        reply = disk_reply(error)
+        self._log.warn(id, what=f"put off {self._visitor}: {error}: {reply}")
+        return reply
