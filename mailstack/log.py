@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -24,12 +23,15 @@ from mailstack.config.settings import Log
 from mailstack.interfaces import IEventLog
 
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def escape(text: str) -> str:
-    """One line, whatever a client or a file put into it."""
-    return text if text.isprintable() else _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    """One line that shows all there is, whatever a client or a file put into it."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else f"\\x{ord(character):02x}"
 
 
 def line(id: str, fields: Mapping[str, object]) -> str:
@@ -63,7 +65,8 @@ class EventLog:
         self._emit(LogLevel.warn, id, fields)
 
     def failure(self, id: str, note: str) -> None:
-        self._logger.failure("{line}", line=f"{id}: a bug, please report it: {escape(note)}", id=id)
+        fields = {"what": f"a bug, please report it: {note}"}
+        self._logger.failure("{line}", line=line(id, fields), id=id, fields=fields)
 
     def _emit(self, level: Any, id: str, fields: dict[str, object]) -> None:
         # One ready string: formatting by Twisted, field by field, costs twice as much.
@@ -75,13 +78,15 @@ def _time(event: LogEvent) -> str:
 
 
 def as_text(event: LogEvent) -> str | None:
-    """``TIME line``; the level is named from warnings up, a traceback follows on lines of its own."""
+    """``TIME line``; the level is named from warnings up, a traceback follows on indented lines of its own."""
     text = event.get("line") or escape(formatEvent(event))
     if not text:
         return None
     level = event.get("log_level", LogLevel.info)
     urgent = f"{level.name}: " if level >= LogLevel.warn else ""
-    return f"{_time(event)} {urgent}{text}\n{_traceback(event)}"
+    # Indented, so that nothing in an exception's text passes for a line of ours.
+    traceback = "".join(f"\t{each}\n" for each in _traceback(event))
+    return f"{_time(event)} {urgent}{text}\n{traceback}"
 
 
 def as_json(event: LogEvent) -> str | None:
@@ -91,9 +96,9 @@ def as_json(event: LogEvent) -> str | None:
         pairs = {key.rstrip("_"): _plain(value) for key, value in event["fields"].items()}
         fields |= {"id": event["id"]} | {key: value for key, value in pairs.items() if value is not None}
     else:
-        fields["what"] = event.get("line") or formatEvent(event)
+        fields["what"] = escape(formatEvent(event))
     if traceback := _traceback(event):
-        fields["traceback"] = traceback
+        fields["traceback"] = "\n".join(traceback)
     return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
@@ -101,9 +106,9 @@ def _plain(value: object) -> object:
     return value if isinstance(value, int | float | None) else escape(str(value))
 
 
-def _traceback(event: LogEvent) -> str:
+def _traceback(event: LogEvent) -> list[str]:
     failure = event.get("log_failure")
-    return failure.getTraceback() if failure is not None else ""
+    return [escape(each) for each in failure.getTraceback().splitlines()] if failure is not None else []
 
 
 FORMATS: dict[str, Callable[[LogEvent], str | None]] = {"text": as_text, "json": as_json}
