@@ -108,8 +108,8 @@ def link_or_copy(source: Path, target: Path, scratch: Path) -> None:
             raise
     else:
         return
-    _copy_durably(source, scratch)
     try:
+        _copy_durably(source, scratch)
         _rename_new(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)

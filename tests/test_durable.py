@@ -1,0 +1,204 @@
+"""The disk's promises that can be seen without pulling the plug."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailstack import durable
+
+
+def fails(number: int) -> Any:
+    """A function of the system that refuses."""
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+class TestWriteNew:
+    def test_content_and_mode(self, tmp_path: Path) -> None:
+        durable.write_new(tmp_path / "a", b"content")
+        assert (tmp_path / "a").read_bytes() == b"content"
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+
+    def test_existing_file_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(b"old")
+        with pytest.raises(FileExistsError):
+            durable.write_new(tmp_path / "a", b"new")
+        assert (tmp_path / "a").read_bytes() == b"old"
+
+    def test_error_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(durable, "write_all", fails(errno.ENOSPC))
+        with pytest.raises(OSError, match="No space"):
+            durable.write_new(tmp_path / "a", b"content")
+        assert not list(tmp_path.iterdir())
+
+    def test_short_writes_are_finished(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The kernel may take less than it is given."""
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:3])))
+        durable.write_new(tmp_path / "a", b"0123456789")
+        assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+class TestLinkOrCopy:
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        path = tmp_path / "source"
+        path.write_bytes(b"letter" * 1000)
+        return path
+
+    def test_link(self, source: Path, tmp_path: Path) -> None:
+        durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+        assert (tmp_path / "target").samefile(source)
+        assert not (tmp_path / "scratch").exists()
+
+    @pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP])
+    def test_copy_where_links_are_impossible(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        """What a crash left at the scratch name is in nobody's way."""
+        monkeypatch.setattr(os, "link", fails(number))
+        (tmp_path / "scratch").write_bytes(b"left by a crash, longer or shorter")
+        durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+        assert (tmp_path / "target").read_bytes() == source.read_bytes()
+        assert not (tmp_path / "target").samefile(source)
+        assert (tmp_path / "target").stat().st_mode & 0o777 == 0o600
+        assert not (tmp_path / "scratch").exists()
+
+    @pytest.mark.parametrize("links", [True, False])
+    def test_existing_target_stays(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+    ) -> None:
+        if not links:
+            monkeypatch.setattr(os, "link", fails(errno.EXDEV))
+        (tmp_path / "target").write_bytes(b"old")
+        with pytest.raises(FileExistsError):
+            durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+        assert (tmp_path / "target").read_bytes() == b"old"
+        assert not (tmp_path / "scratch").exists()
+
+    def test_copy_that_fails_leaves_nothing(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "link", fails(errno.EXDEV))
+        monkeypatch.setattr(os, "fsync", fails(errno.EIO))
+        with pytest.raises(OSError, match="Input/output"):
+            durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+        assert list(tmp_path.iterdir()) == [source]
+
+    def test_other_errors_are_no_reason_to_copy(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "link", fails(errno.EIO))
+        with pytest.raises(OSError, match="Input/output"):
+            durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+        assert list(tmp_path.iterdir()) == [source]
+
+
+class TestReplace:
+    def test_new_file(self, tmp_path: Path) -> None:
+        durable.replace(tmp_path / "a", b"new")
+        assert (tmp_path / "a").read_bytes() == b"new"
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+
+    def test_mode_is_kept(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(b"old")
+        (tmp_path / "a").chmod(0o640)
+        durable.replace(tmp_path / "a", b"new")
+        assert (tmp_path / "a").read_bytes() == b"new"
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+    def test_root_gives_the_file_to_its_owner(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An administrator who changes a file must not lock the server out of it."""
+        (tmp_path / "a").write_bytes(b"old")
+        given: list[tuple[int, int]] = []
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(os, "fchown", lambda fd, uid, gid: given.append((uid, gid)))
+        durable.replace(tmp_path / "a", b"new")
+        durable.replace(tmp_path / "b", b"new")
+        there = (tmp_path / "a").stat()
+        assert given == [(there.st_uid, there.st_gid), (tmp_path.stat().st_uid, tmp_path.stat().st_gid)]
+
+    @pytest.mark.parametrize("broken", ["fsync", "fchmod"])
+    def test_error_leaves_the_old_file_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+    ) -> None:
+        (tmp_path / "a").write_bytes(b"old")
+        monkeypatch.setattr(os, broken, fails(errno.EIO))
+        with pytest.raises(OSError, match="Input/output"):
+            durable.replace(tmp_path / "a", b"new")
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+    def test_content_is_durable_before_the_name_changes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or a power loss leaves an empty file; the directory comes last."""
+        done: list[str] = []
+        fsync, rename = os.fsync, Path.replace
+
+        def note_sync(fd: int) -> None:
+            done.append("directory" if Path(f"/proc/self/fd/{fd}").is_dir() else "content")
+            fsync(fd)
+
+        def note_rename(self: Path, target: Path) -> Path:
+            done.append("rename")
+            return rename(self, target)
+
+        monkeypatch.setattr(os, "fsync", note_sync)
+        monkeypatch.setattr(Path, "replace", note_rename)
+        durable.replace(tmp_path / "a", b"new")
+        assert done == ["content", "rename", "directory"]
+
+
+class TestSync:
+    @pytest.fixture(params=["file", "filesystem"])
+    def sync(self, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+        if request.param == "file":
+            yield durable.sync_paths
+        else:
+            sync = durable.FilesystemSync(tmp_path)
+            yield sync
+            sync.close()
+
+    def test_what_is_gone_needs_nothing(self, sync: durable.Sync, tmp_path: Path) -> None:
+        (tmp_path / "there").write_bytes(b"x")
+        sync([tmp_path / "there", tmp_path, tmp_path / "gone", tmp_path / "gone" / "too"])
+
+    def test_errors_are_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "fsync", fails(errno.EIO))
+        with pytest.raises(OSError, match="Input/output"):
+            durable.sync_paths([tmp_path])
+
+    def test_errors_of_the_file_system_are_told(self, tmp_path: Path) -> None:
+        sync = durable.FilesystemSync(tmp_path)
+        sync.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            sync([])
+
+    def test_other_file_systems_are_synced_by_themselves(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sync = durable.FilesystemSync(tmp_path)
+        asked: list[Path] = []
+        monkeypatch.setattr(durable, "sync_paths", lambda paths: asked.extend(paths))
+        for _ in range(2):
+            sync([tmp_path, Path("/proc/self"), tmp_path / "gone"])
+        sync.close()
+        assert asked == [Path("/proc/self")] * 2
+
+
+def test_folders_are_made_durable_from_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that is durable in one that is not would be lost with it."""
+    asked: list[Path] = []
+    monkeypatch.setattr(durable, "sync_paths", lambda paths: asked.extend(paths))
+    durable.make_folders(tmp_path / "a" / "b")
+    durable.make_folders(tmp_path / "a" / "b")
+    assert asked == [tmp_path, tmp_path / "a", tmp_path / "a"]
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
