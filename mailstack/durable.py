@@ -97,7 +97,7 @@ def write_all(fd: int, content: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def link_or_copy(source: Path, target: Path, scratch: Path) -> None:
+def link_or_copy(source: Path, target: str, scratch: str) -> None:
     """Make ``target`` the same file as ``source``; where links are impossible, a copy that appears complete, by way
     of ``scratch`` on the target's file system. The copy's content is durable, names are not yet. FileExistsError
     when the target is there."""
@@ -109,10 +109,10 @@ def link_or_copy(source: Path, target: Path, scratch: Path) -> None:
     else:
         return
     try:
-        _copy_durably(source, scratch)
-        _rename_new(scratch, target)
+        _copy_durably(source, Path(scratch))
+        _rename_new(Path(scratch), Path(target))
     finally:
-        scratch.unlink(missing_ok=True)
+        Path(scratch).unlink(missing_ok=True)
 
 
 def _copy_durably(source: Path, target: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from random import SystemRandom
+from random import Random
 from time import monotonic, time
 from typing import Any
 
@@ -96,8 +95,8 @@ class MailServer(MultiService):
     def _spool_and_queue(self) -> None:
         settings, log = self._settings, self._log
         hostname, data = settings.server.hostname, settings.server.data
-        rng = SystemRandom()
-        self.new_id = Ids(time, secrets.randbelow)
+        rng = Random()
+        self.new_id = Ids(time, rng.randrange)
         self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor.callLater, log)
         local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, log)
         resolver = DnsResolver(self.lookups.run, settings.dns.servers)

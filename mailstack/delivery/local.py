@@ -10,6 +10,7 @@ import errno
 from collections.abc import Sequence
 from pathlib import Path
 
+from attrs import frozen
 from zope.interface import implementer
 
 from mailstack.durable import link_or_copy, make_folders
@@ -32,6 +33,14 @@ def file_name(letter: Letter, hostname: str) -> str:
     return f"{int(letter.arrived)}.Q{letter.id}.{host},S={letter.size},W={letter.wire_size}"
 
 
+@frozen
+class Maildir:
+    """The folders of one that is known to exist."""
+
+    new: Path
+    tmp: Path
+
+
 @implementer(ITransport)
 class LocalDelivery:
     def __init__(
@@ -44,19 +53,14 @@ class LocalDelivery:
         self._spool = spool
         self._durable = durable
         self._log = log
-        self._made: set[Path] = set()
+        self._maildirs: dict[str, Maildir] = {}
 
     async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
-        folders = set()
+        folders: set[Path] = set()
         for each in pending:
             mailbox = self._directory.mailbox(each.recipient.address)
-            if mailbox is None:
-                outcomes[each.number] = Failed(NO_USER, RELAY)
-                continue
-            outcomes[each.number] = outcome = self._place(letter, self._mail / mailbox)
-            if isinstance(outcome, Delivered):
-                folders.add(self._mail / mailbox / "new")
+            outcomes[each.number] = self._place(letter, mailbox, folders) if mailbox else Failed(NO_USER, RELAY)
         if folders:
             await self._make_durable(letter, folders, outcomes)
         return outcomes
@@ -70,27 +74,32 @@ class LocalDelivery:
                 if isinstance(outcome, Delivered):
                     outcomes[number] = self._trouble(letter, error)
 
-    def _place(self, letter: Letter, maildir: Path) -> Outcome:
+    def _place(self, letter: Letter, mailbox: str, folders: set[Path]) -> Outcome:
+        """Make the link, and note the folder that must become durable."""
         try:
+            maildir = self._maildirs.get(mailbox) or self._make(mailbox)
             try:
                 self._link(letter, maildir)
             except FileNotFoundError:
                 # Somebody may have removed the Maildir that was there a moment ago.
-                self._made.discard(maildir)
+                maildir = self._make(mailbox)
                 self._link(letter, maildir)
         except OSError as error:
-            self._made.discard(maildir)
             return self._trouble(letter, error)
+        folders.add(maildir.new)
         return Delivered(SAVED, RELAY)
 
-    def _link(self, letter: Letter, maildir: Path) -> None:
-        if maildir not in self._made:
-            for part in ("tmp", "new", "cur"):
-                make_folders(maildir / part)
-            self._made.add(maildir)
+    def _make(self, mailbox: str) -> Maildir:
+        root = self._mail / mailbox
+        for part in ("tmp", "new", "cur"):
+            make_folders(root / part)
+        self._maildirs[mailbox] = Maildir(root / "new", root / "tmp")
+        return self._maildirs[mailbox]
+
+    def _link(self, letter: Letter, maildir: Maildir) -> None:
         name = file_name(letter, self._hostname)
         try:
-            link_or_copy(self._spool.path(letter.id), maildir / "new" / name, maildir / "tmp" / name)
+            link_or_copy(self._spool.path(letter.id), f"{maildir.new}/{name}", f"{maildir.tmp}/{name}")
         except FileExistsError:
             # A crash, or a failed sync, came between the delivery and its record.
             return

@@ -17,6 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mailstack.server import eager
 from mailstack.server.connections import Connections, Peer, peer_of
 
 #: Seconds that a client gets to take the last words before the connection is cut.
@@ -48,6 +49,7 @@ class Conversation(Protocol):
         self._busy = False
         self._connected = False
         self._stopping = False
+        self._leaving = False
         self._ended = False
         self._paused = False
         self._drained: Deferred[None] | None = None
@@ -93,7 +95,7 @@ class Conversation(Protocol):
 
     def flush(self) -> None:
         if self._out and self._connected:
-            self.transport.write(b"".join(self._out))
+            eager.write(self.transport, b"".join(self._out))
         self._out.clear()
         self._held = 0
 
@@ -111,8 +113,13 @@ class Conversation(Protocol):
         """Close after what was said; cut when the client does not take it."""
         self.flush()
         self._set_alarm(FAREWELL)
-        self._stopping = True
-        self.transport.loseConnection()
+        if not self._leaving:
+            self._leaving = self._stopping = True
+            # Twisted closes only when no producer is left that might have more to say; TLS wants to read the answer
+            # to its good bye.
+            self.transport.unregisterProducer()
+            self._resume_reading()
+            self.transport.loseConnection()
 
     def stop(self) -> None:
         """The server stops: finish the event at hand, then say so."""
@@ -164,8 +171,9 @@ class Conversation(Protocol):
         self._connections.leave(self)
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
+        busy = self._busy
         self.resumeProducing()
-        if not self._busy:
+        if not busy:
             self.finished()
 
     def pauseProducing(self) -> None:
@@ -197,7 +205,7 @@ class Conversation(Protocol):
             if event is None:
                 return
             await self.respond(event)
-            if self._drained is not None:
+            if self._drained is not None or self._held >= ENOUGH:
                 await self.writable()
 
     def _pause(self, result: Failure | None) -> Failure | None:
@@ -220,6 +228,9 @@ class Conversation(Protocol):
 
     def _read_on(self) -> None:
         self._set_alarm(self.patience())
+        self._resume_reading()
+
+    def _resume_reading(self) -> None:
         if self._paused:
             self._paused = False
             self.transport.resumeProducing()

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from mailstack.interfaces import IDurable
 from mailstack.spool.batch import Batch
+from mailstack.spool.errors import Busy
 
 #: Seconds that a batch in which nobody waits for an answer may gather.
 LEISURE = 0.05
@@ -22,23 +23,32 @@ class CallLater(Protocol):
     def __call__(self, delay: float, function: Callable[[], object], /) -> object: ...
 
 
+class Ledger(Protocol):
+    """Where batches are written: :class:`mailstack.spool.store.Store`."""
+
+    def write(self, batch: Batch) -> list[str]: ...
+
+    def write_patiently(self, batch: Batch) -> list[str]: ...
+
+    def sync(self, batch: Batch) -> None: ...
+
+    def take_back(self, batch: Batch) -> None: ...
+
+
 @implementer(IDurable)
 class GroupCommit:
     """Gathers changes into a batch; while one batch is on its way to the disk, the next one gathers.
 
-    ``commit`` blocks and runs in a thread, one call at a time: many messages share the price of one transaction and
-    one sync, and a lone one waits for nobody else.
+    Many messages share the price of one transaction and one sync, and a lone one waits for nobody else. Only the sync
+    runs in a thread: it is one long call, where many short ones would fight the reactor for the interpreter's lock.
     """
 
     def __init__(
-        self,
-        commit: Callable[[Batch], list[str]],
-        in_thread: InThread,
-        call_later: CallLater,
-        finished: Callable[[list[str]], None],
+        self, ledger: Ledger, in_thread: InThread, call_later: CallLater, finished: Callable[[list[str]], None]
     ) -> None:
-        """``finished`` is told the letters that are done with; it does not raise."""
-        self._commit = commit
+        """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with; it
+        does not raise."""
+        self._ledger = ledger
         self._in_thread = in_thread
         self._call_later = call_later
         self._finished = finished
@@ -83,9 +93,10 @@ class GroupCommit:
         removed: list[str] = []
         error: Exception | None = None
         try:
-            removed = await self._in_thread(self._commit, batch)
+            removed = await self._write(batch)
+            await self._sync(batch)
         except Exception as problem:
-            error = problem
+            removed, error = [], problem
         self._busy = False
         self._start()
         for waiter in waiters:
@@ -94,3 +105,17 @@ class GroupCommit:
             else:
                 waiter.errback(error)
         self._finished(removed)
+
+    async def _write(self, batch: Batch) -> list[str]:
+        try:
+            return self._ledger.write(batch)
+        except Busy:
+            removed: list[str] = await self._in_thread(self._ledger.write_patiently, batch)
+            return removed
+
+    async def _sync(self, batch: Batch) -> None:
+        try:
+            await self._in_thread(self._ledger.sync, batch)
+        except Exception:
+            self._ledger.take_back(batch)
+            raise

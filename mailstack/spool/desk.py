@@ -19,7 +19,8 @@ from mailstack.interfaces import IQueueDesk
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry, EntryRecipient
 from mailstack.model.reply import Reply
-from mailstack.spool.store import SCHEMA, as_os_error
+from mailstack.spool.errors import as_os_error
+from mailstack.spool.schema import SCHEMA
 
 _SELECT = """
 SELECT m.id, m.sender, m.size + m.lines, m.arrived, r.address, r.original, r.state, r.attempts, r.next_attempt,

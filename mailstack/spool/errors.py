@@ -1,0 +1,20 @@
+"""SQLite's errors in the terms of the disk."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+
+class Busy(OSError):
+    """Another process is in the middle of a transaction."""
+
+
+def as_os_error(error: Exception) -> OSError:
+    """An OSError for whatever SQLite or the disk raised."""
+    if isinstance(error, OSError):
+        return error
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy(errno.EAGAIN, f"queue database: {error}")
+    return OSError(errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO, f"queue database: {error}")

@@ -1,0 +1,99 @@
+"""The queue's rows, read. Blocking, on a connection of its own, so in a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mailstack.model.address import Address
+from mailstack.model.letter import Due, Letter, Pending, Recipient
+from mailstack.model.outcome import Failed
+from mailstack.model.reply import Reply
+from mailstack.spool.errors import as_os_error
+
+DUE = """
+SELECT id FROM (
+    SELECT id, next_attempt FROM recipients WHERE state IN ('active', 'deferred') AND next_attempt <= :now
+    UNION ALL SELECT id, 0.0 FROM recipients WHERE state = 'bounced'
+) WHERE id NOT IN (SELECT value FROM json_each(:exclude)) GROUP BY id ORDER BY min(next_attempt), id LIMIT :limit
+"""
+
+
+class Reader:
+    """Sees what the last transaction left. Every method raises OSError when SQLite or the disk fail."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def due(self, now: float, limit: int, exclude: Iterable[str]) -> list[Due]:
+        skip = json.dumps(list(exclude))
+        found = self._rows(DUE, {"now": now, "limit": limit, "exclude": skip})
+        return [due for (id,) in found if (due := self._due(id, now))]
+
+    def _due(self, id: str, now: float) -> Due | None:
+        letter, warned = self.letter(id)
+        if letter is None:
+            return None
+        rows = self._rows(
+            "SELECT number, attempts FROM recipients WHERE id = ? AND state IN ('active', 'deferred')"
+            " AND next_attempt <= ? ORDER BY number",
+            (id, now),
+        )
+        pending = tuple(Pending(number, letter.recipients[number], attempts) for number, attempts in rows)
+        return Due(letter, pending, warned=warned, unreported=bool(self.failures(id)))
+
+    def letter(self, id: str) -> tuple[Letter | None, int]:
+        """A letter and how many delay warnings it had."""
+        rows = self._rows(
+            "SELECT sender, arrived, size, lines, relay_offset, eight_bit, checksum, warned FROM messages WHERE id = ?",
+            (id,),
+        )
+        if not rows:
+            return None, 0
+        sender, arrived, size, lines, offset, eight_bit, checksum, warned = rows[0]
+        found = self._rows("SELECT address, original FROM recipients WHERE id = ? ORDER BY number", (id,))
+        recipients = tuple(Recipient(_address(address), _address(original)) for address, original in found)
+        origin = _address(sender) if sender else None
+        return Letter(id, origin, recipients, arrived, size, lines, offset, bool(eight_bit), checksum), warned
+
+    def failures(self, id: str) -> list[tuple[Recipient, Failed]]:
+        rows = self._rows(
+            "SELECT address, original, code, status, reply, relay FROM recipients"
+            " WHERE id = ? AND state = 'bounced' ORDER BY number",
+            (id,),
+        )
+        return [
+            (Recipient(_address(address), _address(original)), Failed(Reply(code, status, text), relay))
+            for address, original, code, status, text, relay in rows
+        ]
+
+    def next_due(self, after: float) -> float | None:
+        rows = self._rows(
+            "SELECT min(next_attempt) FROM recipients WHERE state IN ('active', 'deferred') AND next_attempt > ?",
+            (after,),
+        )
+        earliest: float | None = rows[0][0]
+        return earliest
+
+    def surviving(self, ids: Sequence[str]) -> set[str]:
+        rows = self._rows(
+            "SELECT DISTINCT id FROM recipients WHERE id IN (SELECT value FROM json_each(?)) AND state <> 'hold'",
+            (json.dumps(ids),),
+        )
+        return {id for (id,) in rows}
+
+    def _rows(self, query: str, parameters: Sequence[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
+
+
+def _address(text: str) -> Address:
+    return Address.parse(text)
