@@ -1,7 +1,7 @@
 """Answers leave at once instead of with the reactor's next round.
 
-``transport.write`` asks the reactor to watch the socket, returns to it, and is called back to send: two epoll_ctl(2) and
-one poll for an answer of 20 octets that the socket would have taken right away.
+``transport.write`` asks the reactor to watch the socket, returns to it, and is called back to send: two epoll_ctl(2)
+and one poll for an answer of 20 octets that the socket would have taken right away.
 """
 
 from __future__ import annotations
@@ -22,5 +22,6 @@ def write(transport: Any, octets: bytes) -> None:
 
 
 def _waiting(transport: Connection) -> bool:
-    """Whether earlier octets have not left yet, or none may follow."""
-    return bool(transport.dataBuffer or transport._tempDataLen or transport.disconnecting or not transport.connected)
+    """Whether earlier octets have not left yet, none may follow, or (since STARTTLS) they must be encrypted first."""
+    waiting = transport.dataBuffer or transport._tempDataLen
+    return bool(waiting or transport.TLS or transport.disconnecting or not transport.connected)
