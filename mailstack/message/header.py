@@ -47,6 +47,8 @@ def begins_with_field(start: bytes) -> bool | None:
     """Whether a message begins with a header field, or with the blank line after an empty header; None: ``start`` is
     too short to tell. If it does not, a blank line must part it from the fields that we put before, or its first lines
     would be taken for parts of them."""
-    if start.startswith(b"\n") or _FIELD.match(start):
+    # What stands behind does not count, or the answer would depend on how the message was cut.
+    head = start[:MAX_LINE]
+    if head.startswith(b"\n") or _FIELD.match(head):
         return True
-    return None if _FIELD_BEGUN.fullmatch(start) and len(start) < MAX_LINE else False
+    return None if _FIELD_BEGUN.fullmatch(head) and len(head) < MAX_LINE else False
