@@ -47,12 +47,15 @@ def _context(certificate: Path, key: Path) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_RENEGOTIATION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    # OpenSSL would ask for a passphrase on the terminal, and the whole server would wait for it.
+    context.set_passwd_cb(lambda *_: b"")
     try:
         context.use_certificate_chain_file(str(certificate))
         context.use_privatekey_file(str(key))
         context.check_privatekey()
     except SSL.Error:
-        raise ValueError(f"{certificate} and {key} are not a PEM certificate and its key") from None
+        wrong = "are not a PEM certificate and its key without a passphrase"
+        raise ValueError(f"{certificate} and {key} {wrong}") from None
     return context
 
 
