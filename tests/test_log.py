@@ -48,7 +48,7 @@ def as_json(monkeypatch: pytest.MonkeyPatch) -> Written:
 
 def test_line(written: Written) -> None:
     """Time, id, free text, Postfix's names, a note; what is None is left out, a trailing underscore cut."""
-    written.log.event("ID", what="reject:", from_="<a@b.test>", nrcpt=2, relay=None, **{"message-id": "<m>"}, note="(x)")
+    written.log.event("ID", what="reject:", from_="<a@b.test>", nrcpt=2, no=None, note="(x)", **{"message-id": "<m>"})
     assert written.lines == ["2001-09-09T01:46:40.250Z ID: reject: from=<a@b.test>, nrcpt=2, message-id=<m> (x)"]
 
 

@@ -48,7 +48,7 @@ class Transaction:
             self._recipients.setdefault(recipient.address, recipient)
 
     def begin(self, spool: ISpool, id: str, hop: Hop, now: float) -> None:
-        """DATA: open a file and put our fields before what comes. OSError when the disk refuses; DATA may come again."""
+        """DATA: open a file and put our fields before what comes. After an OSError DATA may come again."""
         self.discard()
         self.id = id
         self.header = HeaderScan()

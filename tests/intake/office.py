@@ -1,0 +1,148 @@
+"""A small office that receives mail, all in memory: what tests of the receiver share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+from pathlib import Path
+
+from attrs import define, field
+from zope.interface import implementer
+
+from mailstack.config.settings import Accounts, Limits, Listener, Relay, Server, Settings
+from mailstack.intake.reception import Reception, Surroundings
+from mailstack.interfaces import IIncoming, ISpool
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter
+from mailstack.spool.memory import MemoryIncoming, MemorySpool
+from tests.fakes import ListLog
+from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
+
+STRANGER, NEIGHBOUR = "192.0.2.7", "198.51.100.9"  #: the second is in [relay] networks
+NOW = 1_000_000_000.0
+
+ALIASES = {
+    "boss@office.test": ["alice@office.test"],
+    "team@office.test": ["alice@office.test", "bob@office.test"],
+    "away@office.test": ["alice@far.test"],
+}
+
+
+def settings(message_size: int = 10_000, recipients: int = 4, errors: int = 20) -> Settings:
+    return Settings(
+        Path("mail.ini"),
+        Server("mail.office.test", ("office.test", "second.test"), Path("var"), Address("alice", "office.test")),
+        Accounts(Path("users"), None),
+        smtp=Listener(("tcp:25",)),
+        relay=Relay((ip_network("198.51.100.0/24"), ip_network("2001:db8::/32")), ("backup.test",)),
+        limits=Limits(message_size=message_size, recipients=recipients, errors=errors),
+    )
+
+
+@implementer(IIncoming)
+class RefusingIncoming(MemoryIncoming):
+    """``write_error`` is raised after ``writes`` more pieces, ``discard_error`` when it is to be forgotten."""
+
+    def __init__(self, spool: RefusingSpool) -> None:
+        super().__init__()
+        self.spool = spool
+
+    def write(self, chunk: bytes) -> None:
+        if self.spool.write_error is not None:
+            if not self.spool.writes:
+                raise self.spool.write_error
+            self.spool.writes -= 1
+        super().write(chunk)
+
+    def discard(self) -> None:
+        self.spool.open.discard(self)
+        super().discard()
+        if self.spool.discard_error is not None:
+            raise self.spool.discard_error
+
+
+@implementer(ISpool)
+class RefusingSpool(MemorySpool):
+    """A spool that raises what it is told to. ``open`` are the messages that were begun and are not done with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: set[RefusingIncoming] = set()
+        self.receive_error: Exception | None = None
+        self.write_error: Exception | None = None
+        self.writes = 0
+        self.discard_error: Exception | None = None
+        self.add_error: Exception | None = None
+
+    def receive(self, id: str) -> IIncoming:
+        if self.receive_error is not None:
+            raise self.receive_error
+        incoming = RefusingIncoming(self)
+        self.open.add(incoming)
+        return incoming
+
+    async def add(self, letter: Letter, content: IIncoming) -> None:
+        if self.add_error is not None:
+            raise self.add_error
+        await super().add(letter, content)
+
+    def work_again(self) -> None:
+        self.receive_error = self.write_error = self.discard_error = self.add_error = None
+
+
+@define
+class Office:
+    """alice and bob, both with the password ``sesame``."""
+
+    settings: Settings = field(factory=settings)
+    spool: RefusingSpool = field(factory=RefusingSpool)
+    log: ListLog = field(factory=ListLog)
+    directory: MemoryDirectory = field(
+        factory=lambda: MemoryDirectory(
+            ["alice@office.test", "bob@office.test"], ALIASES, ("office.test", "second.test")
+        )
+    )
+    authenticator: MemoryAuthenticator = field(
+        factory=lambda: MemoryAuthenticator({"alice@office.test": "sesame", "bob@office.test": "sesame"})
+    )
+    woken: list[str] = field(factory=list)
+    ids: int = 0
+
+    def new_id(self) -> str:
+        self.ids += 1
+        return f"ID{self.ids}"
+
+    def surroundings(self, submission: bool, tls: bool) -> Surroundings:
+        return Surroundings(
+            self.settings,
+            self.directory,
+            self.authenticator,
+            self.spool,
+            self.log,
+            lambda letter: self.woken.append(letter.id),
+            self.new_id,
+            lambda: NOW,
+            submission,
+            tls,
+        )
+
+    def reception(
+        self, client: str = STRANGER, *, submission: bool = False, tls: bool = True, loopback: bool = False
+    ) -> Reception:
+        return Reception(self.surroundings(submission, tls), client, loopback)
+
+    @property
+    def letters(self) -> Sequence[Letter]:
+        return [stored.letter for stored in self.spool.stored.values()]
+
+    @property
+    def contents(self) -> Sequence[bytes]:
+        """What is to be relayed, without our Received field: the message as it came."""
+        return [_after_received(stored.content[stored.letter.relay_offset :]) for stored in self.spool.stored.values()]
+
+
+def _after_received(content: bytes) -> bytes:
+    lines = content.splitlines(keepends=True)
+    assert lines[0].startswith(b"Received: ")
+    end = next((number for number, line in enumerate(lines[1:], 1) if not line.startswith(b"\t")), len(lines))
+    return b"".join(lines[end:])

@@ -1,0 +1,140 @@
+"""SMTP as data: every dialogue at once, octet by octet and cut at random, with the same answers.
+
+Settings, wherever they stand at the top: ``@ port submission`` (else the one for other servers); ``@ peer`` ``local``
+(loopback), ``neighbour`` (in [relay] networks), else a stranger; ``@ tls`` ``up`` from the beginning, ``none`` when not
+on offer; ``@ limit NAME NUMBER`` for one of [limits].
+
+They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write`` or ``add``
+fails with it; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ letters N`` (so many are in
+the spool), ``@ letter CONTENT`` (so did the last one come), ``@ envelope SENDER RECIPIENT…`` (of the last one),
+``@ logged TEXT`` (something in the log's lines holds it).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from mailstack.intake.reception import Reception
+from mailstack.log import line
+from mailstack.protocol.smtp_events import Body, StartTls
+from mailstack.protocol.smtp_server import SmtpServer
+from tests import dialogue
+from tests.fakes import at_once
+from tests.intake.office import NEIGHBOUR, STRANGER, Office
+
+FOLDER = Path(__file__).parent.parent / "dialogues" / "smtp"
+FILES = sorted(FOLDER.glob("*.txt"))
+TLS = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"
+PEERS = {"stranger": STRANGER, "neighbour": NEIGHBOUR, "local": "127.0.0.1"}
+
+
+def at_random(data: bytes, seed: int) -> list[bytes]:
+    chance = random.Random(seed)
+    cuts = sorted(chance.sample(range(1, len(data)), min(len(data) - 1, chance.randrange(1, 12)))) if data else []
+    return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+
+CUTS: dict[str, dialogue.Cut] = {
+    **dialogue.CUTS,
+    **{f"random{seed}": lambda data, seed=seed: at_random(data, seed) for seed in range(5)},  # type: ignore[misc]
+}
+
+
+class Server:
+    """Session and reception, joined as the shell does it."""
+
+    def __init__(self, steps: list[dialogue.Step]) -> None:
+        self.office = Office()
+        self.upgrading = False
+        options = {"port": "", "peer": "stranger", "tls": "offered"}
+        for step in steps:
+            if step.kind == "@":
+                key, _, value = step.text.partition(" ")
+                if key == "limit":
+                    self._limit(*value.split())
+                elif key in options:
+                    options[key] = value
+        self.session = SmtpServer()
+        self.reception: Reception = self.office.reception(
+            PEERS[options["peer"]],
+            submission=options["port"] == "submission",
+            tls=options["tls"] == "offered",
+            loopback=options["peer"] == "local",
+        )
+        if options["tls"] == "up":
+            self.reception.secured(TLS)
+        self._said = self.reception.greeting().wire()
+
+    def _limit(self, name: str, number: str) -> None:
+        settings = self.office.settings
+        self.office.settings = evolve(settings, limits=evolve(settings.limits, **{name: int(number)}))
+
+    def setting(self, key: str, value: str) -> None:
+        match key:
+            case "port" | "peer" | "tls" | "limit":
+                pass
+            case "handshake":
+                assert self.upgrading
+                self.upgrading = False
+                self.reception.secured(TLS)
+            case "disk":
+                self._disk(*value.split())
+            case "bug":
+                setattr(self.office.spool, f"{value}_error", RuntimeError("a bug"))
+            case "letters":
+                assert len(self.office.letters) == int(value)
+            case "letter":
+                assert self.office.contents[-1] == value.encode().decode("unicode_escape").encode("latin-1")
+            case "envelope":
+                letter = self.office.letters[-1]
+                assert [str(letter.sender or "<>"), *(str(each.address) for each in letter.recipients)] == value.split()
+            case "logged":
+                log = self.office.log
+                lines = [line(id, fields) for id, fields in log.events + log.warnings] + log.failures
+                assert [each for each in lines if value in each], lines
+            case _:
+                raise ValueError(key)
+
+    def _disk(self, what: str, error: str = "") -> None:
+        if what == "works":
+            self.office.spool.work_again()
+        else:
+            number = getattr(errno, error)
+            setattr(self.office.spool, f"{what}_error", OSError(number, os.strerror(number)))
+
+    def send(self, data: bytes) -> bytes:
+        assert not (self.upgrading and data), "that would be taken for a handshake"
+        if not self.session.closing:
+            self.session.receive(data)
+        while event := self.session.next_event():
+            if isinstance(event, Body):
+                self.reception.body(event.chunk)
+                continue
+            reply = at_once(self.reception.decide(event))
+            self._said += self.session.answer(reply)
+            self.upgrading = isinstance(event, StartTls) and reply.positive
+        said, self._said = self._said, b""
+        return said
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_dialogue(path: Path, cut: str) -> None:
+    steps = dialogue.read(path)
+    server = Server(steps)
+    dialogue.check(steps, server.send, lambda: server.session.closing, server.setting, CUTS[cut])
+    server.reception.closed()
+    assert not server.office.spool.open, "a message that is no letter was not discarded"
+    assert len(server.office.woken) == len(server.office.letters)
+    expects_bug = any(step.text.startswith("bug ") for step in steps if step.kind == "@")
+    assert bool(server.office.log.failures) == expects_bug
+
+
+def test_there_are_dialogues() -> None:
+    assert FILES
