@@ -133,13 +133,25 @@ def _rename_new(source: Path, target: Path) -> None:
 
 
 def make_folders(path: Path, mode: int = 0o700) -> None:
-    """A directory and its missing parents, durable at once: rare, so each is synced by itself."""
+    """A directory and its missing parents, durable at once: rare, so each is synced by itself. Made by root, they
+    belong to whom their parent belongs."""
     missing = [path]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
     for folder in reversed(missing):
-        folder.mkdir(mode, exist_ok=True)
+        try:
+            folder.mkdir(mode)
+        except FileExistsError:
+            pass
+        else:
+            _give(folder, folder.parent.stat())
         sync_paths([folder.parent])
+
+
+def _give(target: Path | int, model: os.stat_result) -> None:
+    """As root: to whom the model belongs."""
+    if os.geteuid() == 0:
+        os.chown(target, model.st_uid, model.st_gid)
 
 
 def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -162,6 +174,5 @@ def _take_after(fd: int, path: Path, mode: int) -> None:
     """Owner and mode of the file at ``path``; of its folder, with ``mode``, when it is new (root makes it for us)."""
     there = path.exists()
     model = path.stat() if there else path.parent.stat()
-    if os.geteuid() == 0:
-        os.fchown(fd, model.st_uid, model.st_gid)
+    _give(fd, model)
     os.fchmod(fd, model.st_mode & 0o777 if there else mode)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from random import Random
 from time import monotonic, time
 from typing import Any
@@ -167,10 +168,16 @@ class MailServer(MultiService):
         os.umask(0o077)
         if not self._self_signed:
             self.certificate.load()
-        data = self._settings.server.data
+        self._hand_over(self._settings.server.data)
+
+    def _hand_over(self, data: Path) -> None:
+        """A new data folder is for the user that we become, and so is what ``mailstack user add`` put there as root."""
         if not data.exists():
             make_folders(data)
-            os.chown(data, *self._options.owner)
+        accounts, found = self._settings.accounts, set(data.iterdir())
+        if found <= {accounts.users, accounts.aliases}:
+            for path in (data, *found):
+                os.chown(path, *self._options.owner)
 
     def startService(self) -> None:
         self._options.clearly(self._open)
