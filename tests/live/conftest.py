@@ -50,10 +50,10 @@ def sink(module_sink: Sink) -> Sink:
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory, module_sink: Sink) -> Iterator[Office]:
-    """One for all tests of a module. Users are alice and bob; all mail for elsewhere goes to ``sink``."""
+    """One for all tests of a module. Users are alice, bob, carol and dave; all mail for elsewhere goes to ``sink``."""
     made = Office(tmp_path_factory.mktemp("office"), next_hop(module_sink))
     try:
-        made.add_users("alice", "bob")
+        made.add_users("alice", "bob", "carol", "dave")
         yield made.start()
     finally:
         made.close()

@@ -28,7 +28,7 @@ def test_check_finds_nothing_wrong(office: Office) -> None:
 
 def test_users_are_listed(office: Office) -> None:
     listed = json.loads(office.cli("user", "list", "--json"))
-    assert [user["address"] for user in listed] == ["alice@office.test", "bob@office.test"]
+    assert [user["address"] for user in listed] == [f"{name}@office.test" for name in ("alice", "bob", "carol", "dave")]
 
 
 def test_alias_is_resolved(office: Office) -> None:
