@@ -79,13 +79,13 @@ def own_filesystem(folder: Path) -> bool:
     return hasattr(_libc, "syncfs") and folder.stat().st_dev != Path("/").stat().st_dev
 
 
-def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
+def write_new(path: str | Path, content: bytes, mode: int = 0o600) -> None:
     """A file that was not there; not durable yet. After an error nothing of it is left."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         write_all(fd, content)
     except BaseException:
-        path.unlink()
+        os.unlink(path)  # noqa: PTH108 - it is mostly text, see DiskSpool
         raise
     finally:
         os.close(fd)

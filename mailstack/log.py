@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 from twisted.logger import (
-    FileLogObserver,
-    FilteringLogObserver,
     ILogObserver,
     LogEvent,
     Logger,
     LogLevel,
-    LogLevelFilterPredicate,
     formatEvent,
 )
 from zope.interface import implementer
@@ -22,6 +20,7 @@ from zope.interface import implementer
 from mailstack.config.settings import Log
 from mailstack.interfaces import IEventLog
 
+NAMESPACE = "mailstack"
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
 
 
@@ -51,7 +50,7 @@ class EventLog:
     """Writes to Twisted's log."""
 
     def __init__(self, level: str) -> None:
-        self._logger = Logger(namespace="mailstack")
+        self._logger = Logger(namespace=NAMESPACE)
         self._debug = level == "debug"
 
     def event(self, id: str, **fields: object) -> None:
@@ -74,7 +73,13 @@ class EventLog:
 
 
 def _time(event: LogEvent) -> str:
-    return datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment: float = event["log_time"]
+    return f"{_second(int(moment))}.{int(moment % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat().removesuffix("+00:00")
 
 
 def as_text(event: LogEvent) -> str | None:
@@ -114,11 +119,22 @@ def _traceback(event: LogEvent) -> list[str]:
 FORMATS: dict[str, Callable[[LogEvent], str | None]] = {"text": as_text, "json": as_json}
 
 
-def observer(settings: Log, out: TextIO) -> ILogObserver:
-    """The end of Twisted's log: where lines become text. What Twisted itself has to say of its ports and factories is
+@implementer(ILogObserver)
+class LogFile:
+    """The end of Twisted's log: where events become lines. What Twisted itself has to say of its ports and factories is
     told at level debug; its warnings always are."""
-    wanted = LogLevelFilterPredicate(defaultLogLevel=LEVELS[settings.level])
-    if settings.level == "info":
-        for namespace in ("twisted", "log_legacy"):
-            wanted.setLogLevelForNamespace(namespace, LogLevel.warn)
-    return FilteringLogObserver(FileLogObserver(out, FORMATS[settings.format]), [wanted])
+
+    def __init__(self, settings: Log, out: TextIO) -> None:
+        self._format = FORMATS[settings.format]
+        self._lowest = LEVELS[settings.level]
+        self._lowest_of_others = max(self._lowest, LogLevel.warn) if settings.level != "debug" else self._lowest
+        self._out = out
+
+    def __call__(self, event: LogEvent) -> None:
+        lowest = self._lowest if event.get("log_namespace") == NAMESPACE else self._lowest_of_others
+        if event.get("log_level", LogLevel.info) < lowest:
+            return
+        line = self._format(event)
+        if line:
+            self._out.write(line)
+            self._out.flush()

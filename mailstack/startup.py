@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from twisted.logger import ILogObserver
-from twisted.python.logfile import LogFile
+from twisted.python import logfile
 from twisted.python.usage import Options as UsageOptions
 
 from mailstack.config.locate import locate
 from mailstack.config.problem import ConfigurationError
 from mailstack.config.reader import load
 from mailstack.config.settings import Settings
-from mailstack.log import observer
+from mailstack.log import LogFile
 
 EX_CONFIG = 78  # sysexits.h
 
@@ -29,7 +29,7 @@ _running: list[Options] = []
 def make_observer() -> ILogObserver:
     """Called by twistd, when the command line is understood."""
     options = _running[-1]
-    return observer(options.settings.log, options.log_file())
+    return LogFile(options.settings.log, options.log_file())
 
 
 class CannotStart(Exception):
@@ -66,7 +66,7 @@ class Options(UsageOptions):
             return sys.stdout
         if name == "-":
             sys.exit("Daemons cannot log to stdout, exiting!")
-        file: Any = LogFile.fromFullPath(name or "twistd.log", defaultMode=0o640)
+        file: Any = logfile.LogFile.fromFullPath(name or "twistd.log", defaultMode=0o640)
         signal.signal(signal.SIGUSR1, lambda number, frame: file.rotate())
         return file  # type: ignore[no-any-return]  # LogFile writes text, and says nothing of types
 

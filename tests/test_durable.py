@@ -120,7 +120,7 @@ class TestReplace:
         (tmp_path / "a").write_bytes(b"old")
         given: list[tuple[int, int]] = []
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(os, "fchown", lambda fd, uid, gid: given.append((uid, gid)))
+        monkeypatch.setattr(os, "chown", lambda fd, uid, gid: given.append((uid, gid)))
         durable.replace(tmp_path / "a", b"new")
         durable.replace(tmp_path / "b", b"new")
         there = (tmp_path / "a").stat()

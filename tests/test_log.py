@@ -22,7 +22,7 @@ class Written:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, format: str = "text", level: str = "info") -> None:
         self.out = io.StringIO()
-        self.publisher = LogPublisher(log.observer(Log(format, level), self.out))
+        self.publisher = LogPublisher(log.LogFile(Log(format, level), self.out))
         self.log = log.EventLog(level)
         self.log._logger = Logger(namespace="mailstack", observer=self.publisher)
         monkeypatch.setattr("twisted.logger._logger.time", lambda: 1_000_000_000.25)

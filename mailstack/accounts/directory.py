@@ -32,9 +32,7 @@ class Directory:
     def __init__(self, settings: Settings, now: Callable[[], float], log: IEventLog) -> None:
         domains = settings.server.domains
         named = settings.accounts.aliases
-        self.users: Watched[Users] = Watched(
-            settings.accounts.users, partial(users.read, domains=domains), now, log
-        )
+        self.users: Watched[Users] = Watched(settings.accounts.users, partial(users.read, domains=domains), now, log)
         self._aliases: Watched[Aliases] | None = (
             Watched(named, partial(aliases.read, domains=domains), now, log) if named else None
         )

@@ -11,10 +11,7 @@ import secrets
 from mailstack.accounts.schemes import SCHEMES, Check, Stored, UnusablePassword
 
 #: Nobody's password, at argon2-cffi's default cost: checked for users that do not exist, so that it takes as long.
-DUMMY = (
-    "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=4$TIpvbjZC1IKTDut9FpFk0A"
-    "$QU/AiLOO1IKLVy1DUqfmc4eB6g/6+Gmznr49gB0h3u8"
-)
+DUMMY = "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=4$TIpvbjZC1IKTDut9FpFk0A$QU/AiLOO1IKLVy1DUqfmc4eB6g/6+Gmznr49gB0h3u8"
 #: What a password without ``{SCHEME}`` is, in a passwd-file of Dovecot's.
 DEFAULT_SCHEME = "CRYPT"
 

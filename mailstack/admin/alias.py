@@ -47,7 +47,11 @@ def resolve(site: Site, address: str, as_json: bool) -> None:
 def _object(step: Step) -> dict[str, object]:
     targets = [str(target) for target in step.targets]
     return {
-        "depth": step.depth, "address": str(step.address), "rule": step.rule, "targets": targets, "where": step.where,
+        "depth": step.depth,
+        "address": str(step.address),
+        "rule": step.rule,
+        "targets": targets,
+        "where": step.where,
     }
 
 

@@ -65,7 +65,9 @@ def exit_codes() -> Iterator[None]:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "-c", "--config", metavar="FILE",
+    "-c",
+    "--config",
+    metavar="FILE",
     help="The configuration  [default: $MAILSTACK_CONFIG, else etc/mail.ini, else /etc/mailstack/mail.ini]",
 )
 @click.version_option(package_name="mailstack")

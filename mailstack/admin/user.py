@@ -17,7 +17,9 @@ from mailstack.model.address import Address
 from mailstack.model.maildir_name import below_mail
 
 password_stdin = click.option(
-    "--password-stdin", is_flag=True, help="Take the password from the first line of standard input.",
+    "--password-stdin",
+    is_flag=True,
+    help="Take the password from the first line of standard input.",
 )
 
 

@@ -65,7 +65,9 @@ def _names(settings: Settings) -> Iterator[Contradiction]:
         values.domain(server.hostname)
     except BadValue:
         yield Contradiction(
-            "server", "hostname", f"the machine's own name {server.hostname!r} is not a domain name",
+            "server",
+            "hostname",
+            f"the machine's own name {server.hostname!r} is not a domain name",
             "write the server's full name, such as mail.example.com",
         )
     if server.postmaster.domain not in server.domains:

@@ -104,8 +104,12 @@ class Scanner:
         comment = _INLINE_COMMENT.search(value)
         if comment is None:
             return value
-        self._problem(number, place, f"{value[comment.start() :].strip()!r} stands behind a value",
-                      "give the comment a line of its own")
+        self._problem(
+            number,
+            place,
+            f"{value[comment.start() :].strip()!r} stands behind a value",
+            "give the comment a line of its own",
+        )
         return value[: comment.start()]
 
     def _problem(self, number: int, place: str, wrong: str, fix: str) -> None:

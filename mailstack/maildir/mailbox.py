@@ -62,9 +62,7 @@ class Mailbox:
         sizes = self._sizes()
         self._bases = sorted(sizes, key=names.age)
         uids = names.unique_ids(self._bases)
-        self.items: Sequence[Item] = [
-            Item(uid, sizes[base]) for uid, base in zip(uids, self._bases, strict=True)
-        ]
+        self.items: Sequence[Item] = [Item(uid, sizes[base]) for uid, base in zip(uids, self._bases, strict=True)]
 
     def open(self, index: int) -> BinaryIO:
         return self._open(self._bases[index])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -17,20 +18,22 @@ class Peer:
     """The other end of a connection; ``address`` is ``""`` for a UNIX socket."""
 
     address: str
+    loopback: bool  #: nobody can listen in between, so passwords may go without TLS
 
-    @property
-    def loopback(self) -> bool:
-        """Nobody can listen in between, so passwords may go without TLS."""
-        return not self.address or ip_address(self.address).is_loopback
+
+LOCAL = Peer("", loopback=True)
 
 
 def peer_of(address: IAddress) -> Peer:
     """The client that Twisted names; behind ``haproxy:`` that is the real one."""
-    if not isinstance(address, IPv4Address | IPv6Address):
-        return Peer("")
-    host = ip_address(address.host.partition("%")[0])
-    mapped = getattr(host, "ipv4_mapped", None)
-    return Peer(str(mapped or host))
+    return _peer(address.host) if isinstance(address, IPv4Address | IPv6Address) else LOCAL
+
+
+@lru_cache(maxsize=1024)
+def _peer(host: str) -> Peer:
+    address = ip_address(host.partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    return Peer(str(address), address.is_loopback)
 
 
 class Session(Protocol):

@@ -54,6 +54,7 @@ class Conversation(Protocol):
         self._paused = False
         self._drained: Deferred[None] | None = None
         self._alarm: IDelayedCall | None = None
+        self._deadline = 0.0
 
     # ---- What a subclass says
 
@@ -154,7 +155,6 @@ class Conversation(Protocol):
             self._paused = True
             self.transport.pauseProducing()
             return
-        self._set_alarm(self.patience())
         self._converse()
 
     def readConnectionLost(self) -> None:
@@ -243,10 +243,19 @@ class Conversation(Protocol):
     # ---- Time
 
     def _set_alarm(self, seconds: float) -> None:
-        if self._alarm is not None and self._alarm.active():
+        """Every command puts the deadline off; the call itself is moved when it comes, which costs next to nothing."""
+        self._deadline = self.clock.seconds() + seconds
+        if self._alarm is None or not self._alarm.active():
+            self._alarm = self.clock.callLater(seconds, self._ring) if self._connected else None
+        elif self._alarm.getTime() > self._deadline:
             self._alarm.reset(seconds)
-        elif self._connected:
-            self._alarm = self.clock.callLater(seconds, self._silence)
+
+    def _ring(self) -> None:
+        left = self._deadline - self.clock.seconds()
+        if left > 0:
+            self._set_alarm(left)
+        else:
+            self._silence()
 
     def _silence(self) -> None:
         if self._stopping:

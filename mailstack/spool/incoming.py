@@ -21,8 +21,9 @@ class FileIncoming:
     The file has its final name from the start: only the row in the database makes it a letter.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, name: str) -> None:
+        """``name`` is the path."""
+        self.name = name
         self._held: list[bytes] = []
         self._size = 0
         self._fd: int | None = None
@@ -38,7 +39,7 @@ class FileIncoming:
             write_all(self._fd, chunk)
 
     def _spill(self) -> None:
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._made = True
         write_all(self._fd, b"".join(self._held))
         self._held.clear()
@@ -46,7 +47,7 @@ class FileIncoming:
     def finish(self) -> None:
         """The content is complete: put it into the file. Not durable yet."""
         if self._fd is None:
-            write_new(self.path, b"".join(self._held))
+            write_new(self.name, b"".join(self._held))
             self._made = True
             self._held.clear()
         else:
@@ -61,7 +62,7 @@ class FileIncoming:
         self._close()
         if self._made:
             self._made = False
-            self.path.unlink(missing_ok=True)
+            Path(self.name).unlink(missing_ok=True)
 
     def _close(self) -> None:
         if self._fd is not None:
