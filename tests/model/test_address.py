@@ -1,0 +1,59 @@
+"""Addresses as values and as they are written in files."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailstack.model.address import Address, path
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "written"),
+    [
+        ("a@b.test", Address("a", "b.test"), "a@b.test"),
+        (" Alice+x@Office.Test. ", Address("Alice+x", "office.test"), "Alice+x@office.test"),
+        ('"two words"@b.test', Address("two words", "b.test"), '"two words"@b.test'),
+        ('"needless"@b.test', Address("needless", "b.test"), "needless@b.test"),
+        (r'"a\"b\\c"@b.test', Address('a"b\\c', "b.test"), r'"a\"b\\c"@b.test'),
+        ('"a@b"@c.test', Address("a@b", "c.test"), '"a@b"@c.test'),
+        ("a@[192.0.2.1]", Address("a", "[192.0.2.1]"), "a@[192.0.2.1]"),
+    ],
+)
+def test_parse_and_write(text: str, address: Address, written: str) -> None:
+    assert Address.parse(text) == address
+    assert str(address) == written
+    assert Address.parse(written) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("", "is not an address like name@domain"),
+        ("alice", "is not an address like name@domain"),
+        ("@b.test", "is not an address like name@domain"),
+        ("a@", "is not an address like name@domain"),
+        ("a b@c.test", "a character that it must not have"),
+        ('""@b.test', "a character that it must not have"),
+        ('"a"b"@c.test', "a character that it must not have"),
+        ('"ü"@b.test', "a character that it must not have"),
+        ('"a\nb"@c.test', "a character that it must not have"),
+        ('"a\\\x00b"@c.test', "a character that it must not have"),
+        ("a..b@c.test", "a character that it must not have"),
+        ("a@b c.test", "'b c.test' is not a domain"),
+        ("a@b..test", "'b..test' is not a domain"),
+        ("a@ü.test", "'ü.test' is not a domain"),
+    ],
+)
+def test_what_no_command_could_carry_is_no_address(text: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        Address.parse(text)
+
+
+def test_key_takes_no_notice_of_case() -> None:
+    """Domains never depend on it, our users' names do not either."""
+    assert Address("Alice", "office.test").key == Address.parse("aLICE@OFFICE.test").key
+
+
+def test_path() -> None:
+    assert path(Address("a b", "c.test")) == '<"a b"@c.test>'
+    assert path(None) == "<>"
