@@ -55,7 +55,7 @@ class RefusingIncoming(MemoryIncoming):
         super().write(chunk)
 
     def discard(self) -> None:
-        self.spool.open.discard(self)
+        self.spool.begun.discard(self)
         super().discard()
         if self.spool.discard_error is not None:
             raise self.spool.discard_error
@@ -63,11 +63,11 @@ class RefusingIncoming(MemoryIncoming):
 
 @implementer(ISpool)
 class RefusingSpool(MemorySpool):
-    """A spool that raises what it is told to. ``open`` are the messages that were begun and are not done with."""
+    """A spool that raises what it is told to. ``begun`` are the messages that were begun and are not done with."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.open: set[RefusingIncoming] = set()
+        self.begun: set[RefusingIncoming] = set()
         self.receive_error: Exception | None = None
         self.write_error: Exception | None = None
         self.writes = 0
@@ -78,7 +78,7 @@ class RefusingSpool(MemorySpool):
         if self.receive_error is not None:
             raise self.receive_error
         incoming = RefusingIncoming(self)
-        self.open.add(incoming)
+        self.begun.add(incoming)
         return incoming
 
     async def add(self, letter: Letter, content: IIncoming) -> None:

@@ -130,7 +130,7 @@ def test_dialogue(path: Path, cut: str) -> None:
     server = Server(steps)
     dialogue.check(steps, server.send, lambda: server.session.closing, server.setting, CUTS[cut])
     server.reception.closed()
-    assert not server.office.spool.open, "a message that is no letter was not discarded"
+    assert not server.office.spool.begun, "a message that is no letter was not discarded"
     assert len(server.office.woken) == len(server.office.letters)
     expects_bug = any(step.text.startswith("bug ") for step in steps if step.kind == "@")
     assert bool(server.office.log.failures) == expects_bug

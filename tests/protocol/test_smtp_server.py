@@ -324,7 +324,7 @@ def test_strangers_never_relay(pieces: list[bytes], submission: bool) -> None:
     started = [event for event in session.asked if isinstance(event, Auth)]
     assert len(session.asked) - len(started) <= len(final_lines) <= len(session.asked)
     assert not session.office.log.failures
-    assert not session.office.spool.open
+    assert not session.office.spool.begun
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,123 @@
+"""From MAIL to the last octet: what is stored, and the measures of it."""
+
+from __future__ import annotations
+
+import errno
+import zlib
+
+import pytest
+
+from mailstack.intake.transaction import DISK_FULL, OUR_FAULT, TOO_BIG, Transaction, disk_reply
+from mailstack.message.trace import Hop
+from mailstack.model.address import Address
+from mailstack.model.letter import Recipient
+from tests import cuts
+from tests.intake.office import NOW, RefusingSpool
+
+HOP = Hop("client.test", "192.0.2.7", "mail.office.test", "ESMTP", "")
+SENDER = Address("friend", "far.test")
+
+
+def recipient(name: str, original: str = "") -> Recipient:
+    return Recipient(Address(name, "office.test"), Address(original or name, "office.test"))
+
+
+def begun(spool: RefusingSpool, *names: str, max_size: int = 1000) -> Transaction:
+    transaction = Transaction(SENDER, max_size)
+    transaction.add(tuple(map(recipient, names or ("alice",))))
+    transaction.begin(spool, "ID1", HOP, NOW)
+    return transaction
+
+
+def stored(spool: RefusingSpool) -> bytes:
+    (incoming,) = spool.begun
+    return incoming.content
+
+
+@pytest.fixture
+def spool() -> RefusingSpool:
+    return RefusingSpool()
+
+
+@pytest.mark.parametrize("body", [b"", b"Subject: x\n\nbody\n", b"body\n", b"x: \xff\n", b"\nbody\n"])
+def test_letter_has_the_measures_of_its_file(spool: RefusingSpool, body: bytes) -> None:
+    """However the body was cut: these are what POP3 sizes, relaying and repairs rely on."""
+    for pieces in cuts.everywhere(body):
+        spool.begun.clear()
+        transaction = begun(spool)
+        for piece in pieces:
+            transaction.body(piece)
+        content = stored(spool)
+        letter = transaction.letter()
+        assert letter.size == len(content)
+        assert letter.lines == content.count(b"\n")
+        assert letter.wire_size == len(content.replace(b"\n", b"\r\n"))
+        assert letter.checksum == zlib.crc32(content)
+        assert letter.eight_bit == (not body.isascii())
+        assert content[: letter.relay_offset] == (b"Return-Path: <friend@far.test>\nDelivered-To: alice@office.test\n")
+        assert content[letter.relay_offset :].startswith(b"Received: ")
+        assert content.endswith(b"\n" * (body == b"body\n") + body)
+        assert transaction.verdict(stray=False) is None
+
+
+def test_each_target_once(spool: RefusingSpool) -> None:
+    """Named twice, directly and by an alias, it stays as it was first given."""
+    transaction = Transaction(SENDER, 1000)
+    transaction.add((recipient("alice", "boss"), recipient("bob", "boss")))
+    transaction.add((recipient("alice"),))
+    assert transaction.recipients == (recipient("alice", "boss"), recipient("bob", "boss"))
+
+
+@pytest.mark.parametrize(("size", "refusal"), [(1000, None), (1001, TOO_BIG)])
+def test_size_is_that_of_the_wire(spool: RefusingSpool, size: int, refusal: object) -> None:
+    """As SIZE means it (RFC 1870 §3): with CRLF. What we add does not count."""
+    transaction = begun(spool)
+    body = b"x: 1\n\n" + b"y\n" * 300
+    body += b"z" * (size - len(body) - body.count(b"\n") - 2) + b"\n"
+    for octet in range(len(body)):
+        transaction.body(body[octet : octet + 1])
+    assert transaction.verdict(stray=False) == refusal
+
+
+def test_too_big_is_not_kept(spool: RefusingSpool) -> None:
+    """Not a moment longer: the rest may be large."""
+    transaction = begun(spool, max_size=100)
+    transaction.body(b"x" * 101)
+    assert not spool.begun
+    transaction.body(b"x" * 1000)
+    assert not spool.begun
+    transaction.discard()
+
+
+def test_stray_is_told_before_all_else(spool: RefusingSpool) -> None:
+    transaction = begun(spool, max_size=1)
+    transaction.body(b"a\rb\n")
+    refusal = transaction.verdict(stray=True)
+    assert refusal is not None
+    assert refusal.status == "5.6.0"
+
+
+def test_second_data_after_an_error(spool: RefusingSpool) -> None:
+    """What the first one began is not left lying about."""
+    transaction = begun(spool)
+    transaction.begin(spool, "ID2", HOP, NOW)
+    assert len(spool.begun) == 1
+    transaction.body(b"x: 1\n")
+    assert transaction.letter().size == len(stored(spool))
+
+
+def test_disk_that_fails_while_we_forget(spool: RefusingSpool) -> None:
+    """There is nobody to tell, and nothing to do that the next start does not do."""
+    transaction = begun(spool)
+    spool.discard_error = OSError(errno.EIO, "Input/output error")
+    transaction.discard()
+    transaction.discard()
+    assert transaction.content is None
+
+
+@pytest.mark.parametrize(
+    ("number", "reply"),
+    [(errno.ENOSPC, DISK_FULL), (errno.EDQUOT, DISK_FULL), (errno.EIO, OUR_FAULT), (None, OUR_FAULT)],
+)
+def test_disk_reply(number: int | None, reply: object) -> None:
+    assert disk_reply(OSError(number, "") if number else OSError("no number")) == reply
