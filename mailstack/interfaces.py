@@ -168,7 +168,8 @@ class IDurable(Interface):
     """Makes changes of the disk survive a power loss, many callers at the price of one."""
 
     async def flush(paths: Iterable[Path]) -> None:
-        """On return the files and directories named are durable. OSError when they are not, for good."""
+        """On return the files and directories named are durable. OSError when they are not, for good. It may take a
+        moment to find company: nobody who can see the difference waits for it."""
 
 
 # ---- Delivering

@@ -59,7 +59,7 @@ class GroupCommit:
         self._busy = False
 
     async def flush(self, paths: Iterable[Path]) -> None:
-        await self.join(lambda batch: batch.paths.update(paths))
+        await self.join(lambda batch: batch.paths.update(paths), urgent=False)
 
     async def join(self, change: Callable[[Batch], object], urgent: bool = True) -> None:
         """Add to the batch that gathers; returns when it is durable, OSError when it is not."""
