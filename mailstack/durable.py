@@ -133,14 +133,14 @@ def _rename_new(source: Path, target: Path) -> None:
 
 
 def make_folders(path: Path, mode: int = 0o700) -> None:
-    """A directory and its missing parents, durable at once: rare, so each is synced by itself. Made by root, they
-    belong to whom their parent belongs."""
+    """A directory, and its missing parents with the mode that the umask leaves them, durable at once: rare, so each is
+    synced by itself. Made by root, they belong to whom their parent belongs."""
     missing = [path]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
     for folder in reversed(missing):
         try:
-            folder.mkdir(mode)
+            folder.mkdir(mode if folder == path else 0o777)
         except FileExistsError:
             pass
         else:

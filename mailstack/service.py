@@ -167,10 +167,10 @@ class MailServer(MultiService):
         self._options.clearly(lambda: MultiService.privilegedStartService(self))
 
     def _prepare(self) -> None:
-        os.umask(0o077)
         if not self._self_signed:
             self.certificate.load()
         self._hand_over(self._settings.server.data)
+        os.umask(0o077)
 
     def _hand_over(self, data: Path) -> None:
         """A new data folder is for the user that we become, and so is what ``mailstack user add`` put there as root."""

@@ -32,10 +32,6 @@ def make_observer() -> ILogObserver:
     return LogFile(options.settings.log, options.log_file())
 
 
-class CannotStart(Exception):
-    """One clear line: what keeps the server from starting."""
-
-
 class Options(UsageOptions):
     """``twistd mailstack -c FILE``."""
 
@@ -82,13 +78,16 @@ class Options(UsageOptions):
         """Take a step of the start; when it fails, end with one line that says why."""
         try:
             step()
-        except (CannotStart, OSError, ValueError) as error:
-            self._fail(f"mailstack cannot start: {error}")
+        except (OSError, ValueError) as error:
+            self._fail(str(error))
 
-    def _fail(self, line: str) -> NoReturn:
+    def _fail(self, reason: str) -> NoReturn:
+        line = f"mailstack cannot start: {reason}"
         if self.parent is not None and self.parent.get("statusPipe") is not None:
-            # We are the daemon already: twistd hands this to the process that still has the terminal.
-            raise CannotStart(line)
+            # We are the daemon already, and standard error is the log. twistd hands the exception to the process that
+            # still has the terminal, but no more than 98 characters of it.
+            print(line, file=sys.stderr)
+            raise RuntimeError(reason)
         if self.parent is not None and self.parent.get("pidfile"):
             Path(self.parent["pidfile"]).unlink(missing_ok=True)
         print(line, file=sys.stderr)
