@@ -7,7 +7,6 @@ import json
 import poplib
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from attrs import frozen
 
 from tests.live.ports import free_ports
 from tests.live.waiting import eventually
-from tests.live.wire import DOMAIN, PASSWORD, UNVERIFIED
+from tests.live.wire import DOMAIN, PASSWORD, UNVERIFIED, Wire
 
 #: twistd and mailstack stand beside the interpreter that runs the tests.
 BIN = Path(sys.executable).parent
@@ -110,8 +109,9 @@ class Office:
 
     def _greets(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port.smtp), 1) as client:
-                return client.recv(3) == b"220"
+            with Wire(self.port.smtp) as client:
+                # A good-bye, so that no test finds this connection still open.
+                return client.ask(b"QUIT").startswith("221")
         except OSError:
             return False
 

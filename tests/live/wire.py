@@ -23,8 +23,9 @@ UNVERIFIED.verify_mode = ssl.CERT_NONE
 class Wire:
     """``with Wire(port) as wire: wire.ask(b"NOOP")``. The greeting has been read."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        """``source`` is the address to call from."""
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT, (source, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
         self.greeting = self.reply()
