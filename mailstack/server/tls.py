@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -40,20 +41,20 @@ class ServerCertificate:
 
 
 def _context(certificate: Path, key: Path) -> SSL.Context:
-    for path in (certificate, key):
-        with path.open("rb"):
-            pass  # OpenSSL's own error would not say which file, nor why
+    with certificate.open("rb"):
+        pass  # OpenSSL's own error would not say which file, nor why
+    # Not read by OpenSSL: it would ask for a passphrase on the terminal, and the whole server would wait for it.
+    secret = key.read_bytes()
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_RENEGOTIATION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    # OpenSSL would ask for a passphrase on the terminal, and the whole server would wait for it.
-    context.set_passwd_cb(lambda *_: b"")
     try:
         context.use_certificate_chain_file(str(certificate))
-        context.use_privatekey_file(str(key))
+        # A key of a kind that is no use here is a TypeError.
+        context.use_privatekey(serialization.load_pem_private_key(secret, None))  # type: ignore[arg-type]
         context.check_privatekey()
-    except SSL.Error:
+    except (SSL.Error, ValueError, TypeError, UnsupportedAlgorithm):
         wrong = "are not a PEM certificate and its key without a passphrase"
         raise ValueError(f"{certificate} and {key} {wrong}") from None
     return context
