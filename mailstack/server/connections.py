@@ -71,7 +71,8 @@ class Connections:
         if not self._clients[session.peer.address]:
             del self._clients[session.peer.address]
         if not self._open and self._closed is not None:
-            self._closed.callback(None)
+            closed, self._closed = self._closed, None
+            closed.callback(None)
 
     async def stop(self) -> None:
         """Let every session finish what it is at; returns when the last one is gone."""

@@ -1,0 +1,394 @@
+"""SMTP as Twisted runs it: who waits for whom, what a lost connection leaves, what a client can make us hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from mailstack.interfaces import IIncoming
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter
+from mailstack.model.reply import Reply
+from mailstack.server.connections import Connections
+from mailstack.server.conversation import ENOUGH, FAREWELL
+from mailstack.server.smtp import Listening, SmtpFactory
+from tests.intake.office import NEIGHBOUR, STRANGER, Office, RefusingSpool
+from tests.server.wire import BUFFER, Wire
+
+COMMAND, DATA = 300.0, 60.0
+GREETING = b"220 mail.office.test ESMTP mailstack\r\n"
+ENVELOPE = b"HELO a\r\nMAIL FROM:<friend@far.test>\r\nRCPT TO:<alice@office.test>\r\nDATA\r\n"
+TAKEN = b"250 mail.office.test greets a\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
+QUEUED = b"250 2.0.0 Ok: queued as ID%d\r\n"
+BYE = b"221 2.0.0 mail.office.test closing, good bye\r\n"
+
+
+class SlowSpool(RefusingSpool):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[Deferred[None]] = []
+
+    async def add(self, letter: Letter, content: IIncoming) -> None:
+        answer: Deferred[None] = Deferred()
+        self.waiting.append(answer)
+        await answer
+        await super().add(letter, content)
+
+    def work(self) -> None:
+        self.waiting.pop(0).callback(None)
+
+
+class Service:
+    """A factory with fakes all around."""
+
+    def __init__(
+        self,
+        *,
+        spool: RefusingSpool | None = None,
+        tls: Any = None,
+        submission: bool = False,
+        total: int = 100,
+        per_client: int = 10,
+    ) -> None:
+        self.clock = Clock()
+        self.office = Office(spool=spool or RefusingSpool())
+        self.connections = Connections(total, per_client)
+        listening = Listening(
+            lambda peer: self.office.reception(
+                peer.address, submission=submission, tls=tls is not None, loopback=peer.loopback
+            ),
+            COMMAND,
+            DATA,
+            tls,
+        )
+        self.factory = SmtpFactory(self.clock, self.connections, listening)
+
+    def connect(self, address: str = STRANGER, slow: bool = False) -> Wire:
+        return Wire(self.factory.buildProtocol(None), address, slow)
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+def test_session(service: Service) -> None:
+    """Answers to what is pipelined leave together; QUIT hangs up, and what comes behind it is not looked at."""
+    wire = service.connect()
+    assert wire.said == GREETING
+    assert wire.send(ENVELOPE) == TAKEN
+    assert wire.send(b"x: 1\r\n.\r\nQUIT\r\nNOOP\r\n") == QUEUED % 1 + BYE
+    assert wire.disconnecting
+    assert wire.send(b"NOOP\r\n") == b""
+    assert service.office.contents == [b"x: 1\n"]
+    wire.lose()
+    assert not len(service.connections)
+    assert not service.clock.getDelayedCalls()
+
+
+# ---- Slow answers
+
+
+def test_nothing_overtakes_a_slow_answer() -> None:
+    """What is pipelined behind the end of data is not looked at before the letter is ours; answers are in order."""
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    wire = service.connect()
+    wire.send(ENVELOPE)
+    assert wire.send(b"x: 1\r\n.\r\nNOOP\r\nQUIT\r\n") == b""
+    assert not wire.disconnecting
+    assert service.office.woken == []
+    spool.work()
+    assert wire.read() == QUEUED % 1 + b"250 2.0.0 Ok\r\n" + BYE
+    assert service.office.woken == ["ID1"]
+
+
+def test_two_letters_in_one_segment_wait_for_each_other() -> None:
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    wire = service.connect()
+    second = ENVELOPE.removeprefix(b"HELO a\r\n")
+    wire.send(ENVELOPE + b"x: 1\r\n.\r\n" + second + b"x: 2\r\n.\r\n")
+    assert len(spool.waiting) == 1
+    spool.work()
+    assert len(spool.waiting) == 1
+    assert wire.read() == b""
+    spool.work()
+    answers = TAKEN.partition(b"\r\n")[2]
+    assert wire.read() == TAKEN + QUEUED % 1 + answers + QUEUED % 2
+
+
+def test_nothing_overtakes_a_slow_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MAIL behind AUTH is looked at when it is known who says it."""
+    service = Service(submission=True)
+    answer: Deferred[Address | Reply] = Deferred()
+
+    async def login(name: str, password: str, client: str) -> Address | Reply:
+        return await answer
+
+    monkeypatch.setattr(service.office.authenticator, "login", login)
+    wire = service.connect("127.0.0.1")
+    wire.send(b"HELO a\r\n")
+    assert wire.send(b"AUTH PLAIN AGFsaWNlAHNlc2FtZQ==\r\nMAIL FROM:<alice@office.test>\r\n") == b""
+    answer.callback(Address("alice", "office.test"))
+    assert wire.read() == b"235 2.7.0 Logged in\r\n250 2.1.0 Ok\r\n"
+
+
+def test_backlog_is_bounded() -> None:
+    """While an answer is pending, one more piece is taken; then the client has to wait."""
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    wire = service.connect()
+    wire.send(ENVELOPE + b"x: 1\r\n.\r\n")
+    assert wire.producerState == "producing"
+    wire.send(b"NOOP\r\n")
+    assert wire.producerState == "paused"
+    spool.work()
+    assert wire.producerState == "producing"
+    assert wire.read().endswith(QUEUED % 1 + b"250 2.0.0 Ok\r\n")
+
+
+def test_other_sessions_do_not_wait() -> None:
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    service.connect().send(ENVELOPE + b"x: 1\r\n.\r\n")
+    assert service.connect().send(ENVELOPE) == TAKEN
+
+
+def test_we_may_take_longer_than_the_client() -> None:
+    """No time-out strikes while it is us whom everybody waits for; after the answer the client has its full time."""
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    wire = service.connect()
+    wire.send(ENVELOPE + b"x: 1\r\n.\r\n")
+    service.clock.pump([COMMAND] * 5)
+    spool.work()
+    assert wire.read().endswith(QUEUED % 1)
+    service.clock.advance(COMMAND - 1)
+    assert not wire.disconnecting
+    service.clock.advance(1)
+    assert wire.disconnecting
+
+
+# ---- Clients that do not read
+
+
+def test_client_that_does_not_read_costs_little(service: Service) -> None:
+    """Its commands wait with it, however much a short one makes us say."""
+    wire = service.connect(slow=True)
+    wire.send(b"HELP\r\n" * 20_000)
+    longest = len(b"HELP\r\n") * 100
+    assert wire.most <= BUFFER + ENOUGH + longest
+    wire.send(b"HELP\r\n")
+    assert wire.producerState == "paused"
+    while wire.value():
+        wire.read()
+    assert wire.most <= BUFFER + ENOUGH + longest
+    assert wire.said.count(b"\r\n214 ") == 20_001
+    assert wire.producerState == "producing"
+
+
+def test_client_that_never_reads_is_cut_off(service: Service) -> None:
+    wire = service.connect(slow=True)
+    wire.send(b"HELP\r\n" * 10_000)
+    service.clock.advance(COMMAND)
+    assert wire.aborted
+    assert not service.clock.getDelayedCalls()
+
+
+def test_client_that_does_not_take_our_good_bye(service: Service) -> None:
+    """However slowly it reads: reading does not buy time any more."""
+    wire = service.connect(slow=True)
+    wire.send(b"QUIT\r\n")
+    assert wire.producer is None, "Twisted would wait for more from a producer, and TLS would not close at all"
+    service.clock.advance(FAREWELL)
+    assert wire.aborted
+    assert not service.clock.getDelayedCalls()
+
+
+# ---- Time
+
+
+def test_silent_client(service: Service) -> None:
+    """421 and good bye; a command gives new time."""
+    wire = service.connect()
+    service.clock.advance(COMMAND - 1)
+    wire.send(b"NOOP\r\n")
+    service.clock.advance(COMMAND - 1)
+    assert not wire.disconnecting
+    service.clock.advance(1)
+    assert wire.read() == b"421 4.4.2 You have been silent for too long, good bye\r\n"
+    assert wire.disconnecting
+    service.clock.advance(FAREWELL)
+    assert wire.aborted
+    assert not service.clock.getDelayedCalls()
+
+
+def test_silence_in_the_middle_of_a_message(service: Service) -> None:
+    """It has a time-out of its own; nothing of the message is kept."""
+    wire = service.connect()
+    wire.send(ENVELOPE)
+    service.clock.advance(DATA - 1)
+    wire.send(b"x: 1\r\n")
+    service.clock.advance(DATA - 1)
+    assert service.office.spool.begun
+    service.clock.advance(1)
+    assert wire.read().startswith(b"421 4.4.2 ")
+    wire.lose()
+    assert not service.office.spool.begun
+    assert not service.office.letters
+
+
+def test_good_bye_is_answered_by_closing(service: Service) -> None:
+    wire = service.connect()
+    wire.send(b"QUIT\r\n")
+    wire.lose()
+    assert not wire.aborted
+    assert not service.clock.getDelayedCalls()
+
+
+# ---- Clients that go
+
+
+@pytest.mark.parametrize("sent", [b"", b"HELO a\r\nMAIL", ENVELOPE, ENVELOPE + b"x: 1\r\n\r\nhalf", ENVELOPE + b".\r"])
+def test_client_that_vanishes(service: Service, sent: bytes) -> None:
+    """Nothing is left of it: no letter, no file, no timer, no place in the count."""
+    wire = service.connect()
+    wire.send(sent)
+    wire.lose()
+    assert not service.office.letters
+    assert not service.office.spool.begun
+    assert not service.clock.getDelayedCalls()
+    assert not len(service.connections)
+
+
+def test_client_that_vanishes_before_the_answer() -> None:
+    """The end of data was there: the letter may become ours, and nobody is told so twice."""
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    wire = service.connect()
+    wire.send(ENVELOPE + b"x: 1\r\n.\r\nQUIT\r\n")
+    wire.lose()
+    assert len(spool.begun) == 1, "it is still being written"
+    spool.work()
+    assert service.office.contents == [b"x: 1\n"]
+    assert not spool.begun
+    assert not service.clock.getDelayedCalls()
+
+
+def test_half_close_still_gets_answers() -> None:
+    """``printf … | nc``: the client has said all, and listens."""
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    wire = service.connect()
+    wire.send(ENVELOPE + b"x: 1\r\n.\r\nNOOP\r\n")
+    wire.protocol.readConnectionLost()  # type: ignore[attr-defined]
+    assert not wire.disconnecting
+    spool.work()
+    assert wire.read() == TAKEN + QUEUED % 1 + b"250 2.0.0 Ok\r\n"
+    assert wire.disconnecting
+
+
+def test_half_close_without_end_of_data(service: Service) -> None:
+    wire = service.connect()
+    wire.send(ENVELOPE + b"x: 1\r\n")
+    wire.protocol.readConnectionLost()  # type: ignore[attr-defined]
+    assert wire.disconnecting
+    wire.lose()
+    assert not service.office.letters
+    assert not service.office.spool.begun
+
+
+# ---- TLS
+
+
+def test_starttls() -> None:
+    """The answer leaves in plain, TLS starts behind it, and then everything is forgotten."""
+    context = object()
+    service = Service(tls=context)
+    wire = service.connect()
+    wire.send(b"EHLO a\r\n")
+    assert wire.send(b"STARTTLS\r\n") == b"220 2.0.0 Ready to start TLS\r\n"
+    assert wire.tls is context
+    wire.shake_hands()
+    assert wire.send(b"MAIL FROM:<>\r\n").startswith(b"503 5.5.1 ")
+    assert b"STARTTLS" not in wire.send(b"EHLO a\r\n")
+    wire.send(ENVELOPE.removeprefix(b"HELO a\r\n") + b".\r\n")
+    with service.office.spool.open("ID1") as file:
+        assert b"(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\n" in file.read()
+
+
+def test_octets_behind_starttls() -> None:
+    """The plaintext of somebody in between must not be taken for what comes under TLS."""
+    service = Service(tls=object())
+    wire = service.connect()
+    wire.send(b"EHLO a\r\n")
+    assert wire.send(b"STARTTLS\r\nEHLO evil\r\n").startswith(b"421 5.5.1 ")
+    assert wire.disconnecting
+    assert wire.tls is None
+
+
+# ---- Limits and the end
+
+
+def test_too_many_connections() -> None:
+    service = Service(total=2)
+    first, _second = service.connect(), service.connect()
+    third = service.connect(NEIGHBOUR)
+    assert third.said == b"421 4.7.0 Too many connections, try again later\r\n"
+    assert third.disconnecting
+    assert third.send(b"HELO a\r\n") == b""
+    third.lose()
+    first.lose()
+    assert service.connect(NEIGHBOUR).said == GREETING
+
+
+def test_too_many_connections_of_one_client() -> None:
+    service = Service(per_client=1)
+    first = service.connect()
+    assert service.connect().said.startswith(b"421 4.7.0 ")
+    assert service.connect(NEIGHBOUR).said == GREETING
+    first.lose()
+    assert service.connect().said.startswith(b"421 4.7.0 "), "the one that was turned away is still there"
+
+
+def test_server_that_stops(service: Service) -> None:
+    """Who is idle hears so at once."""
+    wire = service.connect()
+    wire.send(ENVELOPE + b"x: 1\r\n")
+    wire.protocol.stop()  # type: ignore[attr-defined]
+    assert wire.read() == b"421 4.3.2 The server stops, try again in a moment\r\n"
+    wire.lose()
+    assert not service.office.letters
+    assert not service.office.spool.begun
+
+
+def test_server_that_stops_finishes_what_it_is_at() -> None:
+    """The letter is answered; what is pipelined behind it is not begun."""
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    wire = service.connect()
+    wire.send(ENVELOPE + b"x: 1\r\n.\r\nNOOP\r\n")
+    wire.protocol.stop()  # type: ignore[attr-defined]
+    assert not wire.disconnecting
+    spool.work()
+    assert wire.read() == TAKEN + QUEUED % 1 + b"421 4.3.2 The server stops, try again in a moment\r\n"
+    assert wire.disconnecting
+
+
+@pytest.mark.parametrize("abort", [lambda wire: wire.protocol.abort(), lambda wire: wire.abortConnection()])
+def test_connection_that_is_cut_while_we_work(abort: Callable[[Wire], None]) -> None:
+    spool = SlowSpool()
+    service = Service(spool=spool)
+    wire = service.connect()
+    wire.send(ENVELOPE + b"x: 1\r\n.\r\n")
+    abort(wire)
+    spool.work()
+    assert len(service.office.letters) == 1
+    assert not service.clock.getDelayedCalls()
