@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
 from mailstack.server.connections import Connections
+from mailstack.server.proxied import PREFIX, ProxiedFactory
 
 #: Seconds that open sessions get to end when the server stops.
 GRACE = 3.0
@@ -51,13 +52,20 @@ class Ports(Service):
     def _bind(self, port: Port) -> IListeningPort:
         results: list[IListeningPort | Failure] = []
         try:
-            serverFromString(self._reactor, port.endpoint).listen(port.factory).addBoth(results.append)
+            self._listen(port).addBoth(results.append)
         except Exception as error:
             # A parser of a plugin may raise anything at a string that it does not like.
             raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {error}") from error
         if not results or isinstance(results[0], Failure):
             raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {_reason(results)}")
         return results[0]
+
+    def _listen(self, port: Port) -> Deferred[IListeningPort]:
+        endpoint, factory = port.endpoint, port.factory
+        if endpoint.startswith(PREFIX):
+            endpoint, factory = endpoint.removeprefix(PREFIX), ProxiedFactory(factory, self._reactor)
+        listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(factory)
+        return listening
 
     def stopService(self) -> Deferred[None]:
         Service.stopService(self)

@@ -17,11 +17,13 @@ from zope.interface import implementer
 
 from mailstack.server.connections import Connections, Peer
 from mailstack.server.ports import GRACE, CannotListen, Port, Ports
+from mailstack.server.proxied import ProxiedFactory
 
 
 @define
 class Listening:
     port: int
+    factory: Any
     closed: bool = False
 
     def getHost(self) -> IPv4Address:
@@ -43,7 +45,7 @@ class Reactor(Clock):
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Listening:
         if port in self.taken:
             raise CannotListenError(interface, port, OSError(errno.EADDRINUSE, "Address already in use"))
-        listening = Listening(port)
+        listening = Listening(port, factory)
         self.bound.append(listening)
         return listening
 
@@ -154,3 +156,11 @@ def test_port_that_closes_later(reactor: Reactor, monkeypatch: pytest.MonkeyPatc
     assert not done
     closing.callback(None)
     assert done == [None]
+
+
+def test_haproxy_is_ours(reactor: Reactor) -> None:
+    """Twisted's own would greet before it knows whom."""
+    ports(reactor, "haproxy:tcp:25:interface=127.0.0.1").privilegedStartService()
+    (bound,) = reactor.bound
+    assert bound.port == 25
+    assert isinstance(bound.factory, ProxiedFactory)
