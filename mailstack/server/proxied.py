@@ -9,8 +9,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
-from twisted.protocols.policies import WrappingFactory
+from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper, HAProxyWrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
@@ -44,7 +43,7 @@ class Proxied(HAProxyProtocolWrapper):
 
     def __init__(self, factory: ProxiedFactory, wrapped: IProtocol) -> None:
         self._early = _Early()
-        super().__init__(factory, self._early)
+        super().__init__(factory, self._early)  # type: ignore[arg-type]  # for the same reason
         self._conversation: Any = wrapped
         self._alarm: IDelayedCall = factory.clock.callLater(ANNOUNCEMENT, self._silence)
 
@@ -84,8 +83,8 @@ class Proxied(HAProxyProtocolWrapper):
         self._conversation.handshakeCompleted()
 
 
-class ProxiedFactory(WrappingFactory[Proxied]):
-    protocol = Proxied
+class ProxiedFactory(HAProxyWrappingFactory):
+    protocol = Proxied  # type: ignore[assignment]  # a type parameter in Twisted 26, none in 24
     noisy = False
 
     def __init__(self, wrapped: IProtocolFactory, clock: IReactorTime) -> None:
