@@ -187,12 +187,12 @@ class Reception:
 
     def _owns(self, sender: Address | None) -> bool:
         """Our users send as themselves, or as an alias that reaches them."""
-        if sender is None:
+        user = self._visitor.user
+        if sender is None or (user is not None and sender.key == user.key):
             return True
         if not self._around.directory.is_local(sender.domain):
             return False
-        targets = self._around.directory.resolve(sender).recipients
-        return any(target.address == self._visitor.user for target in targets)
+        return any(target.address == user for target in self._around.directory.resolve(sender).recipients)
 
     def _on_rcpt(self, event: events.Rcpt) -> Reply:
         transaction = self._transaction

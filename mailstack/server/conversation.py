@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailstack.server import eager
+from mailstack.server import eager, promptly
 from mailstack.server.connections import Connections, Peer, peer_of
 
 #: Seconds that a client gets to take the last words before the connection is cut.
@@ -196,8 +196,7 @@ class Conversation(Protocol):
 
     def _converse(self) -> None:
         self._busy = True
-        dialogue = Deferred.fromCoroutine(self._dialogue())
-        dialogue.addBoth(self._pause)
+        promptly.run(self._dialogue(), self._pause)
 
     async def _dialogue(self) -> None:
         while self._connected and not (self._stopping or self.session.closing):

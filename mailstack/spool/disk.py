@@ -157,8 +157,7 @@ class DiskSpool:
         return found
 
     async def changed(self) -> bool:
-        found: bool = await self._in_thread(self._store.changed)
-        return found
+        return self._store.changed()
 
     def open(self, id: str) -> BinaryIO:
         return self.path(id).open("rb")
