@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 LIVE = Path(__file__).parent / "live"
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """A server that is started in this process sets it for good."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 def pytest_configure(config: pytest.Config) -> None:
