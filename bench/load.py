@@ -1,0 +1,132 @@
+"""Load for a mail server on the loopback, the same for every server; each measurement is a function.
+
+SMTP load is made by Postfix's ``smtp-source``. Delivered means: in ``new/`` of the Maildir.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+
+SENDER = "a@client.example"
+
+
+class LoadFailed(RuntimeError):
+    """The server did not do what the measurement needs."""
+
+
+# ---- Throughput
+
+
+def in_new(maildirs: Sequence[pathlib.Path]) -> int:
+    return sum(len(list((d / "new").iterdir())) for d in maildirs if (d / "new").is_dir())
+
+
+def until(count: Callable[[], int], goal: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while count() < goal:
+        if time.monotonic() > end:
+            raise LoadFailed(f"{count()} of {goal} letters arrived in {seconds:.0f} s")
+        time.sleep(0.02)
+
+
+def inbound(
+    port: int, maildir: pathlib.Path, to: str, messages: int, keep_open: bool, sessions: int = 20, size: int = 4096
+) -> float:
+    """Letters a second, from the first connection until the last letter is in ``new/``."""
+    before, start = in_new([maildir]), time.perf_counter()
+    command = ["smtp-source", "-s", sessions, "-m", messages, "-l", size, "-f", SENDER, "-t", to]
+    command += ["-d"] * keep_open + [f"127.0.0.1:{port}"]
+    done = subprocess.run([str(word) for word in command], text=True, capture_output=True, timeout=300)
+    if done.returncode:
+        raise LoadFailed(f"smtp-source: {done.stderr.strip()[:500]}")
+    until(lambda: in_new([maildir]), before + messages, 120)
+    return messages / (time.perf_counter() - start)
+
+
+# ---- One client
+
+
+class Client:
+    """One blocking SMTP connection."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), 60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.read()
+
+    def read(self) -> bytes:
+        got = self.socket.recv(65536)
+        while got and not got.endswith(b"\r\n"):
+            got += self.socket.recv(65536)
+        if got[:1] not in (b"2", b"3"):
+            raise LoadFailed(f"refused: {got[:200]!r}")
+        return got
+
+    def command(self, line: bytes) -> bytes:
+        self.socket.sendall(line + b"\r\n")
+        return self.read()
+
+    def begin(self, to: str) -> None:
+        for line in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{to}>", "DATA"):
+            self.command(line.encode())
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def acknowledgements(port: int, to: str, messages: int, size: int = 4096) -> list[float]:
+    """One session, one message after the other: milliseconds from the last octet of each to its 250."""
+    client = Client(port)
+    letter = b"Subject: x\r\n\r\n" + (b"X" * 78 + b"\r\n") * (size // 80)
+    client.command(b"HELO client.example")
+    times = []
+    for _ in range(messages):
+        client.begin(to)
+        start = time.perf_counter()
+        client.command(letter + b".")
+        times.append((time.perf_counter() - start) * 1e3)
+    client.command(b"QUIT")
+    return times
+
+
+# ---- Memory
+
+
+def memory(pid: int) -> float:
+    """MiB of a process and all its descendants: proportional set size, so that shared pages count once."""
+    parents: dict[int, list[int]] = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+            parents.setdefault(parent, []).append(int(stat.parent.name))
+    total, todo = 0, [pid]
+    while todo:
+        todo += parents.get(each := todo.pop(), [])
+        with contextlib.suppress(OSError):
+            found = re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{each}/smaps_rollup").read_text(), re.M)
+            total += int(found[1]) if found else 0
+    return total / 1024
+
+
+def in_flight(port: int, pid: int, to: str, connections: int, octets: int) -> float:
+    """MiB that a server takes for each message of which ``octets`` have arrived, and the end has not."""
+    clients = [Client(port) for _ in range(connections)]
+    for client in clients:
+        client.command(b"HELO client.example")
+        client.begin(to)
+    before = memory(pid)
+    line = b"X" * 998 + b"\r\n"
+    for client in clients:
+        client.socket.sendall(b"Subject: x\r\n\r\n" + line * (octets // len(line)))
+    time.sleep(1)
+    grown = memory(pid) - before
+    for client in clients:
+        client.socket.close()
+    return grown / connections

@@ -1,0 +1,70 @@
+"""This server with a benchmark configuration, everything in one folder.
+
+    with Mailstack(root, port) as server: ...      # server.mail, server.pid()
+
+The same conditions as :mod:`postfix`: mail for example.org goes to Maildirs ``ROOT/data/mail/example.org/USER``, and no
+limit is set for the one client on the loopback. All checks are on, everything is durable.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+from postfix import USERS, wait_greeting
+
+CONF = """\
+[server]
+hostname = mail.example.org
+domains = example.org
+data = data
+[smtp]
+listen = tcp:{port}:interface=127.0.0.1
+[submission]
+listen =
+listen_tls =
+[pop3]
+listen =
+listen_tls =
+[spool]
+sync = {sync}
+[limits]
+connections = 10000
+connections_per_client = 10000
+"""
+
+
+class Mailstack:
+    def __init__(self, root: str | pathlib.Path, port: int, sync: str = "auto", users: list[str] = USERS) -> None:
+        self.root = pathlib.Path(root).resolve()
+        self.port, self.sync, self.users = port, sync, users
+        self.mail = self.root / "data/mail"
+
+    def start(self) -> Mailstack:
+        (self.root / "data").mkdir(parents=True)
+        (self.root / "mail.ini").write_text(CONF.format(port=self.port, sync=self.sync))
+        # Nobody logs in, so a hash that nothing matches will do.
+        (self.root / "data/users").write_text(
+            "".join(f"{user}@example.org:{{PLAIN}}no-log-in\n" for user in self.users)
+        )
+        (self.root / "data/aliases").touch()
+        with (self.root / "log").open("wb") as log:
+            twistd = pathlib.Path(sys.executable).with_name("twistd")
+            command = [twistd, "-n", "--pidfile=", "mailstack", "-c", self.root / "mail.ini"]
+            self._process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, cwd=self.root)
+        wait_greeting(self.port)
+        return self
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+    def pid(self) -> int:
+        return self._process.pid
+
+    def __enter__(self) -> Mailstack:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()

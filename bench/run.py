@@ -1,0 +1,131 @@
+"""Inbound mail to Maildirs, fully durable, beside Postfix on the same disk in the same run.
+
+    .venv/bin/python bench/run.py [--rounds 5] [--messages 2000] [--json FILE]
+
+Needs root and Debian's ``postfix`` (``.ci/install``). Makes an ext4 with a journal in a file, mounts it, runs both
+servers there by turns (A B A B …), and prints the medians and the median of the ratios of neighbours. Figures of two
+different runs say little; nothing else should run on the machine meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+import load
+from ours import Mailstack
+from postfix import Postfix
+
+PORTS = {"mailstack": 14025, "postfix": 14026}
+DISK_SIZE = "6G"
+
+
+@contextlib.contextmanager
+def disk() -> Iterator[pathlib.Path]:
+    """A fresh ext4 with a journal."""
+    with tempfile.TemporaryDirectory(prefix="mailstack-bench-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        image, mount = folder / "disk", folder / "mnt"
+        mount.mkdir()
+        subprocess.run(["truncate", "-s", DISK_SIZE, image], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, mount], check=True)
+        mount.chmod(0o755)
+        try:
+            yield mount
+        finally:
+            subprocess.run(["umount", mount], check=True)
+
+
+Server = Mailstack | Postfix
+
+
+class Bench:
+    """Both servers, and a fresh mailbox for each measurement."""
+
+    def __init__(self, servers: dict[str, Server], messages: int) -> None:
+        self.servers = servers
+        self.messages = messages
+        self._used = 0
+
+    def mailbox(self) -> str:
+        self._used += 1
+        return f"u{self._used}"
+
+    def inbound(self, server: Server, keep_open: bool, messages: int) -> float:
+        user = self.mailbox()
+        maildir = server.mail / "example.org" / user
+        return load.inbound(server.port, maildir, f"{user}@example.org", messages, keep_open)
+
+    def warm_up(self) -> None:
+        for server in self.servers.values():
+            self.inbound(server, keep_open=False, messages=200)
+
+    def rounds(self, count: int, measure: Callable[[Server], float]) -> dict[str, list[float]]:
+        """By server name, one figure a round, the servers by turns."""
+        figures: dict[str, list[float]] = {name: [] for name in self.servers}
+        for _ in range(count):
+            for name, server in self.servers.items():
+                figures[name].append(measure(server))
+        return figures
+
+
+def compare(title: str, figures: dict[str, list[float]], unit: str) -> dict[str, object]:
+    """Print a row; the ratio is the median of those of neighbours, so a drift of the machine's speed cancels out."""
+    ratio = statistics.median(a / b for a, b in zip(*figures.values(), strict=True))
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    cells = "  ".join(f"{name} {value:8.1f}" for name, value in medians.items())
+    print(f"{title:38} {cells} {unit:6} ratio {ratio:5.2f}", flush=True)
+    return {"title": title, "unit": unit, "figures": figures, "medians": medians, "ratio": ratio}
+
+
+def measure(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
+    ours, theirs = bench.servers["mailstack"], bench.servers["postfix"]
+    idle = {"mailstack": [load.memory(ours.pid())], "postfix": [load.memory(theirs.pid())]}
+    yield compare("idle memory", idle, "MiB")
+    bench.warm_up()
+    for keep_open, title in ((False, "20 sessions, one message each"), (True, "20 sessions, kept open")):
+        figures = bench.rounds(rounds, lambda server, k=keep_open: bench.inbound(server, k, bench.messages))
+        yield compare(title, figures, "msg/s")
+    for share in (0.5, 0.99):
+        latency = bench.rounds(rounds, lambda server, s=share: load.percentile(lone(bench, server), s))
+        yield compare(f"lone client, acknowledgement p{share * 100:.0f}", latency, "ms")
+    octets = 20 * 1024 * 1024
+    flight = bench.rounds(1, lambda server: load.in_flight(server.port, server.pid(), "u1@example.org", 20, octets))
+    yield compare("20 MiB in flight, memory for each", flight, "MiB")
+
+
+def lone(bench: Bench, server: Server) -> list[float]:
+    return load.acknowledgements(server.port, f"{bench.mailbox()}@example.org", 200)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--messages", type=int, default=2000, help="a round and server")
+    options.add_argument("--sync", choices=("auto", "filesystem", "file"), default="auto", help="[spool] sync of ours")
+    options.add_argument("--json", type=pathlib.Path, help="write all figures into this file")
+    chosen = options.parse_args()
+    if os.geteuid():
+        sys.exit("bench/run.py needs root: it mounts a file system and starts Postfix")
+    with disk() as mount, contextlib.ExitStack() as stack:
+        servers: dict[str, Server] = {
+            "mailstack": stack.enter_context(Mailstack(mount / "mailstack", PORTS["mailstack"], chosen.sync)),
+            "postfix": stack.enter_context(Postfix(mount / "postfix", PORTS["postfix"])),
+        }
+        results = list(measure(Bench(servers, chosen.messages), chosen.rounds))
+    if chosen.json:
+        chosen.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
