@@ -5,8 +5,6 @@ from __future__ import annotations
 import mailbox
 import os
 import poplib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,15 +26,6 @@ def send(office: Office, user: str, letter: bytes) -> None:
 def uidls(office: Office, user: str) -> list[bytes]:
     with office.pop3(user) as client:
         return [line.split()[1] for line in client.uidl()[1]]
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users can enter, which pytest's own are not."""
-    folder = Path(tempfile.mkdtemp(prefix="mailstack-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,15 +30,10 @@ def send(office: Office, letter: bytes, *recipients: str) -> None:
 
 
 @pytest.fixture
-def postfix() -> Iterator[Postfix]:
+def postfix(open_folder: Path) -> Postfix:
     """In a folder that its daemons can enter."""
-    folder = Path(tempfile.mkdtemp(prefix="mailstack-"))
-    folder.chmod(0o711)
-    try:
-        certificate(folder, "mx.away.test")
-        yield Postfix(folder / "postfix", folder / "server.pem")
-    finally:
-        shutil.rmtree(folder)
+    certificate(open_folder, "mx.away.test")
+    return Postfix(open_folder / "postfix", open_folder / "server.pem")
 
 
 def test_postfix(make_office: MakeOffice, postfix: Postfix) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.live.conftest import MakeOffice, next_hop
 from tests.live.office import Office
-from tests.live.sink import Sink, refuse
+from tests.live.sink import Sink, as_usual, refuse
 from tests.live.waiting import eventually
 
 LATER = refuse("RCPT", "450 4.7.1 Greylisted, come back later")
@@ -97,7 +97,7 @@ def test_retry_and_drop_take_effect_at_once(make_office: MakeOffice, sink: Sink)
     first, second = deferred(office, 2)
     office.cli("queue", "drop", first)
     assert [letter["id"] for letter in office.queue()] == [second]
-    sink.answer = refuse("NOTHING", "")
+    sink.answer = as_usual
     begin = time.monotonic()
     office.cli("queue", "retry", second)
     assert eventually(lambda: sink.letters)
@@ -121,7 +121,7 @@ def test_restart(make_office: MakeOffice, sink: Sink, end: signal.Signals) -> No
     else:
         office.kill()
     assert office.queue()[0]["id"] == id  # the administrator sees it without the server, too
-    sink.answer = refuse("NOTHING", "")
+    sink.answer = as_usual
     office.start()
     assert eventually(lambda: sink.letters)
     tried = sink.times("RCPT")[-1]
@@ -138,7 +138,7 @@ def test_overdue_after_a_long_stop(make_office: MakeOffice, sink: Sink) -> None:
     deferred(office)
     office.kill()
     eventually(lambda: time.time() > when(office.queue()[0]["next_attempt"]) + 1)
-    sink.answer = refuse("NOTHING", "")
+    sink.answer = as_usual
     office.start()
     assert eventually(lambda: sink.letters, 1 + SLACK)
 
@@ -189,7 +189,7 @@ def test_sender_hears_of_a_delay(make_office: MakeOffice, sink: Sink) -> None:
     (path,) = office.wait_for_files("alice")
     _, status, _ = bounce_in(path).iter_parts()
     assert status.get_payload(1)["Action"] == "delayed"
-    sink.answer = refuse("NOTHING", "")
+    sink.answer = as_usual
     office.wait_for_empty_queue()
     assert len(office.files("alice")) == 1
 

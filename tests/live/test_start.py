@@ -6,11 +6,8 @@ import json
 import os
 import pwd
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -164,36 +161,25 @@ def test_json_log(make_office: MakeOffice) -> None:
     assert sent["id"] in office.files("alice")[0].name
 
 
-@pytest.fixture
-def nobodys_folder() -> Iterator[Path]:
-    """Where a server that was started by root may write."""
-    need_root()
-    folder = Path(tempfile.mkdtemp(prefix="mailstack-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def test_privileges_are_dropped(nobodys_folder: Path) -> None:
+def test_privileges_are_dropped(open_folder: Path) -> None:
     """Ports below 1024 are bound as root; the rest is done as somebody else, and so is what the mail belongs to."""
+    need_root()
     (last,) = free_ports(1)
     address = f"127.0.0.{2 + last % 250}"
-    office = Office(nobodys_folder, {"server": {"data": "below/data"}})
-    office.data = nobodys_folder / "below/data"
-    office.configure(
-        {
-            "server": {"data": "below/data"},
-            "accounts": {"users": "below/data/users", "aliases": "below/data/aliases"},
-            "submission": {"listen": f"tcp:587:interface={address}", "listen_tls": ""},
-        }
-    )
+    sections = {
+        "server": {"data": "below/data"},
+        "accounts": {"users": "below/data/users", "aliases": "below/data/aliases"},
+        "submission": {"listen": f"tcp:587:interface={address}", "listen_tls": ""},
+    }
+    office = Office(open_folder, sections)
+    office.data = open_folder / "below/data"
     try:
         office.add_users("alice")
         office.start(f"--uid={NOBODY}", f"--gid={NOBODY}")
         with socket.create_connection((address, 587), 20) as client:
             assert client.recv(3) == b"220"
-        with office.smtp() as client_:
-            client_.sendmail("friend@far.test", ["alice@office.test"], "Subject: hello\r\n\r\n")
+        with office.smtp() as sender:
+            sender.sendmail("friend@far.test", ["alice@office.test"], "Subject: hello\r\n\r\n")
         office.wait_for_files("alice")
         with office.pop3("alice") as mailbox:
             assert mailbox.stat()[0] == 1
