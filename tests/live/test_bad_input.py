@@ -13,7 +13,6 @@ import pytest
 from tests.live.conftest import MakeOffice
 from tests.live.letters import LARGE
 from tests.live.office import Office
-from tests.live.sink import Sink
 from tests.live.waiting import eventually
 from tests.live.wire import PASSWORD, Wire
 
@@ -236,7 +235,7 @@ def log_in(office: Office, password: str, source: str = "127.0.0.1") -> str:
         return wire.ask(b"PASS " + password.encode())
 
 
-def test_many_at_once(office: Office, sink: Sink) -> None:
+def test_many_at_once(office: Office) -> None:
     """Forty clients at the same time, and no letter of theirs is missing."""
     before = len(office.files("alice"))
 
