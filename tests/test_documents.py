@@ -1,0 +1,137 @@
+"""The documents name what exists, and commands that work."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mailstack import interfaces
+from mailstack.admin.cli import main
+from mailstack.config.options import options
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+README = (ROOT / "README.md").read_text("utf-8")
+
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+SHELL = {"sh", "console"}
+#: Where a shell's own syntax begins.
+REDIRECTION = re.compile(r"[<>&;]| \|")
+
+
+def blocks(text: str, *languages: str) -> str:
+    return "\n".join(body for language, body in FENCED.findall(text) if language in languages)
+
+
+def prose(text: str) -> str:
+    return FENCED.sub("", text)
+
+
+def quoted(document: Path) -> list[str]:
+    """What stands between backticks."""
+    return INLINE.findall(prose(document.read_text("utf-8")))
+
+
+def anchors(text: str) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands(text: str) -> Iterator[str]:
+    """All command lines that begin with ``mailstack``, with what follows the name."""
+    lines = [line.removeprefix("$ ") for line in blocks(text, *SHELL).splitlines()]
+    for line in [*lines, *INLINE.findall(prose(text))]:
+        name, _, rest = line.partition(" ")
+        if name == "mailstack" and rest:
+            yield REDIRECTION.split(rest)[0]
+
+
+def alternatives(line: str) -> list[list[str]]:
+    """``user add|remove`` is two commands."""
+    word = re.search(r"\S+\|\S+", line)
+    if word is None:
+        return [shlex.split(line)]
+    return [shlex.split(line.replace(word[0], one)) for one in word[0].split("|")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text("utf-8")
+    for target in LINK.findall(prose(text)):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        path = document.parent / name if name else document
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.read_text("utf-8")), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_exist(document: Path) -> None:
+    """``x/y.py`` is below the checkout or ``mailstack/``."""
+    named = [word for word in quoted(document) if re.fullmatch(r"\w[\w./-]*\.(py|ini)", word)]
+    below = (ROOT, ROOT / "mailstack", ROOT / "etc")
+    assert [name for name in named if not any((folder / name).exists() for folder in below)] == []
+
+
+def test_layout_exists() -> None:
+    """The folders of the layout, and those of the table below it."""
+    text = (ROOT / "docs/architecture.md").read_text("utf-8").partition("## The layout")[2].partition("\n## ")[0]
+    tree = [line.split()[0] for line in blocks(text, "").splitlines()]
+    table = [f"mailstack/{name}" for name in re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)]
+    assert len(tree) > 5
+    assert len(table) > 10
+    assert [name for name in tree + table if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_interfaces_exist(document: Path) -> None:
+    named = {name for words in quoted(document) for name in re.findall(r"\bI[A-Z][a-z]\w+", words)}
+    assert {name for name in named if not hasattr(interfaces, name)} == set()
+
+
+def test_every_interface_is_told_of() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    seams = re.findall(r"^class (I\w+)\(Interface\)", Path(interfaces.__file__).read_text("utf-8"), re.MULTILINE)
+    assert [name for name in seams if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_options_exist(document: Path) -> None:
+    """``[section] key`` is one of mail.ini."""
+    known = options(ROOT)
+    named = [pair for words in quoted(document) for pair in re.findall(r"^\[(\w+)\] (\w+)", words)]
+    assert [pair for pair in named if pair[0] not in known or pair[1] not in known[pair[0]]] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_exist(document: Path) -> None:
+    """Verbs and options are known; --help because nothing is to happen."""
+    for line in commands(document.read_text("utf-8")):
+        for words in alternatives(line):
+            done = CliRunner().invoke(main, [*words, "--help"])
+            assert done.exit_code == 0, f"mailstack {line}: {done.output}"
+
+
+def test_commands_are_found() -> None:
+    found = list(commands(README))
+    assert len(found) > 10
+    assert {line.split()[0] for line in found} >= {"check", "user", "alias", "queue"}
+
+
+def test_set_up_lines() -> None:
+    """Two lines, each of which works by itself; the tests' one is what .ci/run does, step by step."""
+    lines = blocks(README, "sh").splitlines()
+    run, test = [line for line in lines if line.startswith("python3 -m venv .venv && .venv/bin/pip install -q -e ")]
+    assert run.endswith(".venv/bin/twistd -n mailstack -c etc/mail.ini")
+    done = [shlex.split(line) for line in (ROOT / ".ci/run").read_text("utf-8").splitlines() if line.strip()[:1] != "#"]
+    for step in test.split(" && "):
+        assert any(set(shlex.split(step)) <= set(words) for words in done), f"not in .ci/run: {step}"
