@@ -100,7 +100,7 @@ class MailServer(MultiService):
         hostname, data = settings.server.hostname, settings.server.data
         rng = Random()
         self.new_id = Ids(time, rng.randrange)
-        self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor.callLater, log)
+        self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor, log)
         local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, log)
         resolver = DnsResolver(self.lookups.run, settings.dns.servers)
         remote = RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng)

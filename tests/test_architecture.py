@@ -43,6 +43,7 @@ TWISTED = {
     "mailstack.queue.lines",
     "mailstack.service",
     "mailstack.spool.commit",
+    "mailstack.spool.disk",
     "mailstack.startup",
 }
 TWISTED_STAGES = {"server"}

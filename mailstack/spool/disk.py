@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
@@ -17,7 +18,7 @@ from mailstack.interfaces import IDurable, IEventLog, IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Failed
 from mailstack.spool.batch import Batch, Reported, Settlement
-from mailstack.spool.commit import CallLater, GroupCommit, InThread
+from mailstack.spool.commit import GroupCommit, InThread
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.reader import Reader
@@ -33,7 +34,7 @@ class DiskSpool:
     _commit: GroupCommit
     _sync: Sync
 
-    def __init__(self, data: Path, sync: str, in_thread: InThread, call_later: CallLater, log: IEventLog) -> None:
+    def __init__(self, data: Path, sync: str, in_thread: InThread, clock: IReactorTime, log: IEventLog) -> None:
         """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order."""
         self._data = data
         self._folder = data / "spool"
@@ -41,7 +42,7 @@ class DiskSpool:
         self._mode = sync
         self._by_file = True
         self._in_thread = in_thread
-        self._call_later = call_later
+        self._clock = clock
         self._log = log
         self._adding: set[str] = set()
 
@@ -63,7 +64,7 @@ class DiskSpool:
             raise as_os_error(error) from error
         database.chmod(0o600)
         self._sync([self._folder, self._messages])
-        self._commit = GroupCommit(self._store, self._in_thread, self._call_later, self._remove)
+        self._commit = GroupCommit(self._store, self._in_thread, self._clock, self._remove)
         return repairs
 
     def close(self) -> None:

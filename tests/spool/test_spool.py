@@ -48,7 +48,7 @@ class Runner:
 
 
 def open_spool(data: Path, run: Runner, sync: str = "filesystem") -> DiskSpool:
-    spool = DiskSpool(data, sync, in_place, run.clock.callLater, ListLog())
+    spool = DiskSpool(data, sync, in_place, run.clock, ListLog())
     spool.repairs = spool.start()  # type: ignore[attr-defined]
     return spool
 
