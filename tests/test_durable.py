@@ -136,9 +136,7 @@ class TestReplace:
             durable.replace(tmp_path / "a", b"new")
         assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
-    def test_content_is_durable_before_the_name_changes(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_content_is_durable_before_the_name_changes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Or a power loss leaves an empty file; the directory comes last."""
         done: list[str] = []
         fsync, rename = os.fsync, Path.replace
@@ -182,9 +180,7 @@ class TestSync:
         with pytest.raises(OSError, match="Bad file descriptor"):
             sync([])
 
-    def test_other_file_systems_are_synced_by_themselves(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_other_file_systems_are_synced_by_themselves(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         sync = durable.FilesystemSync(tmp_path)
         asked: list[Path] = []
         monkeypatch.setattr(durable, "sync_paths", lambda paths: asked.extend(paths))

@@ -99,8 +99,14 @@ class AuthenticatorContract:
         answers = {
             at_once(self.authenticator.login(name, password, "192.0.2.1"))
             for name, password in (
-                ("alice@office.test", "wrong"), ("nobody@office.test", PASSWORD), ("", ""), ("@", "x"), ("a b", "x"),
-                ("alice@far.test", PASSWORD), ("alice@office.test", PASSWORD.upper()), ("alice", f"{PASSWORD}\0"),
+                ("alice@office.test", "wrong"),
+                ("nobody@office.test", PASSWORD),
+                ("", ""),
+                ("@", "x"),
+                ("a b", "x"),
+                ("alice@far.test", PASSWORD),
+                ("alice@office.test", PASSWORD.upper()),
+                ("alice", f"{PASSWORD}\0"),
             )
         }
         assert len(answers) == 1

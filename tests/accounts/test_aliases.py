@@ -33,10 +33,13 @@ def broken(path: Path, found: Aliases) -> list[str]:
 
 
 def test_names_and_targets(path: Path) -> None:
-    found = parse(path, (
-        "# comment\n\nSales:\tAlice, bob,alice\nInfo@Second.Test: Carol@second.test\n@second.test: dave\n"
-        "away: Friend@Far.Test\n"
-    ))
+    found = parse(
+        path,
+        (
+            "# comment\n\nSales:\tAlice, bob,alice\nInfo@Second.Test: Carol@second.test\n@second.test: dave\n"
+            "away: Friend@Far.Test\n"
+        ),
+    )
     assert targets(found) == {
         "sales": ["alice@office.test", "bob@office.test"],
         "info@second.test": ["carol@second.test"],
@@ -64,7 +67,11 @@ def test_an_included_list(path: Path) -> None:
     (path.parent / "lists/more").write_text("dave@far.test\n")
     found = parse(path, "team: :include:lists/team, erin\n")
     assert targets(found)["team"] == [
-        "alice@office.test", "bob@office.test", "carol@office.test", "dave@far.test", "erin@office.test",
+        "alice@office.test",
+        "bob@office.test",
+        "carol@office.test",
+        "dave@far.test",
+        "erin@office.test",
     ]
     assert found.files == (path, path.parent / "lists/team", path.parent / "lists/more")
 

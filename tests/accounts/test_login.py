@@ -40,9 +40,7 @@ class TestLogin(AuthenticatorContract):
         self.place, self.clock, self.log, self.threads = Place(tmp_path), HandClock(), ListLog(), Threads()
         self.place.write(f"alice@office.test:{ssha(PASSWORD)}\nbob@office.test:{{NONSENSE}}x\n", "")
         self.directory = Directory(self.place.settings, self.clock, self.log)
-        self.authenticator = Login(
-            self.place.settings, self.directory.users.value, self.clock, self.threads, self.log
-        )
+        self.authenticator = Login(self.place.settings, self.directory.users.value, self.clock, self.threads, self.log)
 
     def test_a_second_login_needs_no_check_for_five_minutes(self) -> None:
         for _ in range(3):
@@ -118,9 +116,7 @@ class TestLogin(AuthenticatorContract):
     def test_without_a_users_file_nobody_is_told_wrong(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         directory = Directory(Place(tmp_path / "empty").settings, self.clock, self.log)
-        self.authenticator = Login(
-            self.place.settings, directory.users.value, self.clock, self.threads, self.log
-        )
+        self.authenticator = Login(self.place.settings, directory.users.value, self.clock, self.threads, self.log)
         assert self.login("alice", PASSWORD) == "454 4.7.0"
 
     def test_no_memory_is_our_fault(self) -> None:

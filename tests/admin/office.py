@@ -57,7 +57,11 @@ WAITING = Entry(
     state="deferred",
     recipients=(
         EntryRecipient(
-            Address("friend", "far.test"), Address("away", "office.test"), "deferred", 2, 1795530761.0,
+            Address("friend", "far.test"),
+            Address("away", "office.test"),
+            "deferred",
+            2,
+            1795530761.0,
             "450 4.2.0 not \x1b[31mnow",
         ),
         EntryRecipient(Address("bob", "far.test"), Address("bob", "far.test"), "sent", 1, None, "250 2.0.0 Ok"),

@@ -32,7 +32,9 @@ def test_a_sub_address(office: Office) -> None:
 def test_json(office: Office) -> None:
     steps = office.json("alias", "resolve", "sales")
     assert [(step["depth"], step["address"], step["rule"]) for step in steps] == [
-        (0, "sales@office.test", "alias"), (1, "alice@office.test", "account"), (1, "friend@far.test", "elsewhere"),
+        (0, "sales@office.test", "alias"),
+        (1, "alice@office.test", "account"),
+        (1, "friend@far.test", "elsewhere"),
     ]
     assert steps[0]["targets"] == ["alice@office.test", "friend@far.test"]
     assert steps[0]["where"] == f"{office.aliases}:1"

@@ -119,7 +119,10 @@ class TestCheck:
         assert result.exit_code == 1
         problems = [line.partition("  ")[2] for line in result.stdout.splitlines() if line.startswith("problem")]
         assert [problem.partition(": ")[0] for problem in problems] == [
-            f"{office.users}:1", f"{office.aliases}:2", f"{office.aliases}:2", f"{office.aliases}:1",
+            f"{office.users}:1",
+            f"{office.aliases}:2",
+            f"{office.aliases}:2",
+            f"{office.aliases}:1",
         ]
         assert f"ok       {office.users}: 1 account\n" in result.stdout
         assert result.stderr == "Error: 4 problems, see above\n"
@@ -159,5 +162,8 @@ class TestCheck:
         assert result.stdout == ""
         lines = result.stderr.splitlines()
         assert [line.partition(": ")[0] for line in lines] == [
-            f"{office.ini}:1", f"{office.ini}:2", f"{office.ini}:3", f"{office.ini}:4",
+            f"{office.ini}:1",
+            f"{office.ini}:2",
+            f"{office.ini}:3",
+            f"{office.ini}:4",
         ]

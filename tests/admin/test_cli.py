@@ -26,16 +26,30 @@ def program(
         environment["MAILSTACK_CONFIG"] = str(config)
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, *args],
-        cwd=cwd, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        cwd=cwd,
+        env=environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        ((), 64), (("frob",), 64), (("user", "frob"), 64), (("user", "add"), 64), (("queue", "retry"), 64),
-        (("--frob",), 64), (("-c",), 64), (("-c", "/nowhere/mail.ini", "user", "list"), 78),
-        (("-c", "/nowhere/mail.ini", "--help"), 0), (("--help",), 0), (("user", "add", "-h"), 0),
+        ((), 64),
+        (("frob",), 64),
+        (("user", "frob"), 64),
+        (("user", "add"), 64),
+        (("queue", "retry"), 64),
+        (("--frob",), 64),
+        (("-c",), 64),
+        (("-c", "/nowhere/mail.ini", "user", "list"), 78),
+        (("-c", "/nowhere/mail.ini", "--help"), 0),
+        (("--help",), 0),
+        (("user", "add", "-h"), 0),
     ],
 )
 def test_exit_codes(args: tuple[str, ...], code: int) -> None:

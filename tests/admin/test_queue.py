@@ -31,12 +31,20 @@ def test_list_as_json(office: Office) -> None:
         "state": "deferred",
         "recipients": [
             {
-                "address": "friend@far.test", "original": "away@office.test", "state": "deferred", "attempts": 2,
-                "next_attempt": "2026-11-24T14:32:41Z", "last_reply": "450 4.2.0 not \x1b[31mnow",
+                "address": "friend@far.test",
+                "original": "away@office.test",
+                "state": "deferred",
+                "attempts": 2,
+                "next_attempt": "2026-11-24T14:32:41Z",
+                "last_reply": "450 4.2.0 not \x1b[31mnow",
             },
             {
-                "address": "bob@far.test", "original": "bob@far.test", "state": "sent", "attempts": 1,
-                "next_attempt": None, "last_reply": "250 2.0.0 Ok",
+                "address": "bob@far.test",
+                "original": "bob@far.test",
+                "state": "sent",
+                "attempts": 1,
+                "next_attempt": None,
+                "last_reply": "250 2.0.0 Ok",
             },
         ],
     }

@@ -105,7 +105,8 @@ def test_list(office: Office) -> None:
     office.run("user", "add", "alice", "--password-stdin", input="x\n")
     assert [account["address"] for account in office.json("user", "list")] == ["alice@office.test", "bob@office.test"]
     assert office.json("user", "list")[0] == {
-        "address": "alice@office.test", "scheme": "PLAIN",
+        "address": "alice@office.test",
+        "scheme": "PLAIN",
         "mailbox": str(office.folder / "data/mail/office.test/alice"),
     }
     lines = office.run("user", "list").stdout.splitlines()

@@ -49,8 +49,11 @@ class TestShippedFile:
 
     def test_every_option_has_a_comment_line(self) -> None:
         lines = SHIPPED.read_text().splitlines()
-        bare = [line for before, line in pairwise(lines)
-                if "=" in line and not line.startswith("#") and not before.startswith("#")]
+        bare = [
+            line
+            for before, line in pairwise(lines)
+            if "=" in line and not line.startswith("#") and not before.startswith("#")
+        ]
         assert bare == []
 
     def test_it_relays_for_nobody(self) -> None:
@@ -93,8 +96,11 @@ class TestMeaning:
 
     @pytest.mark.parametrize(
         ("text", "host", "port"),
-        [("host = out.test", "out.test", 587), ("host = [192.0.2.1]:26", "[192.0.2.1]", 26),
-         ("host = out.test\ntls = implicit", "out.test", 465)],
+        [
+            ("host = out.test", "out.test", 587),
+            ("host = [192.0.2.1]:26", "[192.0.2.1]", 26),
+            ("host = out.test\ntls = implicit", "out.test", 465),
+        ],
     )
     def test_smarthost(self, tmp_path: Path, text: str, host: str, port: int) -> None:
         found = read(tmp_path, MINIMAL + f"[routes]\n* = smarthost\n[smarthost]\n{text}\n").smarthost
@@ -115,9 +121,10 @@ class TestMeaning:
 
 class TestProblems:
     def test_all_are_reported_at_once_in_the_order_of_the_file(self, tmp_path: Path) -> None:
-        found = problems(tmp_path, (
-            "[server]\ndomain = office.test\nhostname = a b\n[limit]\n[limits]\nmessage_size = 25MB\nretry = 1m\n"
-        ))
+        found = problems(
+            tmp_path,
+            ("[server]\ndomain = office.test\nhostname = a b\n[limit]\n[limits]\nmessage_size = 25MB\nretry = 1m\n"),
+        )
         assert found == [
             ":1: [server] domains: it is missing; write the domains of your mail addresses",
             ":2: [server] domain: there is no such key; write domains",
@@ -135,13 +142,16 @@ class TestProblems:
             ("nonsense\n", ":4: 'nonsense' is no option; write key = value, or # before a comment"),
             ("[tls\n", ":4: '[tls' is not a section; write [name] and nothing else on the line"),
             ("[log]\n  x\n", ":5: 'x' is indented but goes on with nothing; begin it in the first column"),
-            ("[log]\nlevel = info # loud\n",
-             ":5: [log] level: '# loud' stands behind a value; give the comment a line of its own"),
-            ("[log]\nlevel = loud\n",
-             ":5: [log] level: 'loud' is not known here; write debug, info, warn or error"),
-            ("[nowhere]\nx = y\n",
-             ":4: [nowhere]: there is no such section; there are server, accounts, smtp, submission, pop3, tls, "
-             "relay, queue, routes, smarthost, spool, dns, limits, log"),
+            (
+                "[log]\nlevel = info # loud\n",
+                ":5: [log] level: '# loud' stands behind a value; give the comment a line of its own",
+            ),
+            ("[log]\nlevel = loud\n", ":5: [log] level: 'loud' is not known here; write debug, info, warn or error"),
+            (
+                "[nowhere]\nx = y\n",
+                ":4: [nowhere]: there is no such section; there are server, accounts, smtp, submission, pop3, tls, "
+                "relay, queue, routes, smarthost, spool, dns, limits, log",
+            ),
             ("[spool]\nzzz = 1\n", ":5: [spool] zzz: there is no such key; [spool] has sync"),
         ],
     )
@@ -162,14 +172,20 @@ class TestProblems:
             ("[smarthost]\nhost = out.test\nusername = u\n", "[smarthost] password_file: it is missing"),
             ("[smarthost]\nusername = u\npassword_file = mail.ini\n", "[smarthost] username: there is no host"),
             ("[smarthost]\nhost = out.test\npassword_file = mail.ini\n", "[smarthost] username: it is missing"),
-            ("[smarthost]\nhost = out.test\nusername = u\npassword_file = mail.ini\ntls = none\n",
-             "[smarthost] tls: the password would cross the network in clear text"),
-            ("[smarthost]\nhost = out.test\nusername = u\npassword_file = gone\n",
-             "[smarthost] password_file: {}/gone cannot be read: No such file or directory"),
+            (
+                "[smarthost]\nhost = out.test\nusername = u\npassword_file = mail.ini\ntls = none\n",
+                "[smarthost] tls: the password would cross the network in clear text",
+            ),
+            (
+                "[smarthost]\nhost = out.test\nusername = u\npassword_file = gone\n",
+                "[smarthost] password_file: {}/gone cannot be read: No such file or directory",
+            ),
             ("[tls]\ncertificate = mail.ini\n", "[tls] key: it is missing"),
             ("[tls]\nkey = mail.ini\n", "[tls] certificate: it is missing"),
-            ("[tls]\ncertificate = gone\nkey = mail.ini\n",
-             "[tls] certificate: {}/gone cannot be read: No such file or directory"),
+            (
+                "[tls]\ncertificate = gone\nkey = mail.ini\n",
+                "[tls] certificate: {}/gone cannot be read: No such file or directory",
+            ),
             ("[smtp]\nlisten = tcp:2587\n", "[submission] listen: tcp:2587 is taken by another service"),
             ("[queue]\ndelay_warning = 4h 15m\n", "[queue] delay_warning: the times do not rise"),
             ("[queue]\nretry =\n", "[queue] retry: the list is empty"),

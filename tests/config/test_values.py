@@ -153,8 +153,16 @@ def test_a_name_server_is_an_address() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["tcp:25", "tcp:0:interface=127.0.0.1", "tcp:port=25", "tcp6:25", r"tcp:25:interface=\:\:1",
-     "haproxy:tcp:25", "systemd:domain=INET:index=0", "unix:/run/smtp"],
+    [
+        "tcp:25",
+        "tcp:0:interface=127.0.0.1",
+        "tcp:port=25",
+        "tcp6:25",
+        r"tcp:25:interface=\:\:1",
+        "haproxy:tcp:25",
+        "systemd:domain=INET:index=0",
+        "unix:/run/smtp",
+    ],
 )
 def test_endpoints(text: str) -> None:
     assert hosts.endpoints(text) == (text,)
@@ -176,9 +184,19 @@ def test_a_bare_port_is_answered_with_its_endpoint() -> None:
 def test_nothing_but_bad_value_is_raised(text: str) -> None:
     """Whatever stands in the file, the answer is a value or what is wrong with it."""
     for parse in (
-        values.size, values.seconds, values.count, values.domain, values.network, values.address, values.delimiter,
-        hosts.next_hop, hosts.name_server, hosts.route_name, hosts.endpoints,
-        lambda text: hosts.route(text, FOLDER), lambda text: values.path(text, FOLDER),
+        values.size,
+        values.seconds,
+        values.count,
+        values.domain,
+        values.network,
+        values.address,
+        values.delimiter,
+        hosts.next_hop,
+        hosts.name_server,
+        hosts.route_name,
+        hosts.endpoints,
+        lambda text: hosts.route(text, FOLDER),
+        lambda text: values.path(text, FOLDER),
     ):
         try:
             parse(text)

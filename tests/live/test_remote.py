@@ -311,9 +311,7 @@ def test_verified_tls(policy: str, tls: tuple[ssl.SSLContext, Certificate], tmp_
 
 @pytest.mark.parametrize("trusted", [True, False])
 @pytest.mark.parametrize("policy", ["required", "implicit"])
-def test_wrong_certificate(
-    policy: str, trusted: bool, tls: tuple[ssl.SSLContext, Certificate], tmp_path: Path
-) -> None:
+def test_wrong_certificate(policy: str, trusted: bool, tls: tuple[ssl.SSLContext, Certificate], tmp_path: Path) -> None:
     """The wrong name, or an authority that nobody knows: no password and no mail."""
 
     def script(peer: Peer) -> None:

@@ -40,9 +40,7 @@ class MemoryMailboxes:
         if account in self._in_use:
             raise MailboxInUse
         self._in_use.add(account)
-        return MemoryMailbox(
-            self.letters.get(account, {}), self.stuck, lambda: self._in_use.discard(account)
-        )
+        return MemoryMailbox(self.letters.get(account, {}), self.stuck, lambda: self._in_use.discard(account))
 
 
 @implementer(IMailbox)
@@ -51,9 +49,7 @@ class MemoryMailbox:
         self._letters = letters
         self._stuck = stuck
         self._release: Callable[[], None] | None = release
-        self.items: Sequence[Item] = [
-            Item(uid, wire_octets(BytesIO(letter))) for uid, letter in letters.items()
-        ]
+        self.items: Sequence[Item] = [Item(uid, wire_octets(BytesIO(letter))) for uid, letter in letters.items()]
 
     def open(self, index: int) -> BinaryIO:
         try:

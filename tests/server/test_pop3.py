@@ -50,9 +50,7 @@ class Service:
         office = self.fakes.open()
         if in_thread is not None:
             office = evolve(office, in_thread=in_thread)
-        self.factory = Pop3Factory(
-            self.clock, Connections(100, per_client), office, Listening(TIMEOUT, tls, implicit)
-        )
+        self.factory = Pop3Factory(self.clock, Connections(100, per_client), office, Listening(TIMEOUT, tls, implicit))
 
     def connect(self, address: str = "127.0.0.1", slow: bool = False) -> Wire:
         return Wire(self.factory.buildProtocol(None), address, slow)
