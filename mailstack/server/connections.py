@@ -10,7 +10,7 @@ from typing import Protocol
 from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
 
 
 @frozen
@@ -41,6 +41,8 @@ class Session(Protocol):
 
     peer: Peer
 
+    def flush(self) -> None: ...
+
     def stop(self) -> None: ...
 
     def abort(self) -> None: ...
@@ -54,6 +56,7 @@ class Connections:
         self._per_client = per_client
         self._clients: Counter[str] = Counter()
         self._open: set[Session] = set()
+        self._answered: list[Session] = []
         self._closed: Deferred[None] | None = None
 
     def __len__(self) -> int:
@@ -73,6 +76,18 @@ class Connections:
         if not self._open and self._closed is not None:
             closed, self._closed = self._closed, None
             closed.callback(None)
+
+    def flush_soon(self, session: Session, clock: IReactorTime) -> None:
+        """Let its answers leave with those of the others, when all have been heard that are ready in this round of the
+        reactor. One burst wakes the clients' side once, and brings their next commands back together."""
+        if not self._answered:
+            clock.callLater(0, self._flush)
+        self._answered.append(session)
+
+    def _flush(self) -> None:
+        answered, self._answered = self._answered, []
+        for session in answered:
+            session.flush()
 
     async def stop(self) -> None:
         """Let every session finish what it is at; returns when the last one is gone."""

@@ -221,7 +221,8 @@ class Conversation(Protocol):
         elif self._ended:
             self.hang_up()
         else:
-            self.flush()
+            if self._out:
+                self._connections.flush_soon(self, self.clock)
             self._read_on()
         return result
 

@@ -75,6 +75,7 @@ class Client:
     def _carry(self) -> None:
         with suppress(SSL.WantReadError):
             self.server.dataReceived(self.ssl.bio_read(65536))
+        self.server.wrappedProtocol.clock.advance(0)
         self.server.factory._clock.advance(0)
         said = self.transport.value()
         self.transport.clear()
