@@ -72,6 +72,7 @@ class Dispatcher(Service):
         self._now = now
         self._rng = rng
         self._active: dict[str, Deferred[None]] = {}
+        self._woken: set[str] = set()
         self._dropped: set[str] = set()
         self._crowded = False
         self._sweeping = False
@@ -101,12 +102,17 @@ class Dispatcher(Service):
     # ---- What starts attempts
 
     def wake(self, letter: Letter) -> None:
-        """A letter that was just accepted: its first attempt is now."""
+        """A letter that was just accepted: its first attempt is now, when the client has its answer."""
         pending = tuple(Pending(number, recipient) for number, recipient in enumerate(letter.recipients))
-        self._start(Due(letter, pending, entered=self._now()))
+        self._woken.add(letter.id)
+        self._clock.callLater(0, self._get_up, Due(letter, pending, entered=self._now()))
+
+    def _get_up(self, due: Due) -> None:
+        self._woken.discard(due.letter.id)
+        self._start(due)
 
     def _start(self, due: Due) -> None:
-        if not self.running or due.letter.id in self._active:
+        if not self.running or due.letter.id in self._active or due.letter.id in self._woken:
             return
         if len(self._active) >= MAX_ACTIVE and LOCAL not in self._transports.groups(due.pending):
             # It stays due in the spool, and is found when there is room.
@@ -153,7 +159,7 @@ class Dispatcher(Service):
         wait = SWEEP
         try:
             now = self._now()
-            for due in await self._spool.due(now, MAX_ACTIVE, list(self._active)):
+            for due in await self._spool.due(now, MAX_ACTIVE, [*self._active, *self._woken]):
                 self._start(due)
             following = await self._spool.next_due(now)
             wait = SWEEP if following is None else following - self._now()

@@ -116,7 +116,13 @@ class World:
         at_once(self.spool.add(added, incoming))
         if wake:
             self.dispatcher.wake(added)
+            self.turn()
         return added
+
+    def turn(self) -> None:
+        """A few rounds of the reactor, in no time: for the letter, and for the report that may come of it."""
+        for _ in range(3):
+            self.clock.advance(0)
 
     def pass_time(self, seconds: float) -> None:
         end = self.clock.seconds() + seconds
