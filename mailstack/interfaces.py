@@ -1,4 +1,4 @@
-"""The seams: what one stage may know of another. ``tests/contracts.py`` says what every provider must do."""
+"""The seams: what one stage may know of another. ``tests/*/contract.py`` say what every provider must do."""
 
 from __future__ import annotations
 

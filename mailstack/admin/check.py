@@ -63,7 +63,9 @@ def _accounts(site: Site) -> Iterator[Finding]:
         yield _unreadable(error, started)
     if aliases is None or settings.accounts.aliases is None:
         return
-    yield from _broken(dangling(Book(settings, users, aliases)))
+    book = Book(settings, users, aliases)
+    yield from _broken(dangling(book))
+    yield from _postmaster(settings, book)
     yield Finding(Level.OK, f"{settings.accounts.aliases}: {count(len(aliases.aliases), 'alias', 'aliases')}")
 
 
@@ -72,6 +74,16 @@ def _users(path: Path, users: Users) -> Iterator[Finding]:
     yield Finding(Level.OK, f"{path}: {count(len(users.accounts), 'account')}")
     if not users.accounts:
         yield Finding(Level.WARNING, "there are no accounts yet; make one: mailstack user add ADDRESS")
+
+
+def _postmaster(settings: Settings, book: Book) -> Iterator[Finding]:
+    """RFC 5321 §4.5.1: mail for postmaster must be taken; somebody should also read it."""
+    postmaster = settings.server.postmaster
+    ends = [step for step in book.steps(postmaster) if step.rule in ("account", "elsewhere")]
+    known = book.users.accounts if book.users else {}
+    read = any(step.rule == "elsewhere" or step.targets[0].key in known for step in ends)
+    if known and postmaster.domain in settings.server.domains and not read:
+        yield Finding(Level.WARNING, f"nobody can fetch the mail of {postmaster}; make an alias, or an account for it")
 
 
 def _broken(lines: Iterable[BrokenLine]) -> Iterator[Finding]:

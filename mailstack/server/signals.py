@@ -35,12 +35,17 @@ class Signals(Service):
         signal.signal(signal.SIGTERM, lambda number, frame: self._reactor.callFromThread(self._end))
 
     def reload(self) -> None:
-        for action in self._actions:
-            try:
-                action()
-            except (OSError, ValueError) as error:
-                self._log.warn("reload", what=f"the former version stays in use: {error}")
-        self._log.event("reload", what="users, aliases and certificates are read again")
+        failed = [action for action in self._actions if not self._done(action)]
+        if not failed:
+            self._log.event("reload", what="users, aliases and certificates are read again")
+
+    def _done(self, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except (OSError, ValueError) as error:
+            self._log.warn("reload", what=f"the former version stays in use: {error}")
+            return False
+        return True
 
     def _end(self) -> None:
         if self.running:

@@ -25,6 +25,8 @@ from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
 from mailstack.spool.store import Store
 
+SQLITE = (3, 38, 0)  # has the operator ->> that the statements use
+
 
 @implementer(ISpool, IDurable)
 class DiskSpool:
@@ -51,6 +53,8 @@ class DiskSpool:
 
         OSError: the disk, another server on the same folder, or a database that is none.
         """
+        if sqlite3.sqlite_version_info < SQLITE:
+            raise OSError(f"SQLite {sqlite3.sqlite_version} is too old, the queue needs {'.'.join(map(str, SQLITE))}")
         make_folders(self._messages)
         self._lock = _lock(self._folder / "lock")
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))

@@ -111,6 +111,25 @@ class TestCheck:
         assert result.exit_code == 0
         assert "warning  there are no accounts yet" in result.stdout
 
+    @pytest.mark.parametrize(
+        ("users", "aliases", "read"),
+        [
+            ("alice", "", False),
+            ("alice", "postmaster: alice\n", True),
+            ("alice", "postmaster: root@elsewhere.test\n", True),
+            ("postmaster", "", True),
+        ],
+    )
+    def test_somebody_should_read_what_the_postmaster_gets(
+        self, office: Office, users: str, aliases: str, read: bool
+    ) -> None:
+        office.users.parent.mkdir()
+        office.users.write_text(f"{users}@office.test:{{PLAIN}}x\n")
+        office.aliases.write_text(aliases)
+        result = office.run("check")
+        assert result.exit_code == 0, result.output
+        assert ("nobody can fetch the mail of postmaster@office.test" not in result.stdout) == read
+
     def test_broken_lines_and_aliases_to_nobody(self, office: Office) -> None:
         office.users.parent.mkdir()
         office.users.write_text("nonsense\nalice@office.test:{PLAIN}x\n")
