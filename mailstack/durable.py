@@ -11,6 +11,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 #: A hard link is refused: another file system, one without links, or too many of them. A copy will do.
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
+SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
+MAX_OPEN = 100  # files synced together
 MAX_REMEMBERED = 100_000  # directories whose file system is known
 
 
@@ -30,16 +33,39 @@ class Sync(Protocol):
 
 
 def sync_paths(paths: Iterable[Path]) -> None:
-    """Each file and directory by itself: for a file system that is shared with others."""
-    for path in paths:
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
+    """Each file and directory by itself: for a file system that is shared with others.
+
+    Many are sent on their way before the first one is waited for. So they come into one commit of the journal, and
+    twenty cost little more than one.
+    """
+    remaining = list(paths)
+    while remaining:
+        group, remaining = remaining[:MAX_OPEN], remaining[MAX_OPEN:]
+        _sync_group(group)
+
+
+def _sync_group(paths: list[Path]) -> None:
+    with ExitStack() as stack:
+        opened = [fd for path in paths if (fd := _opened(path, stack)) is not None]
+        for fd in opened:
+            _start_writing(fd)
+        for fd in opened:
             os.fsync(fd)
-        finally:
-            os.close(fd)
+
+
+def _opened(path: Path, stack: ExitStack) -> int | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _start_writing(fd: int) -> None:
+    """Only a hint: what goes wrong here goes wrong again in fsync, which tells."""
+    if hasattr(_libc, "sync_file_range"):
+        _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), SYNC_FILE_RANGE_WRITE)
 
 
 class FilesystemSync:

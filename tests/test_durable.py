@@ -198,3 +198,35 @@ def test_folders_are_made_durable_from_the_top(tmp_path: Path, monkeypatch: pyte
     durable.make_folders(tmp_path / "a" / "b")
     assert asked == [tmp_path, tmp_path / "a", tmp_path / "a"]
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+def test_many_paths_need_few_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A letter to a thousand mailboxes must not run out of them; each is synced all the same."""
+    paths = [tmp_path / str(number) for number in range(250)]
+    for path in paths:
+        path.touch()
+    is_open: set[int] = set()
+    most = synced = 0
+    real_open, real_close, real_sync = os.open, os.close, os.fsync
+
+    def open_(path: Path, flags: int) -> int:
+        nonlocal most
+        fd = real_open(path, flags)
+        is_open.add(fd)
+        most = max(most, len(is_open))
+        return fd
+
+    def close(fd: int) -> None:
+        is_open.discard(fd)
+        real_close(fd)
+
+    def sync(fd: int) -> None:
+        nonlocal synced
+        synced += 1
+        real_sync(fd)
+
+    monkeypatch.setattr(os, "open", open_)
+    monkeypatch.setattr(os, "close", close)
+    monkeypatch.setattr(os, "fsync", sync)
+    durable.sync_paths([*paths, tmp_path / "gone"])
+    assert synced == 250 and most <= durable.MAX_OPEN and not is_open
