@@ -123,17 +123,21 @@ def write_all(fd: int, content: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def link_or_copy(source: Path, target: str, scratch: str) -> None:
-    """Make ``target`` the same file as ``source``; where links are impossible, a copy that appears complete, by way
-    of ``scratch`` on the target's file system. The copy's content is durable, names are not yet. FileExistsError
-    when the target is there."""
+def hard_link(source: Path, target: str) -> bool:
+    """Make ``target`` the same file as ``source``; the name is not durable yet. False: links are impossible here.
+    FileExistsError when the target is there."""
     try:
         os.link(source, target)
     except OSError as error:
         if error.errno not in NO_LINK:
             raise
-    else:
-        return
+        return False
+    return True
+
+
+def copy_into(source: Path, target: str, scratch: str) -> None:
+    """Where links are impossible: a copy that appears complete, by way of ``scratch`` on the target's file system. Its
+    content is durable, the name is not yet. FileExistsError when the target is there."""
     try:
         _copy_durably(source, Path(scratch))
         _rename_new(Path(scratch), Path(target))

@@ -23,7 +23,7 @@ class IReception(Interface):
     """Answers one SMTP client: the policy behind one connection."""
 
     def greeting() -> Reply:
-        """The first line; a code of 400 or more ends the connection."""
+        """The first line."""
 
     async def decide(event: Event) -> Reply:
         """The answer to one event. Never raises for anything that a client, a file or the disk can cause."""
@@ -119,8 +119,9 @@ class ISpool(Interface):
         numbers (dropped meanwhile) are ignored. Durable on return, which may take a moment: nobody waits for it."""
 
     async def report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
-        """In one step: add the report (if any), mark all ``bounced`` recipients of the letter as reported, note how
-        many delay warnings were sent. Durable on return."""
+        """Add the report (if any), then mark all ``bounced`` recipients of the letter as reported and note how many
+        delay warnings were sent. Durable on return; after an OSError, or a crash in between, the report may be made
+        twice, but is never lost."""
 
     async def due(now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
         """Letters with recipients due at ``now``, the longest waiting first; not those in ``exclude``. Letters whose
@@ -249,9 +250,6 @@ class IEventLog(Interface):
     def event(id: str, **fields: object) -> None:
         """Facts of a letter (``id`` is its queue id) or of a session, in Postfix's field names; trailing underscores
         are cut (``from_``), None is left out; ``what`` is free text at the beginning, ``note`` at the end."""
-
-    def debug(id: str, **fields: object) -> None:
-        """The same, at level debug."""
 
     def warn(id: str, **fields: object) -> None:
         """The same, for what the postmaster should look at."""

@@ -49,16 +49,11 @@ def _is_pair(key: str, value: object) -> bool:
 class EventLog:
     """Writes to Twisted's log."""
 
-    def __init__(self, level: str) -> None:
+    def __init__(self) -> None:
         self._logger = Logger(namespace=NAMESPACE)
-        self._debug = level == "debug"
 
     def event(self, id: str, **fields: object) -> None:
         self._emit(LogLevel.info, id, fields)
-
-    def debug(self, id: str, **fields: object) -> None:
-        if self._debug:
-            self._emit(LogLevel.debug, id, fields)
 
     def warn(self, id: str, **fields: object) -> None:
         self._emit(LogLevel.warn, id, fields)

@@ -28,9 +28,9 @@ from mailstack.intake.reception import Reception, Surroundings
 from mailstack.log import EventLog
 from mailstack.maildir.mailbox import Mailboxes
 from mailstack.model.ids import Ids
-from mailstack.queue.bounce import Mailer
 from mailstack.queue.dispatch import Dispatcher, Transports
 from mailstack.queue.lines import Lines
+from mailstack.queue.mailer import Mailer
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
 from mailstack.server import pop3, smtp
@@ -61,7 +61,7 @@ class MailServer(MultiService):
         self._options = options
         self._settings = options.settings
         self._reactor = reactor
-        self._log = EventLog(options.settings.log.level)
+        self._log = EventLog()
         self._threads()
         self._accounts()
         self._certificate()
@@ -101,7 +101,7 @@ class MailServer(MultiService):
         rng = Random()
         self.new_id = Ids(time, rng.randrange)
         self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor, log)
-        local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, log)
+        local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, self.boxes.run, log)
         resolver = DnsResolver(self.lookups.run, settings.dns.servers)
         remote = RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng)
         transports = Transports(local, remote, self.directory.is_local, remote.destination)
@@ -176,9 +176,9 @@ class MailServer(MultiService):
         """A new data folder is for the user that we become, and so is what ``mailstack user add`` put there as root."""
         if not data.exists():
             make_folders(data)
-        accounts, found = self._settings.accounts, set(data.iterdir())
-        if found <= {accounts.users, accounts.aliases}:
-            for path in (data, *found):
+        accounts = self._settings.accounts
+        if not (data / "spool").exists():
+            for path in {data, *data.iterdir()}.intersection((data, accounts.users, accounts.aliases)):
                 os.chown(path, *self._options.owner)
 
     def startService(self) -> None:
@@ -217,7 +217,11 @@ class MailServer(MultiService):
             ("submission", self._settings.submission),
             ("pop3", self._settings.pop3),
         )
-        parts = [f"{name} on {', '.join(each.listen + each.listen_tls)}" for name, each in listeners if each.listen]
+        parts = [
+            f"{name} on {', '.join(each.listen + each.listen_tls)}"
+            for name, each in listeners
+            if each.listen + each.listen_tls
+        ]
         return f"{'; '.join(parts)}; domains {', '.join(self._settings.server.domains)}"
 
     def stopService(self) -> Deferred[None]:

@@ -44,9 +44,6 @@ class ListLog:
     def event(self, id: str, **fields: object) -> None:
         self.events.append((id, fields))
 
-    def debug(self, id: str, **fields: object) -> None:
-        pass
-
     def warn(self, id: str, **fields: object) -> None:
         self.warnings.append((id, fields))
 

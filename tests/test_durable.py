@@ -21,6 +21,12 @@ def fails(number: int) -> Any:
     return refuse
 
 
+def link_or_copy(source: Path, target: Path, scratch: Path) -> None:
+    """As a delivery does it."""
+    if not durable.hard_link(source, str(target)):
+        durable.copy_into(source, str(target), str(scratch))
+
+
 class TestWriteNew:
     def test_content_and_mode(self, tmp_path: Path) -> None:
         durable.write_new(tmp_path / "a", b"content")
@@ -55,7 +61,7 @@ class TestLinkOrCopy:
         return path
 
     def test_link(self, source: Path, tmp_path: Path) -> None:
-        durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+        link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
         assert (tmp_path / "target").samefile(source)
         assert not (tmp_path / "scratch").exists()
 
@@ -66,7 +72,7 @@ class TestLinkOrCopy:
         """What a crash left at the scratch name is in nobody's way."""
         monkeypatch.setattr(os, "link", fails(number))
         (tmp_path / "scratch").write_bytes(b"left by a crash, longer or shorter")
-        durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+        link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
         assert (tmp_path / "target").read_bytes() == source.read_bytes()
         assert not (tmp_path / "target").samefile(source)
         assert (tmp_path / "target").stat().st_mode & 0o777 == 0o600
@@ -80,7 +86,7 @@ class TestLinkOrCopy:
             monkeypatch.setattr(os, "link", fails(errno.EXDEV))
         (tmp_path / "target").write_bytes(b"old")
         with pytest.raises(FileExistsError):
-            durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+            link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
         assert (tmp_path / "target").read_bytes() == b"old"
         assert not (tmp_path / "scratch").exists()
 
@@ -90,7 +96,7 @@ class TestLinkOrCopy:
         monkeypatch.setattr(os, "link", fails(errno.EXDEV))
         monkeypatch.setattr(os, "fsync", fails(errno.EIO))
         with pytest.raises(OSError, match="Input/output"):
-            durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+            link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
         assert list(tmp_path.iterdir()) == [source]
 
     def test_other_errors_are_no_reason_to_copy(
@@ -98,7 +104,7 @@ class TestLinkOrCopy:
     ) -> None:
         monkeypatch.setattr(os, "link", fails(errno.EIO))
         with pytest.raises(OSError, match="Input/output"):
-            durable.link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
+            link_or_copy(source, tmp_path / "target", tmp_path / "scratch")
         assert list(tmp_path.iterdir()) == [source]
 
 

@@ -23,7 +23,7 @@ class Written:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, format: str = "text", level: str = "info") -> None:
         self.out = io.StringIO()
         self.publisher = LogPublisher(log.LogFile(Log(format, level), self.out))
-        self.log = log.EventLog(level)
+        self.log = log.EventLog()
         self.log._logger = Logger(namespace="mailstack", observer=self.publisher)
         monkeypatch.setattr("twisted.logger._logger.time", lambda: 1_000_000_000.25)
 
@@ -123,7 +123,7 @@ def test_bug_in_json(as_json: Written) -> None:
 @pytest.mark.parametrize(
     ("level", "seen"),
     [
-        ("debug", ["debug", "event", "warn", "failure", "twisted info", "twisted warn"]),
+        ("debug", ["event", "warn", "failure", "twisted info", "twisted warn"]),
         ("info", ["event", "warn", "failure", "twisted warn"]),
         ("warn", ["warn", "failure", "twisted warn"]),
         ("error", ["failure"]),
@@ -133,7 +133,6 @@ def test_level(monkeypatch: pytest.MonkeyPatch, level: str, seen: list[str]) -> 
     """What is below the level is left out; Twisted's own facts are for level debug, its warnings are not."""
     written = Written(monkeypatch, level=level)
     twisted = Logger(namespace="twisted.internet", observer=written.publisher)
-    written.log.debug("ID", what="debug")
     written.log.event("ID", what="event")
     written.log.warn("ID", what="warn")
     try:
@@ -142,7 +141,7 @@ def test_level(monkeypatch: pytest.MonkeyPatch, level: str, seen: list[str]) -> 
         written.log.failure("ID", "failure")
     twisted.info("twisted info")
     twisted.warn("twisted warn")
-    everything = ["debug", "event", "warn", "failure", "twisted info", "twisted warn"]
+    everything = ["event", "warn", "failure", "twisted info", "twisted warn"]
     lines = [line for line in written.lines if not line.startswith("\t")]
     assert [each for each in everything if any(line.endswith(each) for line in lines)] == seen
 

@@ -144,6 +144,10 @@ class Connection(Protocol):
         if not self.finished.called:
             self.finished.callback(None)
 
+    def abort(self) -> None:
+        """Cut the connection; nobody waits for what it says any more."""
+        self._close(Close(polite=False))
+
     def _stop_timers(self) -> None:
         for call in (self._timer, self._limit):
             if call is not None and call.active():

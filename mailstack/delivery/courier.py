@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from attrs import evolve, frozen
+from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
@@ -87,18 +88,27 @@ class Courier:
 
     async def _talk(self, parcel: Parcel, manner: Manner, host: Host) -> Connection | Reply:
         """One connection, to the end of what it is for."""
+        try:
+            security = connection_creator(host.name, manner.tls, self._trust)
+        except ValueError as error:
+            return Reply(451, "4.3.5", f"No certificate can be for the name {host.name}: {error}")
         connection = Connection(
             self._reactor,
             SmtpClient(manner, parcel.envelope, self._patience),
             parcel.content,
-            connection_creator(host.name, manner.tls, self._trust),
+            security,
             SESSION + parcel.envelope.size / SLOWEST,
         )
         try:
             await connectProtocol(self._endpoint(host), connection)
+            await connection.finished
         except (ConnectError, OSError) as error:
             return Reply(451, "4.4.1", f"Cannot connect to {label(host)}: {' '.join(str(error).split())}")
-        await connection.finished
+        except CancelledError:
+            # The server stops, and the letter's file is about to be closed.
+            if connection.connected:
+                connection.abort()
+            raise
         if connection.tls is not None:
             verified = "yes" if manner.tls in VERIFIED else "no"
             version, cipher = connection.tls.version, connection.tls.cipher
@@ -117,7 +127,7 @@ class Courier:
         if not hop.username or hop.password_file is None:
             return None
         try:
-            password = hop.password_file.read_text("utf-8").rstrip("\r\n")
+            password = hop.password_file.read_text("utf-8").partition("\n")[0].rstrip("\r")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8"
             self._log.warn(id, note=f"[smarthost] password_file {hop.password_file} cannot be read: {why}")

@@ -7,13 +7,15 @@ The spooled file is complete and durable already, so nothing is copied and nothi
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 from zope.interface import implementer
 
-from mailstack.durable import link_or_copy, make_folders
+from mailstack.durable import copy_into, hard_link, make_folders
 from mailstack.interfaces import IDirectory, IDurable, IEventLog, ISpool, ITransport
 from mailstack.model.letter import Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
@@ -41,12 +43,34 @@ class Maildir:
     tmp: Path
 
 
+@frozen
+class Placed:
+    """A letter in a Maildir, not durable yet. ``name`` is the file that this attempt made; None: it was there."""
+
+    folder: Path
+    name: str | None
+
+    def take_back(self) -> None:
+        """The sync failed. The next attempt must write the folder anew, or its sync would succeed for nothing."""
+        if self.name is not None:
+            with suppress(OSError):
+                Path(self.name).unlink()
+
+
 @implementer(ITransport)
 class LocalDelivery:
     def __init__(
-        self, mail: Path, hostname: str, directory: IDirectory, spool: ISpool, durable: IDurable, log: IEventLog
+        self,
+        mail: Path,
+        hostname: str,
+        directory: IDirectory,
+        spool: ISpool,
+        durable: IDurable,
+        in_thread: Callable[..., Awaitable[Any]],
+        log: IEventLog,
     ) -> None:
-        """``mail`` is the folder of all Maildirs."""
+        """``mail`` is the folder of all Maildirs. ``in_thread`` calls a function in another thread."""
+        self._in_thread = in_thread
         self._mail = mail
         self._hostname = hostname
         self._directory = directory
@@ -57,37 +81,36 @@ class LocalDelivery:
 
     async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
-        folders: set[Path] = set()
+        placed: dict[int, Placed] = {}
         for each in pending:
             mailbox = self._directory.mailbox(each.recipient.address)
-            outcomes[each.number] = self._place(letter, mailbox, folders) if mailbox else Failed(NO_USER, RELAY)
-        if folders:
-            await self._make_durable(letter, folders, outcomes)
-        return outcomes
-
-    async def _make_durable(self, letter: Letter, folders: set[Path], outcomes: dict[int, Outcome]) -> None:
-        try:
-            await self._durable.flush(folders)
-        except OSError as error:
-            # The links may or may not survive; the next attempt finds them, or makes them again.
-            for number, outcome in outcomes.items():
-                if isinstance(outcome, Delivered):
-                    outcomes[number] = self._trouble(letter, error)
-
-    def _place(self, letter: Letter, mailbox: str, folders: set[Path]) -> Outcome:
-        """Make the link, and note the folder that must become durable."""
-        try:
-            maildir = self._maildirs.get(mailbox) or self._make(mailbox)
+            if mailbox is None:
+                outcomes[each.number] = Failed(NO_USER, RELAY)
+                continue
             try:
-                self._link(letter, maildir)
-            except FileNotFoundError:
-                # Somebody may have removed the Maildir that was there a moment ago.
-                maildir = self._make(mailbox)
-                self._link(letter, maildir)
+                placed[each.number] = await self._place(letter, mailbox)
+            except OSError as error:
+                outcomes[each.number] = self._trouble(letter, error)
+        return outcomes | await self._make_durable(letter, placed)
+
+    async def _make_durable(self, letter: Letter, placed: dict[int, Placed]) -> dict[int, Outcome]:
+        if not placed:
+            return {}
+        try:
+            await self._durable.flush({each.folder for each in placed.values()})
         except OSError as error:
-            return self._trouble(letter, error)
-        folders.add(maildir.new)
-        return Delivered(SAVED, RELAY)
+            for each in placed.values():
+                each.take_back()
+            return dict.fromkeys(placed, self._trouble(letter, error))
+        return dict.fromkeys(placed, Delivered(SAVED, RELAY))
+
+    async def _place(self, letter: Letter, mailbox: str) -> Placed:
+        maildir = self._maildirs.get(mailbox) or self._make(mailbox)
+        try:
+            return await self._link(letter, maildir)
+        except FileNotFoundError:
+            # Somebody may have removed the Maildir that was there a moment ago.
+            return await self._link(letter, self._make(mailbox))
 
     def _make(self, mailbox: str) -> Maildir:
         root = self._mail / mailbox
@@ -96,13 +119,16 @@ class LocalDelivery:
         self._maildirs[mailbox] = Maildir(root / "new", root / "tmp")
         return self._maildirs[mailbox]
 
-    def _link(self, letter: Letter, maildir: Maildir) -> None:
+    async def _link(self, letter: Letter, maildir: Maildir) -> Placed:
         name = file_name(letter, self._hostname)
+        source, target = self._spool.path(letter.id), f"{maildir.new}/{name}"
         try:
-            link_or_copy(self._spool.path(letter.id), f"{maildir.new}/{name}", f"{maildir.tmp}/{name}")
+            if not hard_link(source, target):
+                await self._in_thread(copy_into, source, target, f"{maildir.tmp}/{name}")
         except FileExistsError:
-            # A crash, or a failed sync, came between the delivery and its record.
-            return
+            # A crash came between the delivery and its record.
+            return Placed(maildir.new, None)
+        return Placed(maildir.new, target)
 
     def _trouble(self, letter: Letter, error: OSError) -> Delayed:
         self._log.warn(letter.id, what=f"cannot deliver to a Maildir: {error}")

@@ -28,9 +28,6 @@ MAX_HOSTS = 5  #: addresses tried in one attempt; Postfix's smtp_mx_address_limi
 MAX_SEARCH = 300.0  #: seconds after which no further host is tried
 MAX_TEXT = 1_000  #: characters of a remote reply that are kept
 
-#: A reply without a status of its own gets the class of its code: RFC 3463 §3.1.
-UNSPECIFIED = {2: "2.0.0", 4: "4.0.0", 5: "5.0.0"}
-
 
 @define
 class _Search:
@@ -154,4 +151,4 @@ def _outcomes(answers: Mapping[int, Reply], relay: str, setup: float) -> dict[in
 def _bounded(reply: Reply) -> Reply:
     """With a status, and not longer than somebody wants to read."""
     text = reply.text if len(reply.text) <= MAX_TEXT else f"{reply.text[:MAX_TEXT]}..."
-    return Reply(reply.code, reply.status or UNSPECIFIED.get(reply.code // 100, "4.0.0"), text)
+    return Reply(reply.code, reply.full_status, text)

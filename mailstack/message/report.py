@@ -21,7 +21,6 @@ MAX_LISTED = 100  #: recipients that are explained in the human part; all stand 
 
 ACTIONS = {Failed: "failed", Delayed: "delayed", Delivered: "delivered"}
 #: Without a status of its own a reply gets the class of its code.
-UNSPECIFIED = {2: "2.0.0", 4: "4.0.0", 5: "5.0.0"}
 
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*(<[!-;=?-~]{1,500}>)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _SUBJECT = {
@@ -176,7 +175,7 @@ def _status(occasion: Occasion, fate: Fate) -> Iterable[tuple[str, str]]:
     yield "Original-Recipient", f"rfc822;{_ascii(str(fate.recipient.original))}"
     yield "Final-Recipient", f"rfc822;{_ascii(str(fate.recipient.address))}"
     yield "Action", ACTIONS[type(fate.outcome)]
-    yield "Status", reply.status or UNSPECIFIED.get(reply.code // 100, "4.0.0")
+    yield "Status", reply.full_status
     if _remote(fate.outcome):
         yield "Remote-MTA", f"dns; {fate.outcome.relay.partition('[')[0]}"
     yield "Diagnostic-Code", f"smtp; {_ascii(str(reply))}"

@@ -28,6 +28,11 @@ class Reply:
         return "".join(parts).encode("utf-8", "replace")
 
     @property
+    def full_status(self) -> str:
+        """The enhanced code; without one, the class that the code means (RFC 3463 §3.1), temporary for odd codes."""
+        return self.status or {2: "2.0.0", 5: "5.0.0"}.get(self.code // 100, "4.0.0")
+
+    @property
     def positive(self) -> bool:
         return self.code < 400
 

@@ -13,7 +13,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from mailstack.interfaces import IEventLog, ISpool, ITransport, Result
 from mailstack.model.address import Address, path
 from mailstack.model.letter import Due, Letter, Pending
-from mailstack.model.outcome import Delivered, Failed, Outcome
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
+from mailstack.model.reply import Reply
 from mailstack.queue.lines import Lines
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
@@ -24,6 +25,7 @@ POLL = 1.0  # seconds between looks whether the command line has changed the que
 STUCK = 5.0  # seconds until a mark that the disk refused is tried again
 GRACE = 3.0  # seconds that attempts get to end when the server stops
 LOCAL = "local"
+OUR_FAULT = Reply(451, "4.3.0", "An internal error; the administrator's log says more")
 
 
 @frozen
@@ -76,6 +78,7 @@ class Dispatcher(Service):
         self._dropped: set[str] = set()
         self._crowded = False
         self._sweeping = False
+        self._again = False
         self._timer: IDelayedCall | None = None
         self._poll: IDelayedCall | None = None
 
@@ -127,6 +130,9 @@ class Dispatcher(Service):
     def _ended(self, id: str) -> None:
         self._active.pop(id, None)
         self._dropped.discard(id)
+        self._make_room()
+
+    def _make_room(self) -> None:
         if self._crowded and len(self._active) < MAX_ACTIVE // 2:
             self._crowded = False
             self._sweep_soon(0)
@@ -154,21 +160,30 @@ class Dispatcher(Service):
     async def _sweep(self) -> None:
         """Start all that is due, then sleep until the next is."""
         if self._sweeping:
+            self._again = True
             return
-        self._sweeping = True
-        wait = SWEEP
+        self._sweeping, self._again = True, False
+        wait = STUCK
         try:
-            now = self._now()
-            for due in await self._spool.due(now, MAX_ACTIVE, [*self._active, *self._woken]):
-                self._start(due)
-            following = await self._spool.next_due(now)
-            wait = SWEEP if following is None else following - self._now()
+            wait = await self._start_what_is_due()
         except OSError as error:
             self._log.warn("queue", what=f"cannot read the queue: {error}")
-            wait = STUCK
         finally:
             self._sweeping = False
-        self._sweep_soon(wait)
+            self._sweep_soon(0 if self._again else wait)
+
+    async def _start_what_is_due(self) -> float:
+        """Returns the seconds until the next look."""
+        now = self._now()
+        found = await self._spool.due(now, MAX_ACTIVE, [*self._active, *self._woken])
+        for due in found:
+            self._start(due)
+        if len(found) == MAX_ACTIVE:
+            # There may be more. They are looked for when there is room.
+            self._crowded = True
+            self._make_room()
+        following = await self._spool.next_due(now)
+        return SWEEP if following is None else following - self._now()
 
     def _look(self) -> None:
         self._poll = self._clock.callLater(POLL, self._look)
@@ -179,7 +194,8 @@ class Dispatcher(Service):
             if not await self._spool.changed():
                 return
             active = list(self._active)
-            self._dropped.update(set(active) - await self._spool.surviving(active))
+            dropped = set(active) - await self._spool.surviving(active)
+            self._dropped.update(dropped.intersection(self._active))
         except OSError as error:
             self._log.warn("queue", what=f"cannot read the queue: {error}")
             return
@@ -209,18 +225,28 @@ class Dispatcher(Service):
         letter = due.letter
         if key == LOCAL:
             started = self._now()
-            outcomes = await self._transports.local.deliver(letter, pending)
+            outcomes = await self._outcomes(self._transports.local, letter, pending)
         else:
             async with self._lines.place(key):
                 if letter.id in self._dropped:
                     return []
                 started = self._now()
-                outcomes = await self._transports.remote.deliver(letter, pending)
+                outcomes = await self._outcomes(self._transports.remote, letter, pending)
         results = [self._result(letter, each, outcomes[each.number]) for each in pending]
         for each, result in zip(pending, results, strict=True):
             self._note(due, each, outcomes[each.number], result, started)
         await self._record(letter, results)
         return results
+
+    async def _outcomes(self, transport: ITransport, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+        """A bug delays what it strikes, and nothing else."""
+        try:
+            return await transport.deliver(letter, pending)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._log.failure(letter.id, repr(error))
+            return {each.number: Delayed(OUR_FAULT) for each in pending}
 
     def _result(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
         if isinstance(outcome, Delivered):
@@ -263,7 +289,7 @@ class Dispatcher(Service):
             relay=outcome.relay,
             delay=_seconds(sum(times)),
             delays="/".join(map(_seconds, times)),
-            dsn=result.reply.status or f"{result.reply.code // 100}.0.0",
+            dsn=result.reply.full_status,
             status=f"{result.state} ({result.reply})",
         )
 

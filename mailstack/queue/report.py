@@ -9,7 +9,7 @@ from mailstack.message.report import Fate, Occasion, delay_report, failure_repor
 from mailstack.model.address import Address, path
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Delayed
-from mailstack.queue.bounce import Mailer
+from mailstack.queue.mailer import Mailer
 from mailstack.queue.schedule import Schedule
 
 #: Octets of the original that a report quotes at most.
@@ -55,7 +55,7 @@ class Reporter:
     ) -> None:
         try:
             report, content = self._compose(letter, fates, write)
-            # The report and the mark that it was made are one step: it is neither lost nor sent twice.
+            # The report is durable before the mark that it was made: it may come twice, but is never lost.
             await self._spool.report(letter.id, report, content, warned)
         except OSError as error:
             # What bounced stays bounced and not reported, and so due: the next sweep comes back here.

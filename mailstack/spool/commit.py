@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
-from mailstack.interfaces import IDurable
+from mailstack.interfaces import IDurable, IEventLog
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy
 
@@ -33,6 +33,11 @@ class Ledger(Protocol):
 
     def take_back(self, batch: Batch) -> None: ...
 
+    @property
+    def full(self) -> bool: ...
+
+    def checkpoint(self) -> None: ...
+
 
 @implementer(IDurable)
 class GroupCommit:
@@ -43,10 +48,16 @@ class GroupCommit:
     """
 
     def __init__(
-        self, ledger: Ledger, in_thread: InThread, clock: IReactorTime, finished: Callable[[list[str]], None]
+        self,
+        ledger: Ledger,
+        in_thread: InThread,
+        clock: IReactorTime,
+        finished: Callable[[list[str]], None],
+        log: IEventLog,
     ) -> None:
         """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with; it
         does not raise."""
+        self._log = log
         self._ledger = ledger
         self._in_thread = in_thread
         self._clock = clock
@@ -94,14 +105,24 @@ class GroupCommit:
             await self._sync(batch)
         except Exception as problem:
             removed, error = [], problem
-        self._busy = False
         for waiter in waiters:
             if error is None:
                 waiter.callback(None)
             else:
                 waiter.errback(error)
         self._finished(removed)
+        await self._tidy()
+        self._busy = False
         self._plan()
+
+    async def _tidy(self) -> None:
+        """Between two batches, when everybody has their answer: a failure here is nobody's."""
+        if not self._ledger.full:
+            return
+        try:
+            await self._in_thread(self._ledger.checkpoint)
+        except OSError as error:
+            self._log.warn("spool", what=f"the log of the queue database stays long: {error}")
 
     async def _write(self, batch: Batch) -> list[str]:
         try:
@@ -113,6 +134,7 @@ class GroupCommit:
     async def _sync(self, batch: Batch) -> None:
         try:
             await self._in_thread(self._ledger.sync, batch)
-        except Exception:
+        except Exception as error:
+            self._log.warn("spool", what=f"the disk refuses to make mail durable: {error}")
             self._ledger.take_back(batch)
             raise

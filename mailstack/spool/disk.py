@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,6 +60,10 @@ class DiskSpool:
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
         self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
         database = self._folder / "queue.db"
+        if not database.exists() and any(self._messages.iterdir()):
+            raise OSError(
+                f"{database} is missing, but there is mail in {self._messages}: restore it, or move the mail away"
+            )
         try:
             self._store = Store(database, self._sync)
             repairs = recover(database, self._messages)
@@ -68,7 +72,7 @@ class DiskSpool:
             raise as_os_error(error) from error
         database.chmod(0o600)
         self._sync([self._folder, self._messages])
-        self._commit = GroupCommit(self._store, self._in_thread, self._clock, self._remove)
+        self._commit = GroupCommit(self._store, self._in_thread, self._clock, self._remove, self._log)
         return repairs
 
     def close(self) -> None:
@@ -86,18 +90,29 @@ class DiskSpool:
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
         file = self._finish(content)
-        await self._joined(lambda batch: self._enter(batch, letter, file), letter.id, file)
+        with self._hidden(letter.id):
+            await self._enter(letter, file)
 
-    async def _joined(self, change: Callable[[Batch], None], id: str, file: FileIncoming) -> None:
-        """Wait for a batch that adds a letter. Until it is durable, nobody is to see the letter."""
+    @contextmanager
+    def _hidden(self, id: str) -> Iterator[None]:
+        """Nobody is to see a letter that is not durable, or not yet to be seen."""
         self._adding.add(id)
+        try:
+            yield
+        finally:
+            self._adding.discard(id)
+
+    async def _enter(self, letter: Letter, file: FileIncoming) -> None:
+        def change(batch: Batch) -> None:
+            batch.letters.append(letter)
+            if self._by_file:
+                batch.paths.update((Path(file.name), self._messages))
+
         try:
             await self._commit.join(change)
         except OSError:
             file.discard()
             raise
-        finally:
-            self._adding.discard(id)
         file.keep()
 
     def _finish(self, content: IIncoming) -> FileIncoming:
@@ -108,11 +123,6 @@ class DiskSpool:
             content.discard()
             raise
         return content
-
-    def _enter(self, batch: Batch, letter: Letter, file: FileIncoming) -> None:
-        batch.letters.append(letter)
-        if self._by_file:
-            batch.paths.update((Path(file.name), self._messages))
 
     # ---- Delivering
 
@@ -125,12 +135,10 @@ class DiskSpool:
             await self._commit.join(lambda batch: batch.reported.append(reported))
             return
         file = self._finish(content)
-
-        def change(batch: Batch) -> None:
-            batch.reported.append(reported)
-            self._enter(batch, bounce, file)
-
-        await self._joined(change, bounce.id, file)
+        with self._hidden(bounce.id):
+            # One after the other: in one batch a crash could keep the mark and lose the report's body.
+            await self._enter(bounce, file)
+            await self._commit.join(lambda batch: batch.reported.append(reported))
 
     async def flush(self, paths: Iterable[Path]) -> None:
         await self._commit.flush(paths)
@@ -145,7 +153,10 @@ class DiskSpool:
     # ---- Asking
 
     async def due(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
-        found: Sequence[Due] = await self._in_thread(self._reader.due, now, limit, list(exclude))
+        found: Sequence[Due]
+        found, damaged = await self._in_thread(self._reader.due, now, limit, list(exclude))
+        for id in damaged:
+            self._log.warn(id, what="its row in the queue database makes no sense: it cannot be delivered")
         hidden = self._adding | self._store.taken_back
         return [due for due in found if due.letter.id not in hidden]
 
@@ -162,7 +173,8 @@ class DiskSpool:
         return found
 
     async def changed(self) -> bool:
-        return self._store.changed()
+        found: bool = await self._in_thread(self._store.changed)
+        return found
 
     def open(self, id: str) -> BinaryIO:
         return self.path(id).open("rb")

@@ -31,10 +31,19 @@ class Reader:
     def close(self) -> None:
         self._db.close()
 
-    def due(self, now: float, limit: int, exclude: Iterable[str]) -> list[Due]:
+    def due(self, now: float, limit: int, exclude: Iterable[str]) -> tuple[list[Due], list[str]]:
+        """What is due; and letters whose rows are damaged."""
         skip = json.dumps(list(exclude))
-        found = self._rows(DUE, {"now": now, "limit": limit, "exclude": skip})
-        return [due for (id,) in found if (due := self._due(id, now))]
+        found: list[Due] = []
+        damaged: list[str] = []
+        for (id,) in self._rows(DUE, {"now": now, "limit": limit, "exclude": skip}):
+            try:
+                due = self._due(id, now)
+            except (ValueError, IndexError):
+                damaged.append(id)
+            else:
+                found += [due] if due else []
+        return found, damaged
 
     def _due(self, id: str, now: float) -> Due | None:
         letter, warned = self.letter(id)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mailstack.durable import Sync
 from mailstack.interfaces import Result
 from mailstack.model.letter import Letter
 from mailstack.spool.batch import Batch
-from mailstack.spool.errors import as_os_error
+from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.schema import SCHEMA
 
 ADD_MESSAGES = """
@@ -64,7 +63,8 @@ class Store:
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         self._db.executescript(SCHEMA)
         self._undo: list[str] = []
-        self._unchecked = self._db.total_changes
+        self._doubtful = False
+        self._copied = self._db.total_changes
         self._version = self._data_version()
 
     @property
@@ -98,13 +98,34 @@ class Store:
 
     def sync(self, batch: Batch) -> None:
         """After it all of the batch holds: the transaction, the bodies, the deliveries. Blocking."""
+        if self._doubtful:
+            # The log has a hole that the kernel believes written. SQLite would stop reading there after a power loss:
+            # its pages go into the database, which is synced, and it begins anew.
+            self._checkpoint("TRUNCATE")
+            self._doubtful = False
         self._sync([*batch.paths, self._wal])
-        if self._db.total_changes - self._unchecked > CHECKPOINT:
-            self._unchecked = self._db.total_changes
-            self._rows("PRAGMA wal_checkpoint(PASSIVE)", ())
+
+    @property
+    def full(self) -> bool:
+        """Whether the log has grown enough for a :meth:`checkpoint`."""
+        return self._db.total_changes - self._copied > CHECKPOINT
+
+    def checkpoint(self) -> None:
+        """Copy the log into the database, so that it can begin anew. Blocking; not while a batch is on its way."""
+        self._copied = self._db.total_changes
+        self._checkpoint("PASSIVE")
+
+    def _checkpoint(self, mode: str) -> None:
+        try:
+            busy = self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
+        if busy and mode == "TRUNCATE":
+            raise Busy(errno.EAGAIN, "queue database: another process is reading it")
 
     def take_back(self, batch: Batch) -> None:
         """The sync failed: remove the rows whose senders are told 4xx. If that fails too, the next batch does it."""
+        self._doubtful = True
         self._undo += [letter.id for letter in batch.letters]
         try:
             with _transaction(self._db):
@@ -159,14 +180,11 @@ class Store:
         return before != self._version
 
     def _data_version(self) -> int:
-        version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
-        return version
-
-    def _rows(self, query: str, parameters: Sequence[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
-            return self._db.execute(query, parameters).fetchall()
+            version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         except sqlite3.Error as error:
             raise as_os_error(error) from error
+        return version
 
 
 class _transaction:

@@ -13,7 +13,7 @@ from mailstack.delivery.local import LocalDelivery, file_name
 from mailstack.model.letter import Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.spool.memory import MemorySpool
-from tests.fakes import ListLog, NoDisk, at_once
+from tests.fakes import ListLog, NoDisk, at_once, in_place
 from tests.fakes_accounts import MemoryDirectory
 from tests.spool.contract import letter
 
@@ -39,7 +39,9 @@ class Post:
         self.disk = NoDisk()
         self.log = ListLog()
         directory = MemoryDirectory(["alice@office.test", "bob@office.test"])
-        self.delivery = LocalDelivery(root / "mail", "mail.office.test", directory, self.spool, self.disk, self.log)
+        self.delivery = LocalDelivery(
+            root / "mail", "mail.office.test", directory, self.spool, self.disk, in_place, self.log
+        )
 
     def deliver(self, *to: str, id: str = "L1") -> dict[int, Outcome]:
         self.letter: Letter = letter(id, *to, content=CONTENT, arrived=1700000000.5)
@@ -82,10 +84,17 @@ def test_the_folders_are_made_durable_before_it_counts(post: Post) -> None:
     assert post.disk.flushed == [{mail / "alice/new", mail / "bob/new"}]
 
 
-def test_what_the_disk_did_not_keep_is_tried_again_and_found(post: Post) -> None:
+def test_what_the_disk_did_not_keep_is_taken_back_and_made_again(post: Post) -> None:
     post.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
     assert isinstance(post.deliver("alice@office.test")[0], Delayed)
+    assert post.new("alice") == [], "a name that is made anew is written anew"
     post.disk.error = None
+    assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+    assert len(post.new("alice")) == 1
+
+
+def test_what_a_crash_left_is_found_and_not_made_twice(post: Post) -> None:
+    post.deliver("alice@office.test")
     assert isinstance(post.deliver("alice@office.test")[0], Delivered)
     assert len(post.new("alice")) == 1
 

@@ -18,9 +18,9 @@ from mailstack.model.address import Address
 from mailstack.model.letter import Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
-from mailstack.queue.bounce import Mailer
 from mailstack.queue.dispatch import LOCAL, MAX_ACTIVE, POLL, STUCK, Dispatcher, Transports
 from mailstack.queue.lines import Lines
+from mailstack.queue.mailer import Mailer
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
 from mailstack.spool.memory import MemorySpool

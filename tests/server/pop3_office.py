@@ -47,9 +47,6 @@ class Notebook:
     def event(self, id: str, **fields: object) -> None:
         self._note("event", id, fields)
 
-    def debug(self, id: str, **fields: object) -> None:
-        self._note("debug", id, fields)
-
     def warn(self, id: str, **fields: object) -> None:
         self._note("warn", id, fields)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,26 @@ class TestRestart:
             open_spool(self.data, self.run)
         spool.close()
 
+    def test_a_lost_database_is_not_covered_up(self) -> None:
+        """Else all mail in the folder would count as never acknowledged, and go."""
+        spool = open_spool(self.data, self.run)
+        self.add(spool, "L1")
+        spool.close()
+        for name in ("queue.db", "queue.db-wal", "queue.db-shm"):
+            (self.data / "spool" / name).unlink(missing_ok=True)
+        with pytest.raises(OSError, match="is missing, but there is mail"):
+            open_spool(self.data, self.run)
+        assert (self.data / "spool/messages/L1").exists()
+
+    def test_a_row_that_makes_no_sense_does_not_stop_the_others(self) -> None:
+        spool = open_spool(self.data, self.run)
+        self.add(spool, "L1")
+        self.add(spool, "L2")
+        with sqlite3.connect(self.data / "spool/queue.db") as db:
+            db.execute("UPDATE recipients SET address = 'nonsense' WHERE id = 'L1'")
+        assert [due.letter.id for due in self.run(spool.due(1e9, 10))] == ["L2"]
+        spool.close()
+
     def test_a_database_that_is_none_is_an_os_error(self) -> None:
         (self.data / "spool").mkdir()
         (self.data / "spool/queue.db").write_bytes(b"this is not a database, not at all" * 100)
@@ -137,11 +158,12 @@ class FailingSync:
 
     def __init__(self) -> None:
         self.fails = False
+        self.fails_at = -1
         self.calls = 0
 
     def __call__(self, paths: Any) -> None:
         self.calls += 1
-        if self.fails:
+        if self.fails or self.calls - 1 == self.fails_at:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
@@ -171,6 +193,56 @@ class TestFailingDisk:
         incoming.write(b"x\n")
         self.run(self.spool.add(letter("L2"), incoming))
         assert [due.letter.id for due in self.run(self.spool.due(1e9, 10))] == ["L2"]
+
+    @pytest.mark.parametrize("failing", [0, 1])
+    def test_a_report_is_not_lost_whichever_of_its_two_syncs_fails(self, failing: int) -> None:
+        """Either the failure stays unreported, and so due; or the report is there."""
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L1"), incoming))
+        self.run(self.spool.settle("L1", [Result(0, "bounced", NEVER)]))
+        self.sync.fails_at = self.sync.calls + failing
+        content = self.spool.receive("B1")
+        content.write(b"x\n")
+        with pytest.raises(OSError):
+            self.run(self.spool.report("L1", letter("B1", "a@far.test", sender=""), content, 0))
+        due = {due.letter.id: due.unreported for due in self.run(self.spool.due(1e9, 10))}
+        assert due == ({"L1": True} if failing == 0 else {"B1": False})
+
+    def test_results_that_were_not_durable_can_be_recorded_again(self) -> None:
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L1"), incoming))
+        self.sync.fails_at = self.sync.calls
+        with pytest.raises(OSError):
+            self.run(self.spool.settle("L1", [Result(0, "sent", Reply(250, "2.0.0", "ok"))]))
+        assert self.spool.path("L1").exists()
+        self.run(self.spool.settle("L1", [Result(0, "sent", Reply(250, "2.0.0", "ok"))]))
+        assert not self.spool.path("L1").exists()
+        assert self.run(self.spool.due(1e9, 10)) == []
+
+    def test_after_a_failed_sync_the_log_begins_anew(self) -> None:
+        """What the kernel believes written is not believed: it goes into another file."""
+        self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
+        self.sync.fails = False
+        wal = self.spool._store._wal
+        before = wal.stat().st_size
+        incoming = self.spool.receive("L2")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L2"), incoming))
+        assert wal.stat().st_size < before
+        assert [due.letter.id for due in self.run(self.spool.due(1e9, 10))] == ["L2"]
+
+    def test_a_checkpoint_that_fails_takes_nothing_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(mode: str) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(self.spool._store, "_checkpoint", refuse)
+        monkeypatch.setattr(type(self.spool._store), "full", True)
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L1"), incoming))
+        assert [due.letter.id for due in self.run(self.spool.due(1e9, 10))] == ["L1"]
 
     def test_an_id_that_is_taken_is_refused(self) -> None:
         for expected in (True, False):

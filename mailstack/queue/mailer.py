@@ -1,4 +1,4 @@
-"""Reports to the sender as new letters, which enter at the top."""
+"""Letters of our own, which enter at the top: the reports to the sender."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ class Mailer:
     new_id: Callable[[], str]
 
     def recipients(self, address: Address) -> tuple[Recipient, ...]:
-        """Where a report to this sender goes; nowhere when it claimed to be a user of ours who does not exist."""
-        if self.directory.is_local(address.domain):
-            return self.directory.resolve(address).recipients
-        return (Recipient(address, address),)
+        """Where a report to this sender goes; nowhere when it claimed to be a user of ours who does not exist. OSError
+        when nobody can tell now."""
+        if not self.directory.is_local(address.domain):
+            return (Recipient(address, address),)
+        found = self.directory.resolve(address)
+        if found.refusal is not None and not found.refusal.permanent:
+            raise OSError(f"nobody can tell now whether {address} exists: {found.refusal}")
+        return found.recipients
 
     def compose(
         self, recipients: Sequence[Recipient], message: Callable[[str], bytes], now: float
