@@ -54,8 +54,12 @@ class Directory:
         if rules & {"unsure", "too many"} or ("loop" in rules and not targets):
             return Resolution(refusal=UNSURE)
         if not targets:
-            return Resolution(refusal=UNKNOWN)
+            return Resolution(refusal=UNSURE if self._in_doubt else UNKNOWN)
         return Resolution(tuple(Recipient(target, address) for target in targets))
+
+    @property
+    def _in_doubt(self) -> bool:
+        return self.users.in_doubt or (self._aliases is not None and self._aliases.in_doubt)
 
     def mailbox(self, address: Address) -> str | None:
         book = self.book()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import time
 from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
@@ -12,6 +13,7 @@ from mailstack.accounts.lines import BrokenLine
 from mailstack.interfaces import IEventLog
 
 PAUSE = 1.0  # seconds between two looks at the disk
+WRITING = 2.0  # seconds after a change in which more of it may follow
 MAX_REPORTS = 20  # broken lines told of at once
 
 
@@ -42,8 +44,17 @@ T = TypeVar("T", bound=Listing)
 class Watched(Generic[T]):
     """Blocks for a stat once a second at most, and for reading when something has changed."""
 
-    def __init__(self, path: Path, read: Callable[[Path], T], now: Callable[[], float], log: IEventLog) -> None:
-        """``now`` in seconds. ``read`` raises OSError when there is nothing to be had."""
+    def __init__(
+        self,
+        path: Path,
+        read: Callable[[Path], T],
+        now: Callable[[], float],
+        log: IEventLog,
+        wall: Callable[[], float] = time,
+    ) -> None:
+        """``now`` in seconds; ``wall`` is Unix time, as files have it. ``read`` raises OSError when there is nothing to
+        be had."""
+        self._wall = wall
         self._path = path
         self._read = read
         self._now = now
@@ -53,6 +64,7 @@ class Watched(Generic[T]):
         self._unsettled: dict[Path, Signature | None] = {}
         self._looked: float | None = None
         self._complained = False
+        self.in_doubt = False  #: the file is being written: the version in use may not be the last
 
     def value(self) -> T | None:
         """The last good version; None: there never was one."""
@@ -68,6 +80,7 @@ class Watched(Generic[T]):
         self._signatures = {}
 
     def _look(self) -> None:
+        self.in_doubt = False
         current = {path: _signature(path) for path in self._signatures or (self._path,)}
         if current == self._signatures or self._being_written(current):
             return
@@ -84,12 +97,14 @@ class Watched(Generic[T]):
 
     def _being_written(self, current: dict[Path, Signature | None]) -> bool:
         """A file that is not replaced but written anew may be half there: wait until two looks are the same."""
-        in_place = any(
-            old and new and old != new and old.inode == new.inode
-            for old, new in ((self._signatures.get(path), new) for path, new in current.items())
+        changes = [(self._signatures.get(path), new) for path, new in current.items()]
+        young = any(
+            old and new and old != new and old.inode == new.inode and self._wall() - new.changed / 1e9 < WRITING
+            for old, new in changes
         )
         settled, self._unsettled = current == self._unsettled, current
-        return in_place and not settled
+        self.in_doubt = young and not settled
+        return self.in_doubt
 
     def _complain(self, error: OSError) -> None:
         """Once, until it works again; it is tried again with every look."""

@@ -72,6 +72,8 @@ class Reception:
         self._visitor.secured(tls)
 
     def closed(self) -> None:
+        if self._transaction is not None and self._transaction.content is not None:
+            self._record.lost(self._transaction.id)
         self._forget()
 
     def body(self, chunk: bytes) -> None:

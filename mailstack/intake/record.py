@@ -55,6 +55,10 @@ class Record:
         self._log.event(NO_ID, what=what, sasl_username=name)
         return refusal
 
+    def lost(self, id: str) -> None:
+        """The client has gone in the middle of a message; it keeps it."""
+        self._log.event(id, what=f"lost connection with {self._visitor} before the end of the message", helo=self._helo)
+
     def too_many_errors(self) -> None:
         self._log.event(NO_ID, what=f"too many errors from {self._visitor}", helo=self._helo)
 

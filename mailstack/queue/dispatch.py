@@ -232,6 +232,9 @@ class Dispatcher(Service):
                     return []
                 started = self._now()
                 outcomes = await self._outcomes(self._transports.remote, letter, pending)
+        if letter.id in self._dropped:
+            self._log.event(letter.id, what="was dropped by the administrator during an attempt: nobody is told")
+            return []
         results = [self._result(letter, each, outcomes[each.number]) for each in pending]
         for each, result in zip(pending, results, strict=True):
             self._note(due, each, outcomes[each.number], result, started)

@@ -40,7 +40,8 @@ class Reporter:
         letter, warned = due.letter, due.warned
         if due.unreported or any(result.state == "bounced" for result in results):
             failed = [Fate(recipient, outcome) for recipient, outcome in await self._spool.failures(letter.id)]
-            await self._send(letter, failed, failure_report, warned, wake)
+            if failed:  # or the administrator has dropped it
+                await self._send(letter, failed, failure_report, warned, wake)
         delayed = [
             Fate(letter.recipients[result.number], Delayed(result.reply, result.relay))
             for result in results

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 from twisted.application.service import Service
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
@@ -18,6 +19,7 @@ from mailstack.server.proxied import PREFIX, ProxiedFactory
 
 #: Seconds that open sessions get to end when the server stops.
 GRACE = 3.0
+BACKLOG = 1024  # connections that wait to be accepted; the kernel's net.core.somaxconn may allow fewer
 
 
 class CannotListen(OSError):
@@ -58,6 +60,7 @@ class Ports(Service):
             raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {error}") from error
         if not results or isinstance(results[0], Failure):
             raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {_reason(results)}")
+        _lengthen_backlog(results[0])
         return results[0]
 
     def _listen(self, port: Port) -> Deferred[IListeningPort]:
@@ -78,6 +81,12 @@ class Ports(Service):
         sessions.addTimeout(GRACE, self._reactor)
         sessions.addErrback(lambda _: self._connections.abort())
         await sessions
+
+
+def _lengthen_backlog(port: IListeningPort) -> None:
+    """Endpoint strings have 50 unless they say otherwise, too few for a burst of clients."""
+    if isinstance(port, tcp.Port) and port.backlog < BACKLOG:
+        port.socket.listen(BACKLOG)
 
 
 def _closed(port: IListeningPort) -> Deferred[None]:

@@ -53,7 +53,14 @@ class Proxied(HAProxyProtocolWrapper):
         self.factory.registerProtocol(self)
 
     def dataReceived(self, data: bytes) -> None:
-        super().dataReceived(data)
+        try:
+            super().dataReceived(data)
+        except Exception:
+            # Twisted's parser lets through what its own checks miss; there is no client to answer yet.
+            if self.wrappedProtocol is not self._early:
+                raise
+            self.abortConnection()
+            return
         if self.wrappedProtocol is self._early and self._proxyInfo is not None:
             self._begin()
 

@@ -39,4 +39,5 @@ class Batch:
     @property
     def touched(self) -> list[str]:
         """Letters that may have nothing left to do."""
-        return [settlement.id for settlement in self.settlements] + [report.id for report in self.reported]
+        ids = [settlement.id for settlement in self.settlements] + [report.id for report in self.reported]
+        return list(dict.fromkeys(ids))

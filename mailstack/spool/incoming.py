@@ -10,8 +10,9 @@ from zope.interface import implementer
 from mailstack.durable import write_all, write_new
 from mailstack.interfaces import IIncoming
 
-#: Octets that are kept in memory; what is larger goes to the disk as it arrives.
-MAX_HELD = 1 << 20
+#: Octets that are kept in memory; what is larger goes to the disk as it arrives. Most letters are smaller, and a
+#: thousand clients at once cost 128 MiB.
+MAX_HELD = 128 * 1024
 
 
 @implementer(IIncoming)

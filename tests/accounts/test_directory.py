@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,25 @@ class TestChanges(Files):
         for _ in range(2):
             self.clock.advance(1.0)
             assert self.targets("alice@office.test") == ["alice@office.test"]
+        assert self.targets("carol@office.test") == ["carol@office.test"]
+
+    def test_a_name_is_put_off_and_not_refused_while_the_file_is_being_written(self) -> None:
+        self.targets("alice@office.test")
+        with self.place.users.open("a") as users:
+            users.write(f"carol@office.test:{ssha('x')}\n")
+        self.clock.advance(5.0)
+        assert self.targets("carol@office.test") == ["451 4.3.0"]
+        self.clock.advance(1.0)
+        assert self.targets("carol@office.test") == ["carol@office.test"]
+
+    def test_a_line_that_was_added_some_time_ago_counts_at_once(self) -> None:
+        """However long nobody has asked."""
+        self.targets("alice@office.test")
+        with self.place.users.open("a") as users:
+            users.write(f"carol@office.test:{ssha('x')}\n")
+        earlier = self.place.users.stat().st_mtime - 10
+        os.utime(self.place.users, (earlier, earlier))
+        self.clock.advance(5.0)
         assert self.targets("carol@office.test") == ["carol@office.test"]
 
     def test_a_file_that_is_taken_away_counts_as_it_was(self) -> None:

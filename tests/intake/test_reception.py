@@ -98,6 +98,7 @@ def test_client_that_vanishes_leaves_nothing(office: Office, reception: Receptio
     reception.closed()
     assert not office.spool.begun
     assert not office.letters
+    assert "lost connection with" in str(office.log.events[-1])
 
 
 @pytest.mark.parametrize("event", [Reset(), Hello("a", True), Hello("a", False)])

@@ -325,6 +325,21 @@ def test_what_the_command_line_dropped_is_not_sent_any_more(world: World) -> Non
     assert slow.delivered == [("L0", "x@one.test"), ("L1", "x@one.test")]
 
 
+def test_a_letter_that_is_dropped_during_its_attempt_makes_no_report() -> None:
+    """Whether the poll has seen the drop already, or not."""
+    for seen in (True, False):
+        slow = SlowTransport()
+        slow.outcomes = {"x@one.test": [NEVER]}
+        world = World(slow)
+        world.accept("L1", "x@one.test")
+        del world.spool.stored["L1"]
+        world.spool.touched = seen
+        world.pass_time(POLL)
+        slow.held[0].callback(None)
+        world.turn()
+        assert world.count == 0 and not world.local.delivered
+
+
 def test_a_retry_from_the_command_line_is_noticed(world: World) -> None:
     world.remote.outcomes = {"x@one.test": [LATER, TAKEN]}
     world.accept("L1", "x@one.test")

@@ -88,7 +88,14 @@ def test_starttls_through_a_proxy() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [b"EHLO a\r\n", b"PROXY nonsense\r\n", b"\r\n", b"PROXY TCP4 nonsense 192.0.2.1 1 2\r\n", b"PROXY TCP4 a\r\n"],
+    [
+        b"EHLO a\r\n",
+        b"PROXY nonsense\r\n",
+        b"\r\n",
+        b"PROXY TCP4 nonsense 192.0.2.1 1 2\r\n",
+        b"PROXY TCP4 a\r\n",
+        b"PROXY TCP4 192.0.2.1 192.0.2.1 x y\r\n",
+    ],
 )
 def test_who_is_no_proxy_gets_no_word(service: Service, said: bytes) -> None:
     wire = service.connect()
