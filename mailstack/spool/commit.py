@@ -17,7 +17,7 @@ from mailstack.spool.errors import Busy
 #: Seconds that a batch in which nobody waits for an answer may gather.
 LEISURE = 0.05
 #: Seconds that a batch gathers when the one before it was shared: fewer syncs, and each serves more.
-COMPANY = 0.001
+COMPANY = 0.002
 
 InThread = Callable[..., Awaitable[Any]]
 
