@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 
 import load
@@ -43,7 +44,16 @@ def disk() -> Iterator[pathlib.Path]:
         try:
             yield mount
         finally:
-            subprocess.run(["umount", mount], check=True)
+            unmount(mount)
+
+
+def unmount(folder: pathlib.Path) -> None:
+    """The last of Postfix's daemons may still be on their way out."""
+    for _ in range(50):
+        if subprocess.run(["umount", folder], stderr=subprocess.DEVNULL).returncode == 0:
+            return
+        time.sleep(0.2)
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 Server = Mailstack | Postfix
