@@ -28,11 +28,12 @@ from mailstack.intake.reception import Reception, Surroundings
 from mailstack.log import EventLog
 from mailstack.maildir.mailbox import Mailboxes
 from mailstack.model.ids import Ids
-from mailstack.queue.dispatch import Dispatcher, Transports
+from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.lines import Lines
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
+from mailstack.queue.transports import Transports
 from mailstack.server import pop3, smtp
 from mailstack.server.connections import Connections, Peer
 from mailstack.server.pop3_policy import PostOffice

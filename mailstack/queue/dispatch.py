@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
-from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstack.interfaces import IEventLog, ISpool, ITransport, Result
-from mailstack.model.address import Address, path
+from mailstack.model.address import path
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.queue.lines import Lines
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
+from mailstack.queue.transports import LOCAL, Transports
 
 MAX_ACTIVE = 1000  # letters with remote recipients in memory at a time; the others wait in the database
 SWEEP = 60.0  # seconds; the longest sleep, so that a clock that was set does no harm for longer
 POLL = 1.0  # seconds between looks whether the command line has changed the queue
 STUCK = 5.0  # seconds until a mark that the disk refused is tried again
 GRACE = 3.0  # seconds that attempts get to end when the server stops
-LOCAL = "local"
 OUR_FAULT = Reply(451, "4.3.0", "An internal error; the administrator's log says more")
-
-
-@frozen
-class Transports:
-    """Where letters go. ``destination`` names the next hop of a foreign address: letters to one share its limit."""
-
-    local: ITransport
-    remote: ITransport
-    is_local: Callable[[str], bool]
-    destination: Callable[[Address], str]
-
-    def groups(self, pending: Iterable[Pending]) -> dict[str, list[Pending]]:
-        found: dict[str, list[Pending]] = {}
-        for each in pending:
-            address = each.recipient.address
-            key = LOCAL if self.is_local(address.domain) else self.destination(address)
-            found.setdefault(key, []).append(each)
-        return found
 
 
 class Dispatcher(Service):

@@ -18,11 +18,12 @@ from mailstack.model.address import Address
 from mailstack.model.letter import Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
-from mailstack.queue.dispatch import LOCAL, MAX_ACTIVE, POLL, STUCK, Dispatcher, Transports
+from mailstack.queue.dispatch import MAX_ACTIVE, POLL, STUCK, Dispatcher
 from mailstack.queue.lines import Lines
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
+from mailstack.queue.transports import LOCAL, Transports
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import FakeTransport, ListLog, at_once
 from tests.fakes_accounts import MemoryDirectory
