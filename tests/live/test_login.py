@@ -22,7 +22,10 @@ def swaks(office: Office, tls: str, mechanism: str, name: str, password: str) ->
     port = office.port.submissions if tls == "implicit" else office.port.submission
     place = ("--server", "127.0.0.1", "--port", port, *TLS[tls])
     login = ("--auth", mechanism, "--auth-user", name, "--auth-password", password)
-    return run_anyhow("swaks", *place, *login, "--from", f"alice@{DOMAIN}", "--to", "x@away.test")
+    done = run_anyhow("swaks", *place, *login, "--from", f"alice@{DOMAIN}", "--to", "x@away.test")
+    if "TLS not available" in done.stderr:
+        pytest.skip("swaks cannot speak TLS: Perl's Net::SSLeay is not installed")
+    return done
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
