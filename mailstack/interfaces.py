@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,8 +25,9 @@ class IReception(Interface):
     def greeting() -> Reply:
         """The first line."""
 
-    async def decide(event: Event) -> Reply:
-        """The answer to one event. Never raises for anything that a client, a file or the disk can cause."""
+    def decide(event: Event) -> Reply | Awaitable[Reply]:
+        """The answer to one event, at once if it can be had without waiting. Never raises for anything that a client, a
+        file or the disk can cause."""
 
     def body(chunk: bytes) -> None:
         """Octets of the message, LF line ends, between the 354 and the end of data."""

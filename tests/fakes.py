@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +16,10 @@ from mailstack.model.reply import Reply
 T = TypeVar("T")
 
 
-def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that has nothing to wait for."""
+def at_once(work: T | Awaitable[T]) -> T:
+    """A result, or that of a coroutine that has nothing to wait for."""
+    if not isinstance(work, Coroutine):
+        return work  # type: ignore[return-value]  # no other kind of Awaitable is given
     try:
         work.send(None)
     except StopIteration as stop:

@@ -85,13 +85,19 @@ class Reception:
         except Exception as error:
             transaction.give_up(self._record.trouble(transaction.id, error))
 
-    async def decide(self, event: events.Event) -> Reply:
+    def decide(self, event: events.Event) -> Reply | Awaitable[Reply]:
         id = self._transaction.id if self._transaction else NO_ID
         try:
             decision = DECISIONS[type(event)](self, event)
-            return decision if isinstance(decision, Reply) else await decision
         except Exception as error:
             # Whatever went wrong, the client must hear that it keeps the message, and the next one is served.
+            return self._record.trouble(id, error)
+        return decision if isinstance(decision, Reply) else self._decide_later(id, decision)
+
+    async def _decide_later(self, id: str, decision: Awaitable[Reply]) -> Reply:
+        try:
+            return await decision
+        except Exception as error:
             return self._record.trouble(id, error)
 
     # ---- Greetings and small talk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,7 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailstack.server import eager, promptly
+from mailstack.server import eager
 from mailstack.server.connections import Connections, Peer, peer_of
 
 #: Seconds that a client gets to take the last words before the connection is cut.
@@ -62,8 +62,8 @@ class Conversation(Protocol):
         """Say the first line; ``admitted`` is False when there are too many connections."""
         raise NotImplementedError
 
-    async def respond(self, event: Any) -> None:
-        """Decide on one event and :meth:`say` the answer."""
+    def respond(self, event: Any) -> Awaitable[None] | None:
+        """Decide on one event and :meth:`say` the answer: at once (None), or when what is returned is done."""
         raise NotImplementedError
 
     def patience(self) -> float:
@@ -195,17 +195,36 @@ class Conversation(Protocol):
     # ---- The dialogue
 
     def _converse(self) -> None:
+        """Most answers are there at once, and a Deferred costs as much as the command that it would answer."""
         self._busy = True
-        promptly.run(self._dialogue(), self._pause)
+        try:
+            pending = self._answer_at_once()
+        except BaseException:
+            # A bug: the reactor logs it and ends the connection.
+            self._busy = False
+            raise
+        if pending is None:
+            self._pause(None)
+        else:
+            Deferred.fromCoroutine(self._answer_later(pending)).addBoth(self._pause)
 
-    async def _dialogue(self) -> None:
+    def _answer_at_once(self) -> Awaitable[None] | None:
+        """Answer event after event, until there are no more (None), or until one has something to wait for."""
         while self._connected and not (self._stopping or self.session.closing):
+            if self._drained is not None or self._held >= ENOUGH:
+                return self.writable()
             event = self.session.next_event()
             if event is None:
-                return
-            await self.respond(event)
-            if self._drained is not None or self._held >= ENOUGH:
-                await self.writable()
+                return None
+            pending = self.respond(event)
+            if pending is not None:
+                return pending
+        return None
+
+    async def _answer_later(self, pending: Awaitable[None] | None) -> None:
+        while pending is not None:
+            await pending
+            pending = self._answer_at_once()
 
     def _pause(self, result: Failure | None) -> Failure | None:
         """Nothing more to answer for now."""

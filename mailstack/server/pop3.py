@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Iterator
+
 from attrs import frozen
 from twisted.internet.interfaces import (
     IAddress,
@@ -13,7 +15,7 @@ from twisted.internet.protocol import ServerFactory
 from zope.interface import implementer
 
 from mailstack.protocol.pop3 import Pop3Session
-from mailstack.protocol.pop3_events import Event, err, ok
+from mailstack.protocol.pop3_events import Event, Response, err, ok
 from mailstack.server.connections import Connections
 from mailstack.server.conversation import Conversation, tls_name
 from mailstack.server.pop3_policy import Pop3Policy, PostOffice
@@ -50,17 +52,32 @@ class Pop3Conversation(Conversation):
         self.policy = Pop3Policy(self._office, self.peer.address)
         self.say((READY if admitted else TOO_MANY).line())
 
-    async def respond(self, event: Event) -> None:
-        answer = self.session.answer(await self.policy.decide(event))
+    def respond(self, event: Event) -> Awaitable[None] | None:
+        response = self.policy.decide(event)
+        return self._reply(response) if isinstance(response, Response) else self._reply_later(response)
+
+    async def _reply_later(self, response: Awaitable[Response]) -> None:
+        pending = self._reply(await response)
+        if pending is not None:
+            await pending
+
+    def _reply(self, response: Response) -> Awaitable[None] | None:
+        answer = self.session.answer(response)
+        if response.body is not None:
+            return self._say_body(answer)
+        self.say(b"".join(answer))
+        if self.session.upgrading and self._listening.tls is not None:
+            self.start_tls(self._listening.tls)
+            self.session.secured()
+        return None
+
+    async def _say_body(self, answer: Iterator[bytes]) -> None:
         try:
             await self.say_all(answer)
         except OSError as error:
             # The +OK is out: only a cut connection tells the client that the letter is not complete.
             self.policy.broke_off(error)
             self.transport.abortConnection()
-        if self.session.upgrading and self._listening.tls is not None:
-            self.start_tls(self._listening.tls)
-            self.session.secured()
 
     def handshakeCompleted(self) -> None:
         self.policy.tls = tls_name(self.transport)

@@ -54,24 +54,32 @@ class Pop3Policy:
         self._deleted = 0
         self._errors = 0
 
-    async def decide(self, event: Event) -> Response:
-        """The answer to one event. Never raises."""
+    def decide(self, event: Event) -> Response | Awaitable[Response]:
+        """The answer to one event, at once if it can be had without waiting. Never raises."""
+        if isinstance(event, Login | Quit):
+            return self._decide_later(event)
         try:
-            return self._counted(event, await self._decide(event))
+            return self._counted(event, self._decide(event))
         except Exception as error:
-            self._log.failure("pop3", f"{event}: {error!r}")
-            return OUR_FAULT
+            return self._bug(event, error)
 
-    async def _decide(self, event: Event) -> Response:
-        match event:
-            case Settled(response):
-                return response
-            case Login(name, password):
-                return await self._login(name, password)
-            case StartTls():
-                return ok("Begin TLS negotiation")
-            case Quit():
+    async def _decide_later(self, event: Login | Quit) -> Response:
+        try:
+            if isinstance(event, Quit):
                 return await self._quit()
+            return self._counted(event, await self._login(event.name, event.password))
+        except Exception as error:
+            return self._bug(event, error)
+
+    def _bug(self, event: Event, error: Exception) -> Response:
+        self._log.failure("pop3", f"{event}: {error!r}")
+        return OUR_FAULT
+
+    def _decide(self, event: Event) -> Response:
+        if isinstance(event, Settled):
+            return event.response
+        if isinstance(event, StartTls):
+            return ok("Begin TLS negotiation")
         assert self._maildrop is not None, "the protocol has the log-in before"
         try:
             return self._maildrop.answer(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import frozen
@@ -50,11 +50,20 @@ class SmtpConversation(Conversation):
         self._reception = self._listening.receive(self.peer)
         self.say((self._reception.greeting() if admitted else TOO_MANY).wire())
 
-    async def respond(self, event: Event) -> None:
+    def respond(self, event: Event) -> Awaitable[None] | None:
         if isinstance(event, Body):
             self._reception.body(event.chunk)
-            return
-        reply = await self._reception.decide(event)
+            return None
+        reply = self._reception.decide(event)
+        if not isinstance(reply, Reply):
+            return self._reply_later(event, reply)
+        self._reply(event, reply)
+        return None
+
+    async def _reply_later(self, event: Event, reply: Awaitable[Reply]) -> None:
+        self._reply(event, await reply)
+
+    def _reply(self, event: Event, reply: Reply) -> None:
         self.say(self.session.answer(reply))
         if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
             self.start_tls(self._listening.tls)

@@ -15,7 +15,8 @@ from mailstack.protocol.pop3 import Pop3Session
 from mailstack.server.pop3 import READY
 from mailstack.server.pop3_policy import Pop3Policy
 from tests import dialogue
-from tests.server.pop3_office import ALICE, BOB, Office, run
+from tests.fakes import at_once
+from tests.server.pop3_office import ALICE, BOB, Office
 
 FOLDER = Path(__file__).parent.parent / "dialogues" / "pop3"
 FILES = sorted(FOLDER.glob("*.txt"))
@@ -67,7 +68,7 @@ class Server:
         if not self.session.closing:
             self.session.receive(data)
         while event := self.session.next_event():
-            self._said += b"".join(self.session.answer(run(self.policy.decide(event))))
+            self._said += b"".join(self.session.answer(at_once(self.policy.decide(event))))
         said, self._said = self._said, b""
         return said
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
-
 from attrs import define, field
 from zope.interface import implementer
 
@@ -12,10 +9,8 @@ from mailstack.interfaces import IAuthenticator, IEventLog
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.server.pop3_policy import PostOffice
+from tests.fakes import in_place
 from tests.maildir.memory import MemoryMailboxes
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 ALICE = Address("alice", "office.test")
 BOB = Address("bob", "office.test")
@@ -58,22 +53,6 @@ class Notebook:
         self.lines.append((kind, id, dict(given)))
 
 
-async def at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Instead of a thread."""
-    return function(*args, **kwargs)
-
-
-def run(work: Awaitable[T]) -> T:
-    """The result of something that awaits nothing that is not there."""
-    steps = work.__await__()
-    try:
-        next(steps)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    raise AssertionError("it waits for something")
-
-
 @define
 class Office:
     doorman: Doorman = field(factory=Doorman)
@@ -81,4 +60,4 @@ class Office:
     log: Notebook = field(factory=Notebook)
 
     def open(self, errors: int = 10) -> PostOffice:
-        return PostOffice(self.doorman, self.mailboxes, self.log, at_once, errors)
+        return PostOffice(self.doorman, self.mailboxes, self.log, in_place, errors)
