@@ -123,7 +123,7 @@ def write_all(fd: int, content: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def hard_link(source: Path, target: str) -> bool:
+def hard_link(source: str, target: str) -> bool:
     """Make ``target`` the same file as ``source``; the name is not durable yet. False: links are impossible here.
     FileExistsError when the target is there."""
     try:
@@ -135,11 +135,11 @@ def hard_link(source: Path, target: str) -> bool:
     return True
 
 
-def copy_into(source: Path, target: str, scratch: str) -> None:
+def copy_into(source: str, target: str, scratch: str) -> None:
     """Where links are impossible: a copy that appears complete, by way of ``scratch`` on the target's file system. Its
     content is durable, the name is not yet. FileExistsError when the target is there."""
     try:
-        _copy_durably(source, Path(scratch))
+        _copy_durably(Path(source), Path(scratch))
         _rename_new(Path(scratch), Path(target))
     finally:
         Path(scratch).unlink(missing_ok=True)

@@ -143,8 +143,8 @@ class ISpool(Interface):
     def open(id: str) -> BinaryIO:
         """The stored file, for reading; FileNotFoundError when it is gone."""
 
-    def path(id: str) -> Path:
-        """Where the stored file is, for linking."""
+    def path(id: str) -> str:
+        """Where the stored file is, for linking. Text: making a Path costs as much as the link."""
 
 
 class IQueueDesk(Interface):

@@ -100,7 +100,7 @@ class MailServer(MultiService):
         settings, log = self._settings, self._log
         hostname, data = settings.server.hostname, settings.server.data
         rng = Random()
-        self.new_id = Ids(time, rng.randrange)
+        self.new_id = Ids(time, rng.getrandbits)
         self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor, log)
         local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, self.boxes.run, log)
         resolver = DnsResolver(self.lookups.run, settings.dns.servers)

@@ -23,8 +23,8 @@ def fails(number: int) -> Any:
 
 def link_or_copy(source: Path, target: Path, scratch: Path) -> None:
     """As a delivery does it."""
-    if not durable.hard_link(source, str(target)):
-        durable.copy_into(source, str(target), str(scratch))
+    if not durable.hard_link(str(source), str(target)):
+        durable.copy_into(str(source), str(target), str(scratch))
 
 
 class TestWriteNew:

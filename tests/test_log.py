@@ -23,8 +23,7 @@ class Written:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, format: str = "text", level: str = "info") -> None:
         self.out = io.StringIO()
         self.publisher = LogPublisher(log.LogFile(Log(format, level), self.out))
-        self.log = log.EventLog()
-        self.log._logger = Logger(namespace="mailstack", observer=self.publisher)
+        self.log = log.EventLog(self.publisher, lambda: 1_000_000_000.25)
         monkeypatch.setattr("twisted.logger._logger.time", lambda: 1_000_000_000.25)
 
     @property

@@ -132,7 +132,7 @@ class LocalDelivery:
 
     def _trouble(self, letter: Letter, error: OSError) -> Delayed:
         self._log.warn(letter.id, what=f"cannot deliver to a Maildir: {error}")
-        if isinstance(error, FileNotFoundError) and not self._spool.path(letter.id).exists():
+        if isinstance(error, FileNotFoundError) and not Path(self._spool.path(letter.id)).exists():
             return Delayed(LOST, RELAY)
         if error.errno in FULL:
             return Delayed(Reply(452, "4.2.2", "Disk full"), RELAY)

@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 #: Crockford's base 32: no I, L, O, U. Its order is that of ASCII.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_TIME_DIGITS = 10  # microseconds; comes round after 35 years
-_CHANCE_DIGITS = 2
-
-
-def _digits(number: int, count: int) -> str:
-    return "".join(ALPHABET[number >> shift & 31] for shift in range(5 * (count - 1), -1, -5))
+_CHANCE_BITS = 10  # two digits
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+_PAIR_BITS = 10
+_SHIFTS = range(50, -1, -_PAIR_BITS)  # ten digits of microseconds, which come round after 35 years, then chance
 
 
 class Ids:
@@ -19,11 +17,12 @@ class Ids:
     characters are chance, so that a clock set back between two runs does not repeat an id."""
 
     def __init__(self, now: Callable[[], float], chance: Callable[[int], int]) -> None:
-        """``now`` is Unix time; ``chance(n)`` is a number from 0 to n - 1."""
+        """``now`` is Unix time; ``chance(n)`` is a number of n random bits."""
         self._now = now
         self._chance = chance
         self._last = 0
 
     def __call__(self) -> str:
         self._last = max(self._last + 1, int(self._now() * 1e6))
-        return _digits(self._last, _TIME_DIGITS) + _digits(self._chance(32**_CHANCE_DIGITS), _CHANCE_DIGITS)
+        number = self._last << _CHANCE_BITS | self._chance(_CHANCE_BITS)
+        return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])

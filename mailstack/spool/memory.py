@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 from attrs import define
@@ -136,5 +135,5 @@ class MemorySpool:
             raise FileNotFoundError(id)
         return io.BytesIO(self.stored[id].content)
 
-    def path(self, id: str) -> Path:
-        return Path("/nowhere") / id
+    def path(self, id: str) -> str:
+        return f"/nowhere/{id}"

@@ -45,8 +45,8 @@ class Post:
 
     def deliver(self, *to: str, id: str = "L1") -> dict[int, Outcome]:
         self.letter: Letter = letter(id, *to, content=CONTENT, arrived=1700000000.5)
-        if not self.spool.path(id).exists():
-            self.spool.path(id).write_bytes(CONTENT)
+        if not Path(self.spool.path(id)).exists():
+            Path(self.spool.path(id)).write_bytes(CONTENT)
         pending = [Pending(number, recipient) for number, recipient in enumerate(self.letter.recipients)]
         return at_once(self.delivery.deliver(self.letter, pending))
 
@@ -63,7 +63,7 @@ def test_every_mailbox_gets_a_link_to_the_one_file(post: Post) -> None:
     outcomes = post.deliver("alice@office.test", "bob@office.test")
     assert all(isinstance(outcome, Delivered) for outcome in outcomes.values())
     (first,), (second,) = post.new("alice"), post.new("bob")
-    assert first.stat().st_ino == second.stat().st_ino == post.spool.path("L1").stat().st_ino
+    assert first.stat().st_ino == second.stat().st_ino == Path(post.spool.path("L1")).stat().st_ino
     assert first.read_bytes() == CONTENT
 
 
@@ -144,7 +144,7 @@ def test_a_maildir_that_was_removed_is_made_again(post: Post) -> None:
 
 def test_a_file_that_is_missing_in_the_spool_is_told(post: Post) -> None:
     post.deliver("bob@office.test")
-    post.spool.path("L1").unlink()
+    Path(post.spool.path("L1")).unlink()
     pending = [Pending(0, post.letter.recipients[0])]
     (post.root / "mail/office.test/bob/new" / file_name(post.letter, "mail.office.test")).unlink()
     outcome = at_once(post.delivery.deliver(post.letter, pending))[0]

@@ -68,10 +68,10 @@ class TestIds:
     def test_chance_tells_two_runs_apart(self) -> None:
         assert Ids(lambda: 1e9, lambda n: 1)() != Ids(lambda: 1e9, lambda n: 2)()
 
-    def test_chance_is_asked_for_two_digits(self) -> None:
+    def test_chance_is_asked_for_the_bits_of_two_digits(self) -> None:
         asked: list[int] = []
         Ids(lambda: 1e9, lambda n: asked.append(n) or 0)()  # type: ignore[func-returns-value]
-        assert asked == [1024]
+        assert asked == [10]
 
 
 class TestMaildirName:

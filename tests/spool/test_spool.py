@@ -83,7 +83,7 @@ class TestRestart:
         spool = open_spool(self.data, self.run)
         (due,) = self.run(spool.due(2000.0, 10))
         assert due.letter.id == "L1" and due.pending[0].attempts == 1
-        assert spool.path("L1").stat().st_size == 2_000_000
+        assert Path(spool.path("L1")).stat().st_size == 2_000_000
         assert spool.repairs.orphans == 0
         spool.close()
 
@@ -183,7 +183,7 @@ class TestFailingDisk:
         incoming.write(b"x\n")
         with pytest.raises(OSError):
             self.run(self.spool.add(letter("L1"), incoming))
-        assert not self.spool.path("L1").exists()
+        assert not Path(self.spool.path("L1")).exists()
         assert self.run(self.spool.due(1e9, 10)) == []
 
     def test_the_next_letter_is_taken_when_the_disk_works_again(self) -> None:
@@ -216,9 +216,9 @@ class TestFailingDisk:
         self.sync.fails_at = self.sync.calls
         with pytest.raises(OSError):
             self.run(self.spool.settle("L1", [Result(0, "sent", Reply(250, "2.0.0", "ok"))]))
-        assert self.spool.path("L1").exists()
+        assert Path(self.spool.path("L1")).exists()
         self.run(self.spool.settle("L1", [Result(0, "sent", Reply(250, "2.0.0", "ok"))]))
-        assert not self.spool.path("L1").exists()
+        assert not Path(self.spool.path("L1")).exists()
         assert self.run(self.spool.due(1e9, 10)) == []
 
     def test_after_a_failed_sync_the_log_begins_anew(self) -> None:
@@ -253,7 +253,7 @@ class TestFailingDisk:
             else:
                 with pytest.raises(OSError):
                     self.run(self.spool.add(letter("L1"), incoming))
-        assert self.spool.path("L1").exists()
+        assert Path(self.spool.path("L1")).exists()
 
 
 class TestGroupCommit:
@@ -338,7 +338,7 @@ class TestDesk:
     def test_dropped_letters_are_gone_with_their_files(self) -> None:
         assert self.desk.drop(["L1", "../queue.db"]) == 1
         assert self.run(self.spool.surviving(["L1", "L2"])) == {"L2"}
-        assert not self.spool.path("L1").exists()
+        assert not Path(self.spool.path("L1")).exists()
 
 
 def test_the_database_is_closed_to_others(tmp_path: Path) -> None:
