@@ -23,6 +23,9 @@ from mailstack.protocol import smtp_events as events
 from mailstack.protocol.sasl import MECHANISMS
 
 OK = Reply(250, "2.0.0", "Ok")
+SENDER_OK = Reply(250, "2.1.0", "Ok")
+RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
+GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 LOGIN_FIRST = Reply(530, "5.7.0", "Log in first: this port is for our users")
 ENCRYPT_FIRST = Reply(538, "5.7.11", "Passwords only over TLS: say STARTTLS first")
 NO_LOGIN_HERE = Reply(502, "5.5.1", "No log-in on this port: it takes mail from other servers")
@@ -191,7 +194,7 @@ class Reception:
         if self._visitor.user is not None and not self._owns(event.sender):
             return self._record.refused("MAIL", NOT_YOURS, event.sender)
         self._transaction = Transaction(event.sender, self._settings.limits.message_size)
-        return Reply(250, "2.1.0", "Ok")
+        return SENDER_OK
 
     def _owns(self, sender: Address | None) -> bool:
         """Our users send as themselves, or as an alias that reaches them."""
@@ -214,7 +217,7 @@ class Reception:
         if found.refusal is not None:
             return self._record.refused("RCPT", found.refusal, transaction.sender, recipient)
         transaction.add(found.recipients)
-        return Reply(250, "2.1.5", "Ok")
+        return RECIPIENT_OK
 
     def _resolve(self, recipient: Address) -> Resolution:
         if self._around.directory.is_local(recipient.domain):
@@ -232,7 +235,7 @@ class Reception:
         hostname = self._settings.server.hostname
         hop = Hop(visitor.hello.name, visitor.address, hostname, visitor.protocol, visitor.tls)
         transaction.begin(around.spool, around.new_id(), hop, around.now())
-        return Reply(354, "", "End data with <CR><LF>.<CR><LF>")
+        return GO_AHEAD
 
     async def _on_body_end(self, event: events.BodyEnd) -> Reply:
         transaction = self._transaction

@@ -19,13 +19,10 @@ class Reply:
 
     def wire(self) -> bytes:
         """The octets to send; the status is repeated on every line (RFC 2034 §4)."""
-        lines = self.text.split("\n")
         prefix = f"{self.status} " if self.status else ""
-        if len(lines) == 1:
-            return f"{self.code} {prefix}{lines[0]}\r\n".encode("utf-8", "replace")
-        parts = [f"{self.code}-{prefix}{line}\r\n" for line in lines[:-1]]
-        parts.append(f"{self.code} {prefix}{lines[-1]}\r\n")
-        return "".join(parts).encode("utf-8", "replace")
+        *others, last = self.text.split("\n")
+        lines = [f"{self.code}-{prefix}{line}\r\n" for line in others] if others else []
+        return "".join([*lines, f"{self.code} {prefix}{last}\r\n"]).encode("utf-8", "replace")
 
     @property
     def full_status(self) -> str:

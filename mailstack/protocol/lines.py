@@ -39,6 +39,8 @@ class LineReader:
 
     def next(self, limit: int) -> Line | TooLong | None:
         """The next line; None: more is needed. ``limit`` is in octets, its end included."""
+        if not self._buffer:
+            return None
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
             self._searched = len(self._buffer)
@@ -52,8 +54,9 @@ class LineReader:
         if self._skipping or len(raw) > limit:
             self._skipping = False
             return TooLong()
-        text = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-        return Line(text, strict=raw.endswith(b"\r\n") and b"\r" not in text)
+        strict = raw.endswith(b"\r\n")
+        text = raw[:-2] if strict else raw[:-1]
+        return Line(text, strict and b"\r" not in text)
 
     def take(self) -> bytes:
         """All that waits, unread: for a stream that goes on as something else (message data, TLS)."""

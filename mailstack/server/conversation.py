@@ -54,7 +54,7 @@ class Conversation(Protocol):
         self._paused = False
         self._drained: Deferred[None] | None = None
         self._alarm: IDelayedCall | None = None
-        self._deadline = 0.0
+        self._deadline = self._rings = 0.0
 
     # ---- What a subclass says
 
@@ -169,8 +169,9 @@ class Conversation(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._connected = False
         self._connections.leave(self)
-        if self._alarm is not None and self._alarm.active():
+        if self._alarm is not None:
             self._alarm.cancel()
+            self._alarm = None
         busy = self._busy
         self.resumeProducing()
         if not busy:
@@ -264,12 +265,15 @@ class Conversation(Protocol):
     def _set_alarm(self, seconds: float) -> None:
         """Every command puts the deadline off; the call itself is moved when it comes, which costs next to nothing."""
         self._deadline = self.clock.seconds() + seconds
-        if self._alarm is None or not self._alarm.active():
-            self._alarm = self.clock.callLater(seconds, self._ring) if self._connected else None
-        elif self._alarm.getTime() > self._deadline:
+        if self._alarm is None:
+            if self._connected:
+                self._alarm, self._rings = self.clock.callLater(seconds, self._ring), self._deadline
+        elif self._rings > self._deadline:
             self._alarm.reset(seconds)
+            self._rings = self._deadline
 
     def _ring(self) -> None:
+        self._alarm = None
         left = self._deadline - self.clock.seconds()
         if left > 0:
             self._set_alarm(left)

@@ -6,6 +6,7 @@ and one poll for an answer of 20 octets that the socket would have taken right a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.tcp import Connection
@@ -13,15 +14,15 @@ from twisted.internet.tcp import Connection
 
 def write(transport: Any, octets: bytes) -> None:
     """Like ``transport.write``. What the socket does not take now goes the usual way, and so does all under TLS."""
-    if isinstance(transport, Connection) and not _waiting(transport):
-        sent = transport.writeSomeData(octets)
-        # After an error it is an exception: the reactor comes upon it too, and ends the connection.
-        octets = octets[sent:] if isinstance(sent, int) else octets
+    if isinstance(transport, Connection) and _ready(transport):
+        # It would block, or has an error: the reactor comes upon that too, and ends the connection.
+        with suppress(OSError):
+            octets = octets[transport.socket.send(octets) :]
     if octets:
         transport.write(octets)
 
 
-def _waiting(transport: Connection) -> bool:
-    """Whether earlier octets have not left yet, none may follow, or (since STARTTLS) they must be encrypted first."""
+def _ready(transport: Connection) -> bool:
+    """Whether all earlier octets have left, more may follow, and (since STARTTLS) need not be encrypted first."""
     waiting = transport.dataBuffer or transport._tempDataLen
-    return bool(waiting or transport.TLS or transport.disconnecting or not transport.connected)
+    return not (waiting or transport.TLS or transport.disconnecting) and bool(transport.connected)
