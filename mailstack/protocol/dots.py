@@ -23,8 +23,8 @@ class Decoded:
 class DotDecoder:
     """Wire to storage. Only CRLF.CRLF ends the data, however the stream is cut.
 
-    A bare CR or LF is kept and noted in ``stray``: the message is refused, but only after its true end, or the rest
-    of it would be taken for commands.
+    A bare CR or LF is noted in ``stray``: the message is refused, but only after its true end, or the rest of it would
+    be taken for commands.
     """
 
     def __init__(self) -> None:
@@ -45,16 +45,19 @@ class DotDecoder:
         return Decoded(self._unstuff(content), None)
 
     def _unstuff(self, content: bytes) -> bytes:
-        if self._fresh and content:
-            # Drop the borrowed CRLF again, with the dot that it may stand before.
-            self._fresh = False
-            content = content[3:] if content.startswith(b"\r\n.") else content[2:]
         if b"\r\n." in content:
             content = content.replace(b"\r\n.", b"\r\n")
-        lines = content.count(b"\r\n")
-        if content.count(b"\r") != lines or content.count(b"\n") != lines:
+        # CRLF, CR and LF end a line here; only where it was CRLF does LF make the text shorter. The octet at the end
+        # keeps the last line end from being swallowed.
+        lines = (content + b"$").splitlines()
+        text = b"\n".join(lines)[:-1]
+        if len(content) - len(text) != len(lines) - 1:
             self.stray = True
-        return content.replace(b"\r\n", b"\n")
+        if self._fresh and content:
+            # Drop the borrowed CRLF again.
+            self._fresh = False
+            return text[1:]
+        return text
 
 
 def _tail(data: bytes) -> int:

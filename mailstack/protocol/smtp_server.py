@@ -7,7 +7,7 @@ can't overtake a decision that takes its time (RFC 2920 §3.2).
 from __future__ import annotations
 
 from base64 import b64encode
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl
@@ -34,7 +34,7 @@ from mailstack.protocol.smtp_events import (
 MAX_COMMAND_LINE = 2048
 
 
-class State(Enum):
+class State(IntEnum):
     GREET = auto()  #: no EHLO yet
     READY = auto()
     SENDER = auto()  #: MAIL was accepted
