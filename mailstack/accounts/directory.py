@@ -23,6 +23,7 @@ UNKNOWN = Reply(550, "5.1.1", "No such user here")
 UNSURE = Reply(451, "4.3.0", "The list of our users cannot be used now, try again later")
 
 NO_ALIASES = Aliases({})
+MAX_KNOWN = 10_000  # addresses that are remembered as they were written, as long as the files do not change
 
 
 @implementer(IDirectory)
@@ -39,14 +40,25 @@ class Directory:
         self._settings = settings
         self._log = log
         self._book = Book(settings, None, None)
+        self._known: dict[Address, Resolution] = {}
 
     def is_local(self, domain: str) -> bool:
         return domain in self._settings.server.domains
 
     def resolve(self, address: Address) -> Resolution:
+        book = self.book()
+        known = self._known.get(address)
+        if known is not None:
+            return known
+        found = self._follow(book, address)
+        if found.refusal is None and len(self._known) < MAX_KNOWN:
+            self._known[address] = found
+        return found
+
+    def _follow(self, book: Book, address: Address) -> Resolution:
         targets: dict[Address, None] = {}
         rules: set[str] = set()
-        for step in self.book().steps(address):
+        for step in book.steps(address):
             rules.add(step.rule)
             if step.rule in ("account", "elsewhere"):
                 targets[step.targets[0]] = None
@@ -85,7 +97,7 @@ class Directory:
         """The files as they are now."""
         known, named = self.users.value(), self._aliases.value() if self._aliases else NO_ALIASES
         if known is not self._book.users or named is not self._book.aliases:
-            self._book = Book(self._settings, known, named)
+            self._book, self._known = Book(self._settings, known, named), {}
             for line in list(dangling(self._book))[:MAX_REPORTS]:
                 self._log.warn("accounts", note=str(line))
         return self._book

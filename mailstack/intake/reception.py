@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from zope.interface import implementer
 
 from mailstack.config.settings import Settings
@@ -50,6 +50,11 @@ class Surroundings:
     now: Callable[[], float]
     submission: bool  #: for our users, who log in; else for other servers
     tls: bool  #: STARTTLS can be had
+    rule: RelayRule = field(init=False)
+
+    @rule.default
+    def _rule_of_the_settings(self) -> RelayRule:
+        return RelayRule.of(self.settings.relay)
 
 
 @implementer(IReception)
@@ -60,7 +65,6 @@ class Reception:
         """``client`` is an IP address, ``""`` for a UNIX socket; from ``loopback`` passwords may come in plain."""
         self._around = around
         self._settings = around.settings
-        self._rule = RelayRule.of(around.settings.relay)
         self._visitor = Visitor(client, loopback)
         self._record = Record(around.log, self._visitor)
         self._mechanism = ""
@@ -222,7 +226,7 @@ class Reception:
     def _resolve(self, recipient: Address) -> Resolution:
         if self._around.directory.is_local(recipient.domain):
             return self._around.directory.resolve(recipient)
-        if self._rule.permits(recipient, self._visitor.address, self._visitor.user):
+        if self._around.rule.permits(recipient, self._visitor.address, self._visitor.user):
             return Resolution((Recipient(recipient, recipient),))
         return Resolution(refusal=RELAYING_DENIED)
 

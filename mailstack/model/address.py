@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -29,10 +30,7 @@ class Address:
     domain: str
 
     def __str__(self) -> str:
-        if DOT_STRING.match(self.local):
-            return f"{self.local}@{self.domain}"
-        escaped = self.local.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"@{self.domain}'
+        return _written(self.local, self.domain)
 
     @property
     def key(self) -> str:
@@ -53,6 +51,15 @@ class Address:
         if not DOMAIN.match(domain):
             raise ValueError(f"{text!r}: {domain!r} is not a domain")
         return cls(local, domain.rstrip(".").lower())
+
+
+@lru_cache(maxsize=1024)
+def _written(local: str, domain: str) -> str:
+    """Remembered, because one letter's addresses are written a dozen times."""
+    if DOT_STRING.match(local):
+        return f"{local}@{domain}"
+    escaped = local.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"@{domain}'
 
 
 def path(address: Address | None) -> str:

@@ -55,7 +55,7 @@ class Dispatcher(Service):
         self._now = now
         self._rng = rng
         self._active: dict[str, Deferred[None]] = {}
-        self._woken: set[str] = set()
+        self._woken: dict[str, Due] = {}
         self._dropped: set[str] = set()
         self._crowded = False
         self._sweeping = False
@@ -87,13 +87,15 @@ class Dispatcher(Service):
 
     def wake(self, letter: Letter) -> None:
         """A letter that was just accepted: its first attempt is now, when the client has its answer."""
-        pending = tuple(Pending(number, recipient) for number, recipient in enumerate(letter.recipients))
-        self._woken.add(letter.id)
-        self._clock.callLater(0, self._get_up, Due(letter, pending, entered=self._now()))
+        if not self._woken:
+            self._clock.callLater(0, self._get_up)
+        pending = tuple([Pending(number, recipient) for number, recipient in enumerate(letter.recipients)])
+        self._woken[letter.id] = Due(letter, pending, entered=self._now())
 
-    def _get_up(self, due: Due) -> None:
-        self._woken.discard(due.letter.id)
-        self._start(due)
+    def _get_up(self) -> None:
+        woken, self._woken = self._woken, {}
+        for due in woken.values():
+            self._start(due)
 
     def _start(self, due: Due) -> None:
         if not self.running or due.letter.id in self._active or due.letter.id in self._woken:

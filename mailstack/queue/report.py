@@ -47,8 +47,10 @@ class Reporter:
             for result in results
             if result.state == "deferred"
         ]
+        if not delayed or letter.sender is None:
+            return
         earned = self._schedule.warnings(letter.arrived, self._now())
-        if delayed and letter.sender is not None and earned > warned:
+        if earned > warned:
             await self._send(letter, delayed, delay_report, earned, wake)
 
     async def _send(
