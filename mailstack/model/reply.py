@@ -20,9 +20,11 @@ class Reply:
     def wire(self) -> bytes:
         """The octets to send; the status is repeated on every line (RFC 2034 §4)."""
         prefix = f"{self.status} " if self.status else ""
-        *others, last = self.text.split("\n")
-        lines = [f"{self.code}-{prefix}{line}\r\n" for line in others] if others else []
-        return "".join([*lines, f"{self.code} {prefix}{last}\r\n"]).encode("utf-8", "replace")
+        start, last = "", self.text
+        if "\n" in last:
+            *others, last = last.split("\n")
+            start = "".join(f"{self.code}-{prefix}{line}\r\n" for line in others)
+        return f"{start}{self.code} {prefix}{last}\r\n".encode("utf-8", "replace")
 
     @property
     def full_status(self) -> str:

@@ -6,7 +6,6 @@ and one poll for an answer of 20 octets that the socket would have taken right a
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from twisted.internet.tcp import Connection
@@ -15,9 +14,11 @@ from twisted.internet.tcp import Connection
 def write(transport: Any, octets: bytes) -> None:
     """Like ``transport.write``. What the socket does not take now goes the usual way, and so does all under TLS."""
     if isinstance(transport, Connection) and _ready(transport):
-        # It would block, or has an error: the reactor comes upon that too, and ends the connection.
-        with suppress(OSError):
-            octets = octets[transport.socket.send(octets) :]
+        try:
+            sent = transport.socket.send(octets)
+        except OSError:
+            sent = 0  # it would block, or has an error: the reactor comes upon that too, and ends the connection
+        octets = octets[sent:]
     if octets:
         transport.write(octets)
 
