@@ -83,8 +83,6 @@ class MailServer(MultiService):
         self.passwords = threads("passwords", PASSWORD_THREADS)
         self.lookups = threads("lookups", DNS_THREADS)
         self.boxes = threads("mailboxes", MAILBOX_THREADS)
-        for service in (self.disk, self.passwords, self.lookups, self.boxes):
-            self._add(service)
 
     def _accounts(self) -> None:
         self.directory = Directory(self._settings, monotonic, self._log)

@@ -42,7 +42,11 @@ class Mailer:
         received = f"Received: by {self.hostname} (mailstack) id {id};\n\t{date(now)}\n".encode("ascii")
         octets = delivery + received + message(id)
         content = self.spool.receive(id)
-        content.write(octets)
+        try:
+            content.write(octets)
+        except OSError:
+            content.discard()
+            raise
         letter = Letter(
             id,
             None,

@@ -1,38 +1,59 @@
-"""A few threads for what blocks, as a Twisted service."""
+"""A few threads for what blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
-from twisted.application.service import Service
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.python.failure import Failure
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _Pool(ThreadPool):
-    """Its threads end with the process: a DNS server that does not answer must not keep us from stopping."""
+class Threads:
+    """At most ``size``, started as they are needed; with one, calls run in order.
 
-    class threadFactory(Thread):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, daemon=True, **kwargs)
+    Twisted's thread pool takes the interpreter's lock a dozen times for a call, each time against a busy reactor; here
+    it is once to begin and once to end. The threads end with the process: a DNS server that does not answer must not
+    keep us from stopping.
+    """
 
-
-class Threads(Service):
-    def __init__(self, name: str, size: int, reactor: Any) -> None:
-        self.name = name
+    def __init__(self, name: str, size: int, reactor: IReactorFromThreads) -> None:
+        self._name = name
+        self._size = size
         self._reactor = reactor
-        self._pool = _Pool(0, size, name)
-
-    def startService(self) -> None:
-        Service.startService(self)
-        self._pool.start()
+        self._calls: SimpleQueue[tuple[Callable[[], Any], Deferred[Any]]] = SimpleQueue()
+        self._started = 0
+        self._pending = 0
 
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """Call it in one of the threads; what it returns or raises comes back."""
-        result: Awaitable[T] = deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
+        result: Deferred[T] = Deferred()
+        self._pending += 1
+        if self._started < min(self._pending, self._size):
+            self._started += 1
+            Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        self._calls.put((partial(function, *args, **kwargs), result))
         return result
+
+    def _work(self) -> None:
+        while True:
+            call, result = self._calls.get()
+            tell: Callable[[Any], None] = result.callback
+            try:
+                answer = call()
+            except BaseException:
+                tell, answer = result.errback, Failure()
+            self._reactor.callFromThread(self._tell, tell, answer)
+            # A thread that waits for its next call holds nothing of the last one.
+            del call, result, tell, answer
+
+    def _tell(self, tell: Callable[[Any], None], answer: Any) -> None:
+        self._pending -= 1
+        tell(answer)

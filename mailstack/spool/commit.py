@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sized
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,8 +16,10 @@ from mailstack.spool.errors import Busy
 
 #: Seconds that a batch in which nobody waits for an answer may gather.
 LEISURE = 0.05
-#: Seconds that a batch gathers when the one before it was shared: fewer syncs, and each serves more.
-COMPANY = 0.002
+#: Seconds that a batch waits for messages that are just arriving: fewer syncs, and each serves more.
+COMPANY = 0.004
+#: So many must wait for each that is arriving, or it is waited for.
+CROWD = 2
 
 InThread = Callable[..., Awaitable[Any]]
 
@@ -43,8 +45,10 @@ class Ledger(Protocol):
 class GroupCommit:
     """Gathers changes into a batch; while one batch is on its way to the disk, the next one gathers.
 
-    Many messages share the price of one transaction and one sync, and a lone one waits for nobody else. Only the sync
-    runs in a thread: it is one long call, where many short ones would fight the reactor for the interpreter's lock.
+    Many messages share the price of one transaction and one sync, and a lone one waits for nobody else. A batch goes
+    when it is the larger part of those under way, so of many sessions some wait for the disk while the others are
+    served. Only the sync runs in a thread: it is one long call, where many short ones would fight the reactor for the
+    interpreter's lock.
     """
 
     def __init__(
@@ -53,19 +57,20 @@ class GroupCommit:
         in_thread: InThread,
         clock: IReactorTime,
         finished: Callable[[list[str]], None],
+        arriving: Sized,
         log: IEventLog,
     ) -> None:
         """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with; it
-        does not raise."""
+        does not raise. ``arriving`` are the messages that have begun and not ended yet."""
         self._log = log
         self._ledger = ledger
         self._in_thread = in_thread
         self._clock = clock
         self._finished = finished
+        self._arriving = arriving
         self._batch = Batch()
         self._waiters: list[Deferred[None]] = []
         self._pressing = 0
-        self._shared = False
         self._busy = False
         self._start: IDelayedCall | None = None
 
@@ -86,7 +91,8 @@ class GroupCommit:
         """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later."""
         if self._busy or not self._waiters:
             return
-        delay = LEISURE if not self._pressing else COMPANY if self._shared else 0.0
+        crowded = self._pressing >= CROWD * len(self._arriving)
+        delay = LEISURE if not self._pressing else 0.0 if crowded else COMPANY
         if self._start is not None:
             if self._start.getTime() <= self._clock.seconds() + delay:
                 return
@@ -96,8 +102,7 @@ class GroupCommit:
     async def _run(self) -> None:
         batch, self._batch = self._batch, Batch()
         waiters, self._waiters = self._waiters, []
-        self._shared, self._pressing = self._pressing > 1, 0
-        self._start, self._busy = None, True
+        self._pressing, self._start, self._busy = 0, None, True
         removed: list[str] = []
         error: Exception | None = None
         try:

@@ -46,6 +46,7 @@ class DiskSpool:
         self._in_thread = in_thread
         self._clock = clock
         self._log = log
+        self._arriving: set[FileIncoming] = set()
         self._adding: set[str] = set()  # nobody is to see a letter that is not durable, or not yet to be seen
 
     def start(self) -> Repairs:
@@ -72,7 +73,7 @@ class DiskSpool:
             raise as_os_error(error) from error
         database.chmod(0o600)
         self._sync([self._folder, self._messages])
-        self._commit = GroupCommit(self._store, self._in_thread, self._clock, self._remove, self._log)
+        self._commit = GroupCommit(self._store, self._in_thread, self._clock, self._remove, self._arriving, self._log)
         return repairs
 
     def close(self) -> None:
@@ -86,7 +87,7 @@ class DiskSpool:
     # ---- Accepting
 
     def receive(self, id: str) -> IIncoming:
-        return FileIncoming(self.path(id))
+        return FileIncoming(self.path(id), self._arriving)
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
         file = self._finish(content)

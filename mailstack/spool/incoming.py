@@ -22,9 +22,11 @@ class FileIncoming:
     The file has its final name from the start: only the row in the database makes it a letter.
     """
 
-    def __init__(self, name: str) -> None:
-        """``name`` is the path."""
+    def __init__(self, name: str, arriving: set[FileIncoming]) -> None:
+        """``name`` is the path. Until its end the message is one of those that are ``arriving``."""
         self.name = name
+        self._arriving = arriving
+        arriving.add(self)
         self._held: list[bytes] = []
         self._size = 0
         self._fd: int | None = None
@@ -47,6 +49,7 @@ class FileIncoming:
 
     def finish(self) -> None:
         """The content is complete: put it into the file. Not durable yet."""
+        self._arriving.discard(self)
         if self._fd is None:
             write_new(self.name, b"".join(self._held))
             self._made = True
@@ -59,6 +62,7 @@ class FileIncoming:
         self._made = False
 
     def discard(self) -> None:
+        self._arriving.discard(self)
         self._held.clear()
         self._close()
         if self._made:
