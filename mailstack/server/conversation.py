@@ -113,14 +113,14 @@ class Conversation(Protocol):
     def hang_up(self) -> None:
         """Close after what was said; cut when the client does not take it."""
         self.flush()
-        self._set_alarm(FAREWELL)
         if not self._leaving:
             self._leaving = self._stopping = True
             # Twisted closes only when no producer is left that might have more to say; TLS wants to read the answer
             # to its good bye.
             self.transport.unregisterProducer()
             self._resume_reading()
-            self.transport.loseConnection()
+            eager.close(self.transport)
+        self._set_alarm(FAREWELL)
 
     def stop(self) -> None:
         """The server stops: finish the event at hand, then say so."""

@@ -1,14 +1,16 @@
-"""Answers leave at once instead of with the reactor's next round.
+"""Answers leave, and connections end, at once instead of with the reactor's next round.
 
-``transport.write`` asks the reactor to watch the socket, returns to it, and is called back to send: two epoll_ctl(2)
-and one poll for an answer of 20 octets that the socket would have taken right away.
+``transport.write`` and ``loseConnection`` ask the reactor to watch the socket, return to it, and are called back: two
+epoll_ctl(2) and one poll for an answer of 20 octets that the socket would have taken right away.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
 
 
 def write(transport: Any, octets: bytes) -> None:
@@ -21,6 +23,15 @@ def write(transport: Any, octets: bytes) -> None:
         octets = octets[sent:]
     if octets:
         transport.write(octets)
+
+
+def close(transport: Any) -> None:
+    """Like ``transport.loseConnection``: it ends when all is said. That may be now, and ``connectionLost`` be called."""
+    if isinstance(transport, Connection) and _ready(transport):
+        transport.stopReading()
+        transport.connectionLost(Failure(CONNECTION_DONE))
+    else:
+        transport.loseConnection()
 
 
 def _ready(transport: Connection) -> bool:
