@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +11,7 @@ from zope.interface import Attribute, Interface
 
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry
-from mailstack.model.letter import Due, Letter, Pending, Recipient
+from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Event
@@ -115,9 +115,10 @@ class ISpool(Interface):
         """On return the letter is durable and ours. OSError (ENOSPC: disk full) when it is not, and then nothing of it
         is left."""
 
-    async def settle(id: str, results: Sequence[Result]) -> None:
-        """Record one attempt. A letter without anything left to do is removed with its file. Unknown letters and
-        numbers (dropped meanwhile) are ignored. Durable on return, which may take a moment: nobody waits for it."""
+    async def settle(results: Mapping[str, Sequence[Result]]) -> None:
+        """Record one attempt at each of these letters. One without anything left to do is removed with its file.
+        Unknown letters and numbers (dropped meanwhile) are ignored. Durable on return, which may take a moment: nobody
+        waits for it. OSError: nothing of it is recorded."""
 
     async def report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
         """Add the report (if any), then mark all ``bounced`` recipients of the letter as reported and note how many
@@ -180,8 +181,9 @@ class IDurable(Interface):
 class ITransport(Interface):
     """Takes letters to one kind of destination."""
 
-    async def deliver(letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
-        """One attempt; an outcome for each recipient number. Whatever the other side, DNS or the disk do is one."""
+    async def deliver(dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
+        """One attempt at each of these letters, which have this one destination. For each letter the outcomes by
+        recipient number: whatever the other side, DNS or the disk do is one."""
 
 
 @frozen

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from zope.interface import implementer
 
 from mailstack.interfaces import IDurable, IEventLog, ITransport
-from mailstack.model.letter import Letter, Pending
+from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome
 from mailstack.model.reply import Reply
 
@@ -76,7 +76,10 @@ class FakeTransport:
         self.delivered: list[tuple[str, str]] = []
         self.attempts: list[tuple[str, tuple[str, ...]]] = []
 
-    async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+    async def deliver(self, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
+        return [self._deliver(due.letter, due.pending) for due in dues]
+
+    def _deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
         addresses = tuple(str(each.recipient.address) for each in pending)
         self.attempts.append((letter.id, addresses))
         return {each.number: self._outcome(letter, str(each.recipient.address)) for each in pending}

@@ -17,12 +17,12 @@ from zope.interface import implementer
 
 from mailstack.durable import copy_into, hard_link, make_folders
 from mailstack.interfaces import IDirectory, IDurable, IEventLog, ISpool, ITransport
-from mailstack.model.letter import Letter, Pending
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 
 RELAY = "local"
-SAVED = Reply(250, "2.0.0", "delivered to the Maildir")
+DELIVERED = Delivered(Reply(250, "2.0.0", "delivered to the Maildir"), RELAY)
 NO_USER = Reply(550, "5.1.1", "No such user here any more")
 LOST = Reply(451, "4.3.0", "The message file is missing in the spool")
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -79,30 +79,39 @@ class LocalDelivery:
         self._log = log
         self._maildirs: dict[str, Maildir] = {}
 
-    async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
-        outcomes: dict[int, Outcome] = {}
+    async def deliver(self, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
+        outcomes: list[dict[int, Outcome]] = [{} for _ in dues]
+        placed = [await self._place_all(due, failed) for due, failed in zip(dues, outcomes, strict=True)]
+        problem = await self._make_durable([each for links in placed for each in links.values()])
+        for due, links, found in zip(dues, placed, outcomes, strict=True):
+            if links:
+                found.update(dict.fromkeys(links, DELIVERED if problem is None else self._trouble(due.letter, problem)))
+        return outcomes
+
+    async def _place_all(self, due: Due, failed: dict[int, Outcome]) -> dict[int, Placed]:
+        """The links by recipient number; what comes of the other recipients goes into ``failed``."""
         placed: dict[int, Placed] = {}
-        for each in pending:
+        for each in due.pending:
             mailbox = self._directory.mailbox(each.recipient.address)
             if mailbox is None:
-                outcomes[each.number] = Failed(NO_USER, RELAY)
+                failed[each.number] = Failed(NO_USER, RELAY)
                 continue
             try:
-                placed[each.number] = await self._place(letter, mailbox)
+                placed[each.number] = await self._place(due.letter, mailbox)
             except OSError as error:
-                outcomes[each.number] = self._trouble(letter, error)
-        return outcomes | await self._make_durable(letter, placed)
+                failed[each.number] = self._trouble(due.letter, error)
+        return placed
 
-    async def _make_durable(self, letter: Letter, placed: dict[int, Placed]) -> dict[int, Outcome]:
+    async def _make_durable(self, placed: Sequence[Placed]) -> OSError | None:
         if not placed:
-            return {}
+            return None
         try:
-            await self._durable.flush({each.folder for each in placed.values()})
+            await self._durable.flush({each.folder for each in placed})
         except OSError as error:
-            for each in placed.values():
+            for each in placed:
                 each.take_back()
-            return dict.fromkeys(placed, self._trouble(letter, error))
-        return dict.fromkeys(placed, Delivered(SAVED, RELAY))
+            return error
+        return None
 
     async def _place(self, letter: Letter, mailbox: str) -> Placed:
         maildir = self._maildirs.get(mailbox) or self._make(mailbox)

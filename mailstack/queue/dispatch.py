@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 
 from twisted.application.service import Service
@@ -71,7 +71,7 @@ class Dispatcher(Service):
         self._poll = self._clock.callLater(POLL, self._look)
 
     async def _settled(self) -> None:
-        await gatherResults(list(self._active.values()))
+        await gatherResults(list(set(self._active.values())))
 
     def stopService(self) -> Deferred[None]:
         """Let attempts end that end soon; the others are in the spool as they were, and made again."""
@@ -93,26 +93,37 @@ class Dispatcher(Service):
         self._woken[letter.id] = Due(letter, pending, entered=self._now())
 
     def _get_up(self) -> None:
+        """What stays here goes together: so many letters wait for the disk once."""
         woken, self._woken = self._woken, {}
+        together: list[Due] = []
         for due in woken.values():
-            self._start(due)
+            if self._transports.stays_here(due):
+                together.append(due)
+            else:
+                self._start(due)
+        if together and self.running:
+            self._begin(together)
 
     def _start(self, due: Due) -> None:
         if not self.running or due.letter.id in self._active or due.letter.id in self._woken:
             return
-        if len(self._active) >= MAX_ACTIVE and LOCAL not in self._transports.groups(due.pending):
+        if len(self._active) >= MAX_ACTIVE and LOCAL not in self._transports.groups([due]):
             # It stays due in the spool, and is found when there is room.
             self._crowded = True
             return
-        id = due.letter.id
-        serving = Deferred.fromCoroutine(self._serve(due))
-        if not serving.called:
-            self._active[id] = serving
-        serving.addBoth(lambda _: self._ended(id))
+        self._begin([due])
 
-    def _ended(self, id: str) -> None:
-        self._active.pop(id, None)
-        self._dropped.discard(id)
+    def _begin(self, dues: Sequence[Due]) -> None:
+        ids = [due.letter.id for due in dues]
+        serving = Deferred.fromCoroutine(self._serve(dues))
+        if not serving.called:
+            self._active.update(dict.fromkeys(ids, serving))
+        serving.addBoth(lambda _: self._ended(ids))
+
+    def _ended(self, ids: Sequence[str]) -> None:
+        for id in ids:
+            self._active.pop(id, None)
+            self._dropped.discard(id)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -184,57 +195,74 @@ class Dispatcher(Service):
             return
         self._sweep_soon(0)
 
-    # ---- One letter
+    # ---- Attempts
 
-    async def _serve(self, due: Due) -> None:
+    async def _serve(self, dues: Sequence[Due]) -> None:
+        """One letter, or several that go the same one way."""
         try:
-            groups = self._transports.groups(due.pending)
-            attempts = [self._attempt(due, key, pending) for key, pending in groups.items()]
+            groups = self._transports.groups(dues)
+            attempts = [self._attempt(key, group) for key, group in groups.items()]
             # The usual letter has one destination, and needs no gathering.
             if len(attempts) == 1:
-                results = await attempts[0]
+                done = [await attempts[0]]
             else:
-                gathered = await gatherResults([Deferred.fromCoroutine(attempt) for attempt in attempts])
-                results = [result for part in gathered for result in part]
-            await self._reporter.report(due, results, self.wake)
+                done = await gatherResults([Deferred.fromCoroutine(attempt) for attempt in attempts])
         except CancelledError:
             # The server stops. What was not recorded is in the spool as it was.
             return
         except Exception as error:
+            for due in dues:
+                self._log.failure(due.letter.id, repr(error))
+            return
+        for due in dues:
+            await self._report(due, [result for part in done for result in part.get(due.letter.id, ())])
+
+    async def _report(self, due: Due, results: Sequence[Result]) -> None:
+        try:
+            await self._reporter.report(due, results, self.wake)
+        except CancelledError:
+            return
+        except Exception as error:
             self._log.failure(due.letter.id, repr(error))
 
-    async def _attempt(self, due: Due, key: str, pending: Sequence[Pending]) -> list[Result]:
-        """One attempt at one destination."""
-        letter = due.letter
+    async def _attempt(self, key: str, dues: Sequence[Due]) -> dict[str, list[Result]]:
+        """One attempt at one destination; the results by queue id."""
         if key == LOCAL:
             started = self._now()
-            outcomes = await self._outcomes(self._transports.local, letter, pending)
+            outcomes = await self._outcomes(self._transports.local, dues)
         else:
             async with self._lines.place(key):
-                if letter.id in self._dropped:
-                    return []
+                dues = [due for due in dues if due.letter.id not in self._dropped]
                 started = self._now()
-                outcomes = await self._outcomes(self._transports.remote, letter, pending)
-        if letter.id in self._dropped:
-            self._log.event(letter.id, what="was dropped by the administrator during an attempt: nobody is told")
-            return []
-        results = [self._result(letter, each, outcomes[each.number]) for each in pending]
-        for each, result in zip(pending, results, strict=True):
-            self._note(due, each, outcomes[each.number], result, started)
-        await self._record(letter, results)
+                outcomes = await self._outcomes(self._transports.remote, dues)
+        results = {}
+        for due, found in zip(dues, outcomes, strict=True):
+            if due.letter.id in self._dropped:
+                what = "was dropped by the administrator during an attempt: nobody is told"
+                self._log.event(due.letter.id, what=what)
+                continue
+            results[due.letter.id] = [self._result(due, each, found[each.number], started) for each in due.pending]
+        await self._record(results)
         return results
 
-    async def _outcomes(self, transport: ITransport, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+    async def _outcomes(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
         """A bug delays what it strikes, and nothing else."""
         try:
-            return await transport.deliver(letter, pending)
+            return await transport.deliver(dues)
         except CancelledError:
             raise
         except Exception as error:
-            self._log.failure(letter.id, repr(error))
-            return {each.number: Delayed(OUR_FAULT) for each in pending}
+            if len(dues) > 1:
+                return [found for due in dues for found in await self._outcomes(transport, [due])]
+            self._log.failure(dues[0].letter.id, repr(error))
+            return [{each.number: Delayed(OUR_FAULT) for each in dues[0].pending}]
 
-    def _result(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
+    def _result(self, due: Due, pending: Pending, outcome: Outcome, started: float) -> Result:
+        result = self._judge(due.letter, pending, outcome)
+        self._note(due, pending, outcome, result, started)
+        return result
+
+    def _judge(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
         if isinstance(outcome, Delivered):
             return Result(pending.number, "sent", outcome.reply, outcome.relay)
         if isinstance(outcome, Failed):
@@ -247,20 +275,21 @@ class Dispatcher(Service):
             return Result(pending.number, "bounced", outcome.reply, outcome.relay)
         return Result(pending.number, "deferred", outcome.reply, outcome.relay, following)
 
-    async def _record(self, letter: Letter, results: list[Result]) -> None:
-        """What happened is known; it must be written before anything else happens to this letter."""
-        while True:
+    async def _record(self, results: Mapping[str, Sequence[Result]]) -> None:
+        """What happened is known; it must be written before anything else happens to these letters."""
+        while results:
             try:
-                await self._spool.settle(letter.id, results)
+                await self._spool.settle(results)
                 break
             except OSError as error:
-                self._log.warn(letter.id, what=f"cannot record the delivery, and goes on trying: {error}")
+                for id in results:
+                    self._log.warn(id, what=f"cannot record the delivery, and goes on trying: {error}")
             pause: Deferred[None] = Deferred()
             self._clock.callLater(STUCK, pause.callback, None)
             await pause
-        for result in results:
-            if result.state == "deferred":
-                self._sweep_soon(result.next_attempt - self._now())
+        deferred = [each.next_attempt for part in results.values() for each in part if each.state == "deferred"]
+        if deferred:
+            self._sweep_soon(min(deferred) - self._now())
 
     def _note(self, due: Due, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
         """The line that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mailstack.interfaces import ITransport
 from mailstack.model.address import Address
-from mailstack.model.letter import Pending
+from mailstack.model.letter import Due, Pending
 
 LOCAL = "local"  # the key of our own Maildirs
 
@@ -22,10 +22,23 @@ class Transports:
     is_local: Callable[[str], bool]
     destination: Callable[[Address], str]
 
-    def groups(self, pending: Iterable[Pending]) -> dict[str, list[Pending]]:
-        found: dict[str, list[Pending]] = {}
-        for each in pending:
+    def groups(self, dues: Iterable[Due]) -> dict[str, list[Due]]:
+        """By key of the destination, what each of the letters has for it."""
+        found: dict[str, list[Due]] = {}
+        for due in dues:
+            parts = self._parts(due)
+            for key, pending in parts.items():
+                found.setdefault(key, []).append(due if len(parts) == 1 else evolve(due, pending=tuple(pending)))
+        return found
+
+    def _parts(self, due: Due) -> dict[str, list[Pending]]:
+        parts: dict[str, list[Pending]] = {}
+        for each in due.pending:
             address = each.recipient.address
             key = LOCAL if self.is_local(address.domain) else self.destination(address)
-            found.setdefault(key, []).append(each)
-        return found
+            parts.setdefault(key, []).append(each)
+        return parts
+
+    def stays_here(self, due: Due) -> bool:
+        """All of it is for our own Maildirs."""
+        return all(self.is_local(each.recipient.address.domain) for each in due.pending)

@@ -26,7 +26,7 @@ def write(transport: Any, octets: bytes) -> None:
 
 
 def close(transport: Any) -> None:
-    """Like ``transport.loseConnection``: it ends when all is said. That may be now, and ``connectionLost`` be called."""
+    """Like ``transport.loseConnection``: it ends when all is said. ``connectionLost`` may come before it returns."""
     if isinstance(transport, Connection) and _ready(transport):
         transport.stopReading()
         transport.connectionLost(Failure(CONNECTION_DONE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -121,8 +121,9 @@ class DiskSpool:
 
     # ---- Delivering
 
-    async def settle(self, id: str, results: Sequence[Result]) -> None:
-        await self._commit.join(lambda batch: batch.settlements.append(Settlement(id, results)), urgent=False)
+    async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
+        settlements = [Settlement(id, each) for id, each in results.items()]
+        await self._commit.join(lambda batch: batch.settlements.extend(settlements), urgent=False)
 
     async def report(self, id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
         reported = Reported(id, warned)

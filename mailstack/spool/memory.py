@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from attrs import define
@@ -61,7 +61,11 @@ class MemorySpool:
         rows = [_Row("active", letter.arrived) for _ in letter.recipients]
         self.stored[letter.id] = _Stored(letter, content.content, rows)
 
-    async def settle(self, id: str, results: Sequence[Result]) -> None:
+    async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
+        for id, each in results.items():
+            self._settle(id, each)
+
+    def _settle(self, id: str, results: Sequence[Result]) -> None:
         stored = self.stored.get(id)
         if stored is None:
             return

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from mailstack import durable
 from mailstack.delivery.local import LocalDelivery, file_name
-from mailstack.model.letter import Letter, Pending
+from mailstack.model.letter import Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import ListLog, NoDisk, at_once, in_place
 from tests.fakes_accounts import MemoryDirectory
-from tests.spool.contract import letter
+from tests.spool.contract import due, letter
 
 CONTENT = b"Return-Path: <a@far.test>\nSubject: x\n\ntext\n"
 
@@ -27,8 +28,8 @@ class FolderSpool(MemorySpool):
         super().__init__()
         self.folder = folder
 
-    def path(self, id: str) -> Path:
-        return self.folder / id
+    def path(self, id: str) -> str:
+        return f"{self.folder}/{id}"
 
 
 class Post:
@@ -47,8 +48,10 @@ class Post:
         self.letter: Letter = letter(id, *to, content=CONTENT, arrived=1700000000.5)
         if not Path(self.spool.path(id)).exists():
             Path(self.spool.path(id)).write_bytes(CONTENT)
-        pending = [Pending(number, recipient) for number, recipient in enumerate(self.letter.recipients)]
-        return at_once(self.delivery.deliver(self.letter, pending))
+        return self.attempt(self.letter)[0]
+
+    def attempt(self, *letters: Letter) -> Sequence[dict[int, Outcome]]:
+        return at_once(self.delivery.deliver([due(letter) for letter in letters]))
 
     def new(self, user: str) -> list[Path]:
         return sorted((self.root / "mail/office.test" / user / "new").iterdir())
@@ -91,6 +94,22 @@ def test_what_the_disk_did_not_keep_is_taken_back_and_made_again(post: Post) -> 
     post.disk.error = None
     assert isinstance(post.deliver("alice@office.test")[0], Delivered)
     assert len(post.new("alice")) == 1
+
+
+def test_letters_that_go_together_are_durable_with_one_sync(post: Post) -> None:
+    """One that cannot be placed does not hold up the others; a sync that fails takes them all back."""
+    for id in ("L1", "L2"):
+        Path(post.spool.path(id)).write_bytes(CONTENT)
+    letters = [letter("L1", "alice@office.test"), letter("L2", "bob@office.test"), letter("LOST", "bob@office.test")]
+    outcomes = [outcome[0] for outcome in post.attempt(*letters)]
+    assert [type(outcome) for outcome in outcomes] == [Delivered, Delivered, Delayed]
+    mail = post.root / "mail/office.test"
+    assert post.disk.flushed == [{mail / "alice/new", mail / "bob/new"}]
+    for user in ("alice", "bob"):
+        post.new(user)[0].unlink()
+    post.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
+    assert all(isinstance(outcome[0], Delayed) for outcome in post.attempt(*letters))
+    assert post.new("alice") == post.new("bob") == []
 
 
 def test_what_a_crash_left_is_found_and_not_made_twice(post: Post) -> None:
@@ -145,9 +164,8 @@ def test_a_maildir_that_was_removed_is_made_again(post: Post) -> None:
 def test_a_file_that_is_missing_in_the_spool_is_told(post: Post) -> None:
     post.deliver("bob@office.test")
     Path(post.spool.path("L1")).unlink()
-    pending = [Pending(0, post.letter.recipients[0])]
     (post.root / "mail/office.test/bob/new" / file_name(post.letter, "mail.office.test")).unlink()
-    outcome = at_once(post.delivery.deliver(post.letter, pending))[0]
+    outcome = post.attempt(post.letter)[0][0]
     assert isinstance(outcome, Delayed) and "missing in the spool" in outcome.reply.text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,7 +20,7 @@ from mailstack.delivery.connection import FAREWELL
 from mailstack.delivery.remote import MAX_HOSTS, MAX_TEXT, RemoteDelivery
 from mailstack.interfaces import IEventLog, ITransport
 from mailstack.model.address import Address
-from mailstack.model.letter import Letter, Pending, Recipient
+from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool.memory import MemorySpool
@@ -95,12 +95,12 @@ class Scene:
             incoming = self.spool.receive("L1")
             incoming.write(self.content)
             run(self.spool.add(letter, incoming))
-        pending = [Pending(number, recipient) for number, recipient in enumerate(everyone)]
-        Deferred.fromCoroutine(self.remote.deliver(letter, pending)).addCallback(self._done)
+        pending = tuple(Pending(number, recipient) for number, recipient in enumerate(everyone))
+        Deferred.fromCoroutine(self.remote.deliver([Due(letter, pending)])).addCallback(self._done)
         return self
 
-    def _done(self, outcomes: Mapping[int, Outcome]) -> None:
-        self.outcomes = outcomes
+    def _done(self, outcomes: Sequence[Mapping[int, Outcome]]) -> None:
+        (self.outcomes,) = outcomes
 
     def client(self) -> tuple[str, int, Any]:
         """The connection that is being made now."""

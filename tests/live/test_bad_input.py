@@ -72,10 +72,12 @@ def test_too_many_errors(office: Office) -> None:
 
 def test_everything_in_one_segment(office: Office) -> None:
     """More than PIPELINING allows, but answered in order."""
+    before = len(office.files("carol"))
     with Wire(office.port.smtp) as wire:
         wire.send(SESSION)
         assert [wire.reply()[:3] for _ in SESSION_CODES] == SESSION_CODES
         assert wire.reply() == ""
+    office.wait_for_files("carol", before + 1)
 
 
 def test_octet_by_octet(office: Office) -> None:
@@ -89,10 +91,12 @@ def test_octet_by_octet(office: Office) -> None:
 
 def test_half_closed(office: Office) -> None:
     """``printf … | nc`` says all it has to say and then only listens."""
+    before = len(office.files("carol"))
     with socket.create_connection(("127.0.0.1", office.port.smtp), 20) as client, client.makefile("rb") as file:
         client.sendall(SESSION)
         client.shutdown(socket.SHUT_WR)
         assert file.read().splitlines()[-1].startswith(b"221 ")
+    office.wait_for_files("carol", before + 1)
 
 
 @pytest.mark.parametrize("octets", [100, 3_000_000])

@@ -17,7 +17,7 @@ from twisted.internet.ssl import Certificate
 from mailstack.config.settings import Route, Settings, Smarthost
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.model.address import Address
-from mailstack.model.letter import Letter, Pending, Recipient
+from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.protocol.smtp_dialogue import Patience
 from mailstack.spool.memory import MemorySpool
@@ -57,7 +57,7 @@ class Sender:
         )
         recipient = Recipient(BOB, BOB)
         letter = Letter("L1", None, (recipient,), 0.0, size, size // 20, 0, False, 0)
-        outcomes = spin.wait_for(remote.deliver(letter, [Pending(0, recipient)]), 60)
+        (outcomes,) = spin.wait_for(remote.deliver([Due(letter, (Pending(0, recipient),))]), 60)
         spin.until(spin.nothing_left)  # the good-bye, which the outcome does not wait for
         return outcomes[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import Message
 from random import Random
 
@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from mailstack.config.settings import Queue
 from mailstack.interfaces import IIncoming, Result
 from mailstack.model.address import Address
-from mailstack.model.letter import Letter, Pending
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.queue.dispatch import MAX_ACTIVE, POLL, STUCK, Dispatcher
@@ -27,7 +27,7 @@ from mailstack.queue.transports import LOCAL, Transports
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import FakeTransport, ListLog, at_once
 from tests.fakes_accounts import MemoryDirectory
-from tests.spool.contract import letter
+from tests.spool.contract import due, letter
 
 START = 1_000_000.0
 LATER = Delayed(Reply(451, "4.4.1", "try later"), "mx.far.test[192.0.2.1]:25")
@@ -51,9 +51,9 @@ class MiddlingSpool(MemorySpool):
         self.broken = False
         self.touched = False
 
-    async def settle(self, id: str, results: Sequence[Result]) -> None:
+    async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
         self._check()
-        await super().settle(id, results)
+        await super().settle(results)
 
     async def report(self, id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
         self._check()
@@ -75,11 +75,11 @@ class SlowTransport(FakeTransport):
         super().__init__()
         self.held: list[Deferred[None]] = []
 
-    async def deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+    async def deliver(self, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
         gate: Deferred[None] = Deferred()
         self.held.append(gate)
         await gate
-        return await super().deliver(letter, pending)
+        return await super().deliver(dues)
 
 
 class World:
@@ -154,6 +154,52 @@ def test_a_new_letter_is_tried_at_once_each_destination_apart(world: World) -> N
     assert world.local.attempts == [("L1", ("alice@office.test",))]
     assert world.remote.attempts == [("L1", ("x@one.test", "y@one.test")), ("L1", ("z@two.test",))]
     assert not world.spool.stored
+
+
+def test_letters_for_our_own_mailboxes_that_come_in_together_go_together(world: World) -> None:
+    """They wait for the disk once; one with a recipient elsewhere goes by itself, for elsewhere may take its time."""
+    asked: list[list[str]] = []
+    deliver = world.local.deliver
+
+    async def delivering(dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
+        asked.append([due.letter.id for due in dues])
+        return await deliver(dues)
+
+    world.local.deliver = delivering  # type: ignore[method-assign]
+    for id in ("L1", "L2"):
+        world.dispatcher.wake(world.accept(id, "alice@office.test", wake=False))
+    world.dispatcher.wake(world.accept("L3", "alice@office.test", "x@one.test", wake=False))
+    world.turn()
+    assert sorted(asked) == [["L1", "L2"], ["L3"]]
+    assert not world.spool.stored
+
+
+def test_each_of_the_letters_that_go_together_has_its_own_fate(world: World) -> None:
+    kept = keep_reports(world)
+    world.local.outcomes = {"bob@office.test": [NEVER], "carol@office.test": [LATER]}
+    for id, to in (("L1", "bob@office.test"), ("L2", "carol@office.test"), ("L3", "alice@office.test")):
+        world.dispatcher.wake(world.accept(id, to, wake=False))
+    world.turn()
+    assert "bob@office.test" in kept["B1"].as_string()
+    assert world.local.delivered == [("L3", "alice@office.test"), ("B1", "alice@office.test")]
+    assert list(world.spool.stored) == ["L2"]
+
+
+def test_a_bug_strikes_one_of_the_letters_that_go_together(world: World) -> None:
+    deliver = world.local.deliver
+
+    async def stumble(dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
+        if "L1" in [due.letter.id for due in dues]:
+            raise RuntimeError("a bug")
+        return await deliver(dues)
+
+    world.local.deliver = stumble  # type: ignore[method-assign]
+    for id in ("L1", "L2"):
+        world.dispatcher.wake(world.accept(id, "alice@office.test", wake=False))
+    world.turn()
+    assert world.log.failures == ["L1: RuntimeError('a bug')"]
+    assert world.local.delivered == [("L2", "alice@office.test")]
+    assert list(world.spool.stored) == ["L1"]
 
 
 def test_a_delayed_recipient_alone_is_tried_again_on_the_schedule(world: World) -> None:
@@ -249,11 +295,11 @@ def test_a_delay_is_told_once(world: World) -> None:
 
 
 def test_letters_of_an_earlier_run_are_found_at_the_start(world: World) -> None:
-    at_once(world.spool.settle("x", []))
+    at_once(world.spool.settle({"x": []}))
     world.dispatcher.stopService()
     world.accept("L1", "x@one.test", wake=False)
     world.accept("L2", "x@one.test", wake=False)
-    at_once(world.spool.settle("L2", [Result(0, "deferred", Reply(451, "4.4.1", "x"), "none", world.now() + 100)]))
+    at_once(world.spool.settle({"L2": [Result(0, "deferred", Reply(451, "4.4.1", "x"), "none", world.now() + 100)]}))
     world.dispatcher = world.build()
     world.dispatcher.startService()
     world.pass_time(1)
@@ -267,7 +313,7 @@ def test_letters_of_an_earlier_run_are_found_at_the_start(world: World) -> None:
 def test_a_failure_that_a_crash_left_unreported_is_reported(world: World) -> None:
     world.dispatcher.stopService()
     world.accept("L1", "x@one.test", wake=False)
-    at_once(world.spool.settle("L1", [Result(0, "bounced", NEVER.reply, "mx")]))
+    at_once(world.spool.settle({"L1": [Result(0, "bounced", NEVER.reply, "mx")]}))
     world.dispatcher = world.build()
     world.dispatcher.startService()
     world.pass_time(1)
@@ -289,8 +335,8 @@ def test_a_report_that_the_disk_refuses_is_made_later(world: World) -> None:
     world.remote.outcomes = {"x@one.test": [NEVER]}
     settle = world.spool.settle
 
-    async def settle_then_break(id: str, results: Sequence[Result]) -> None:
-        await settle(id, results)
+    async def settle_then_break(results: Mapping[str, Sequence[Result]]) -> None:
+        await settle(results)
         world.spool.broken = True
 
     world.spool.settle = settle_then_break  # type: ignore[method-assign]
@@ -388,7 +434,7 @@ def test_stopping_waits_a_moment_and_leaves_the_rest_in_the_spool() -> None:
 
 
 def test_an_unexpected_error_is_logged_and_the_letter_stays(world: World) -> None:
-    async def explode(letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+    async def explode(dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
         raise RuntimeError("a bug")
 
     world.remote.deliver = explode  # type: ignore[method-assign]
@@ -405,7 +451,16 @@ def test_no_delayed_call_is_left_after_the_stop(world: World) -> None:
 
 
 def test_local_is_a_key_of_its_own(world: World) -> None:
-    groups = Transports(world.local, world.remote, world.directory.is_local, lambda address: address.domain).groups(
-        [Pending(0, recipient) for recipient in letter("x", "alice@office.test").recipients]
-    )
-    assert list(groups) == [LOCAL]
+    """Each letter has its own part in the groups."""
+    transports = Transports(world.local, world.remote, world.directory.is_local, lambda address: address.domain)
+    here = due(letter("L1", "alice@office.test"))
+    both = due(letter("L2", "x@one.test", "bob@office.test"))
+    groups = transports.groups([here, both])
+    assert {
+        key: [(part.letter.id, [each.number for each in part.pending]) for part in parts]
+        for key, parts in groups.items()
+    } == {
+        LOCAL: [("L1", [0]), ("L2", [1])],
+        "one.test": [("L2", [0])],
+    }
+    assert transports.stays_here(here) and not transports.stays_here(both)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mailstack.interfaces import ISpool, Result
 from mailstack.model.address import Address
-from mailstack.model.letter import Letter, Recipient
+from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Failed
 from mailstack.model.reply import Reply
 
@@ -19,6 +19,11 @@ OK = Reply(250, "2.0.0", "ok")
 
 def recipient(address: str) -> Recipient:
     return Recipient(Address.parse(address), Address.parse(address))
+
+
+def due(letter: Letter) -> Due:
+    """All of it."""
+    return Due(letter, tuple(Pending(number, recipient) for number, recipient in enumerate(letter.recipients)))
 
 
 def letter(id: str, *to: str, sender: str = "a@far.test", arrived: float = 1000.0, content: bytes = b"x\n") -> Letter:
@@ -67,9 +72,9 @@ class SpoolContract:
 
     def test_a_letter_whose_recipients_are_all_sent_is_gone(self) -> None:
         self.add("L1", "a@x.test", "b@x.test")
-        self.run(self.spool.settle("L1", [Result(0, "sent", OK)]))
+        self.run(self.spool.settle({"L1": [Result(0, "sent", OK)]}))
         assert self.due_ids(1000.0) == ["L1"]
-        self.run(self.spool.settle("L1", [Result(1, "sent", OK)]))
+        self.run(self.spool.settle({"L1": [Result(1, "sent", OK)]}))
         assert self.due_ids(1e12) == []
         try:
             self.spool.open("L1").close()
@@ -79,7 +84,7 @@ class SpoolContract:
 
     def test_a_deferred_recipient_comes_back_in_its_time_with_its_count(self) -> None:
         self.add("L1", "a@x.test", "b@x.test")
-        self.run(self.spool.settle("L1", [Result(0, "sent", OK), Result(1, "deferred", LATER, "none", 1060.0)]))
+        self.run(self.spool.settle({"L1": [Result(0, "sent", OK), Result(1, "deferred", LATER, "none", 1060.0)]}))
         assert self.due_ids(1059.0) == []
         assert self.run(self.spool.next_due(1000.0)) == 1060.0
         (due,) = self.run(self.spool.due(1060.0, 10))
@@ -96,7 +101,7 @@ class SpoolContract:
         self.add("L1", "a@x.test", "b@x.test")
         self.run(
             self.spool.settle(
-                "L1", [Result(0, "bounced", NEVER, "mx.x.test"), Result(1, "deferred", LATER, "none", 5000.0)]
+                {"L1": [Result(0, "bounced", NEVER, "mx.x.test"), Result(1, "deferred", LATER, "none", 5000.0)]}
             )
         )
         (due,) = self.run(self.spool.due(2000.0, 10))
@@ -113,19 +118,19 @@ class SpoolContract:
 
     def test_a_letter_whose_failures_are_reported_is_gone(self) -> None:
         self.add("L1")
-        self.run(self.spool.settle("L1", [Result(0, "bounced", NEVER)]))
+        self.run(self.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
         self.run(self.spool.report("L1", None, None, 0))
         assert self.due_ids(1e12) == []
 
     def test_warnings_are_counted(self) -> None:
         self.add("L1")
-        self.run(self.spool.settle("L1", [Result(0, "deferred", LATER, "none", 1500.0)]))
+        self.run(self.spool.settle({"L1": [Result(0, "deferred", LATER, "none", 1500.0)]}))
         self.run(self.spool.report("L1", None, None, 2))
         (due,) = self.run(self.spool.due(1500.0, 10))
         assert due.warned == 2
 
     def test_results_of_a_dropped_letter_are_ignored(self) -> None:
-        self.run(self.spool.settle("NONE", [Result(0, "sent", OK)]))
+        self.run(self.spool.settle({"NONE": [Result(0, "sent", OK)]}))
         self.run(self.spool.report("NONE", None, None, 1))
 
     def test_surviving_names_what_is_there(self) -> None:

@@ -78,7 +78,7 @@ class TestRestart:
     def test_letters_are_there_after_a_restart(self) -> None:
         spool = open_spool(self.data, self.run)
         self.add(spool, "L1", b"y" * 2_000_000)
-        self.run(spool.settle("L1", [Result(0, "deferred", LATER, "none", 2000.0)]))
+        self.run(spool.settle({"L1": [Result(0, "deferred", LATER, "none", 2000.0)]}))
         spool.close()
         spool = open_spool(self.data, self.run)
         (due,) = self.run(spool.due(2000.0, 10))
@@ -200,7 +200,7 @@ class TestFailingDisk:
         incoming = self.spool.receive("L1")
         incoming.write(b"x\n")
         self.run(self.spool.add(letter("L1"), incoming))
-        self.run(self.spool.settle("L1", [Result(0, "bounced", NEVER)]))
+        self.run(self.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
         self.sync.fails_at = self.sync.calls + failing
         content = self.spool.receive("B1")
         content.write(b"x\n")
@@ -215,9 +215,9 @@ class TestFailingDisk:
         self.run(self.spool.add(letter("L1"), incoming))
         self.sync.fails_at = self.sync.calls
         with pytest.raises(OSError):
-            self.run(self.spool.settle("L1", [Result(0, "sent", Reply(250, "2.0.0", "ok"))]))
+            self.run(self.spool.settle({"L1": [Result(0, "sent", Reply(250, "2.0.0", "ok"))]}))
         assert Path(self.spool.path("L1")).exists()
-        self.run(self.spool.settle("L1", [Result(0, "sent", Reply(250, "2.0.0", "ok"))]))
+        self.run(self.spool.settle({"L1": [Result(0, "sent", Reply(250, "2.0.0", "ok"))]}))
         assert not Path(self.spool.path("L1")).exists()
         assert self.run(self.spool.due(1e9, 10)) == []
 
@@ -284,7 +284,7 @@ class TestGroupCommit:
 
     def test_nobody_waits_for_a_result_so_it_gathers_at_leisure(self) -> None:
         self.run(self.add("L1"))
-        done = self.begin(self.spool.settle("L1", [Result(0, "bounced", NEVER)]))
+        done = self.begin(self.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
         self.run.clock.advance(0.01)
         assert not done and self.sync.calls == 1
         self.run.clock.advance(0.05)
@@ -292,7 +292,7 @@ class TestGroupCommit:
 
     def test_a_result_comes_along_with_the_next_letter(self) -> None:
         self.run(self.add("L1"))
-        done = self.begin(self.spool.settle("L1", [Result(0, "bounced", NEVER)]))
+        done = self.begin(self.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
         self.begin(self.add("L2"))
         self.run.clock.advance(0)
         assert done and self.sync.calls == 2
@@ -311,7 +311,7 @@ class TestDesk:
             self.run(self.spool.add(letter(id, "a@x.test", "b@x.test", content=b"Subject: x\n\n"), incoming))
         self.run(
             self.spool.settle(
-                "L1", [Result(0, "sent", Reply(250, "2.0.0", "ok")), Result(1, "deferred", LATER, "none", 9e9)]
+                {"L1": [Result(0, "sent", Reply(250, "2.0.0", "ok")), Result(1, "deferred", LATER, "none", 9e9)]}
             )
         )
         yield
