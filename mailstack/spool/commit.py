@@ -17,9 +17,7 @@ from mailstack.spool.errors import Busy
 #: Seconds that a batch in which nobody waits for an answer may gather.
 LEISURE = 0.05
 #: Seconds that a batch waits for messages that are just arriving: fewer syncs, and each serves more.
-COMPANY = 0.004
-#: So many must wait for each that is arriving, or it is waited for.
-CROWD = 2
+COMPANY = 0.003
 
 InThread = Callable[..., Awaitable[Any]]
 
@@ -45,10 +43,8 @@ class Ledger(Protocol):
 class GroupCommit:
     """Gathers changes into a batch; while one batch is on its way to the disk, the next one gathers.
 
-    Many messages share the price of one transaction and one sync, and a lone one waits for nobody else. A batch goes
-    when it is the larger part of those under way, so of many sessions some wait for the disk while the others are
-    served. Only the sync runs in a thread: it is one long call, where many short ones would fight the reactor for the
-    interpreter's lock.
+    Many messages share the price of one transaction and one sync, and a lone one waits for nobody else. Only the sync
+    runs in a thread: it is one long call, where many short ones would fight the reactor for the interpreter's lock.
     """
 
     def __init__(
@@ -91,8 +87,7 @@ class GroupCommit:
         """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later."""
         if self._busy or not self._waiters:
             return
-        crowded = self._pressing >= CROWD * len(self._arriving)
-        delay = LEISURE if not self._pressing else 0.0 if crowded else COMPANY
+        delay = LEISURE if not self._pressing else COMPANY if self._arriving else 0.0
         if self._start is not None:
             if self._start.getTime() <= self._clock.seconds() + delay:
                 return
