@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 
 from mailstack.interfaces import Result
 from mailstack.model.reply import Reply
+from mailstack.spool.commit import COMPANY
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.memory import MemorySpool
@@ -281,6 +282,26 @@ class TestGroupCommit:
         assert not any(done)
         self.run.clock.advance(0)
         assert all(done) and self.sync.calls == 1
+
+    def test_a_message_that_is_arriving_is_waited_for(self) -> None:
+        """For a moment, whether it comes or not; nobody waits for one that was given up."""
+        arriving = self.spool.receive("L2")
+        done = self.begin(self.add("L1"))
+        self.run.clock.advance(COMPANY / 2)
+        assert not done
+        arriving.write(b"x\n")
+        second = self.begin(self.spool.add(letter("L2"), arriving))
+        self.run.clock.advance(0)
+        assert done and second and self.sync.calls == 1
+
+        slow = self.spool.receive("L4")
+        done = self.begin(self.add("L3"))
+        self.run.clock.advance(COMPANY)
+        assert done and self.sync.calls == 2
+        slow.discard()
+        done = self.begin(self.add("L5"))
+        self.run.clock.advance(0)
+        assert done and self.sync.calls == 3
 
     def test_nobody_waits_for_a_result_so_it_gathers_at_leisure(self) -> None:
         self.run(self.add("L1"))
