@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.live.office import Office
-from tests.live.programs import run, run_anyhow
+from tests.live.programs import missing, run, run_anyhow
 from tests.live.sink import Sink
 from tests.live.waiting import eventually
 from tests.live.wire import DOMAIN, PASSWORD, UNVERIFIED, Wire
@@ -24,7 +24,7 @@ def swaks(office: Office, tls: str, mechanism: str, name: str, password: str) ->
     login = ("--auth", mechanism, "--auth-user", name, "--auth-password", password)
     done = run_anyhow("swaks", *place, *login, "--from", f"alice@{DOMAIN}", "--to", "x@away.test")
     if "TLS not available" in done.stderr:
-        pytest.skip("swaks cannot speak TLS: Perl's Net::SSLeay is not installed")
+        missing("swaks cannot speak TLS: Perl's Net::SSLeay is not installed")
     return done
 
 
