@@ -57,11 +57,13 @@ class Store:
     def __init__(self, path: Path, sync: Sync) -> None:
         self._sync = sync
         self._wal = path.with_name(f"{path.name}-wal")
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
+        # At the start there is time to wait for the command line; later the reactor must not.
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=PATIENCE / 1000)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         self._db.executescript(SCHEMA)
+        self._db.execute("PRAGMA busy_timeout = 0")
         self._undo: list[str] = []
         self._doubtful = False
         self._copied = self._db.total_changes

@@ -7,7 +7,9 @@ import os
 import pwd
 import re
 import socket
+import sqlite3
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,20 @@ def test_port_in_use_daemonized(make_office: MakeOffice) -> None:
     assert f"mailstack cannot start: {reason}\n" in (office.root / "daemon.log").read_text()
     assert "Traceback" not in done.stdout + done.stderr
     assert not (office.root / "pid").exists()
+
+
+def test_the_command_line_is_at_work(make_office: MakeOffice) -> None:
+    """``mailstack queue retry`` writes at the very moment of the start, which waits for it."""
+    office = make_office()
+    office.start().stop()
+    writer = sqlite3.connect(office.data / "spool/queue.db", isolation_level=None, check_same_thread=False)
+    writer.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(2, writer.rollback)
+    end.start()
+    office.start()
+    end.join()
+    writer.close()
+    assert not office.ended
 
 
 def test_daemon(make_office: MakeOffice) -> None:
