@@ -178,12 +178,16 @@ class IDurable(Interface):
 # ---- Delivering
 
 
+#: What one attempt at one letter came to, by recipient number.
+Outcomes = dict[int, Outcome]
+
+
 class ITransport(Interface):
     """Takes letters to one kind of destination."""
 
-    async def deliver(dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
-        """One attempt at each of these letters, which have this one destination. For each letter the outcomes by
-        recipient number: whatever the other side, DNS or the disk do is one."""
+    async def deliver(dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        """One attempt at each of these letters, which have this one destination. What comes of each: whatever the other
+        side, DNS or the disk do is an outcome. None: it would hold up the others, and is to be tried alone."""
 
 
 @frozen

@@ -23,7 +23,7 @@ UNKNOWN = Reply(550, "5.1.1", "No such user here")
 UNSURE = Reply(451, "4.3.0", "The list of our users cannot be used now, try again later")
 
 NO_ALIASES = Aliases({})
-MAX_KNOWN = 10_000  # addresses that are remembered as they were written, as long as the files do not change
+MAX_KNOWN = 1_000  # addresses of one recipient that are remembered, as long as the files do not change
 
 
 @implementer(IDirectory)
@@ -51,7 +51,9 @@ class Directory:
         if known is not None:
             return known
         found = self._follow(book, address)
-        if found.refusal is None and len(self._known) < MAX_KNOWN:
+        if len(found.recipients) == 1:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
             self._known[address] = found
         return found
 

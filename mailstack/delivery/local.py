@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, define, frozen
 from zope.interface import implementer
 
 from mailstack.durable import copy_into, hard_link, make_folders
-from mailstack.interfaces import IDirectory, IDurable, IEventLog, ISpool, ITransport
+from mailstack.interfaces import IDirectory, IDurable, IEventLog, ISpool, ITransport, Outcomes
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
@@ -45,16 +45,25 @@ class Maildir:
 
 @frozen
 class Placed:
-    """A letter in a Maildir, not durable yet. ``name`` is the file that this attempt made; None: it was there."""
+    """A letter in a Maildir, not durable yet. ``name`` is the file."""
 
     folder: Path
-    name: str | None
+    name: str
 
     def take_back(self) -> None:
         """The sync failed. The next attempt must write the folder anew, or its sync would succeed for nothing."""
-        if self.name is not None:
-            with suppress(OSError):
-                Path(self.name).unlink()
+        with suppress(OSError):
+            Path(self.name).unlink()
+
+
+@define
+class Attempt:
+    """What has become of one letter before the sync: by recipient number the links, and what failed. ``held_up``: it
+    must be copied, and would hold up the others."""
+
+    placed: dict[int, Placed] = Factory(dict)
+    failed: dict[int, Outcome] = Factory(dict)
+    held_up: bool = False
 
 
 @implementer(ITransport)
@@ -79,28 +88,36 @@ class LocalDelivery:
         self._log = log
         self._maildirs: dict[str, Maildir] = {}
 
-    async def deliver(self, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
-        outcomes: list[dict[int, Outcome]] = [{} for _ in dues]
-        placed = [await self._place_all(due, failed) for due, failed in zip(dues, outcomes, strict=True)]
-        problem = await self._make_durable([each for links in placed for each in links.values()])
-        for due, links, found in zip(dues, placed, outcomes, strict=True):
-            if links:
-                found.update(dict.fromkeys(links, DELIVERED if problem is None else self._trouble(due.letter, problem)))
-        return outcomes
+    async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        attempts = [await self._place_all(due, alone=len(dues) == 1) for due in dues]
+        problem = await self._make_durable([each for attempt in attempts for each in attempt.placed.values()])
+        return [self._outcomes(due, attempt, problem) for due, attempt in zip(dues, attempts, strict=True)]
 
-    async def _place_all(self, due: Due, failed: dict[int, Outcome]) -> dict[int, Placed]:
-        """The links by recipient number; what comes of the other recipients goes into ``failed``."""
-        placed: dict[int, Placed] = {}
+    def _outcomes(self, due: Due, attempt: Attempt, problem: OSError | None) -> Outcomes | None:
+        if attempt.held_up:
+            return None
+        if not attempt.placed:
+            return attempt.failed
+        came = DELIVERED if problem is None else self._trouble(due.letter, problem)
+        return {**attempt.failed, **dict.fromkeys(attempt.placed, came)}
+
+    async def _place_all(self, due: Due, alone: bool) -> Attempt:
+        attempt = Attempt()
         for each in due.pending:
             mailbox = self._directory.mailbox(each.recipient.address)
             if mailbox is None:
-                failed[each.number] = Failed(NO_USER, RELAY)
+                attempt.failed[each.number] = Failed(NO_USER, RELAY)
                 continue
             try:
-                placed[each.number] = await self._place(due.letter, mailbox)
+                placed = await self._place(due.letter, mailbox, alone)
             except OSError as error:
-                failed[each.number] = self._trouble(due.letter, error)
-        return placed
+                attempt.failed[each.number] = self._trouble(due.letter, error)
+                continue
+            if placed is None:
+                attempt.held_up = True
+                break
+            attempt.placed[each.number] = placed
+        return attempt
 
     async def _make_durable(self, placed: Sequence[Placed]) -> OSError | None:
         if not placed:
@@ -113,13 +130,14 @@ class LocalDelivery:
             return error
         return None
 
-    async def _place(self, letter: Letter, mailbox: str) -> Placed:
+    async def _place(self, letter: Letter, mailbox: str, alone: bool) -> Placed | None:
+        """None: it must be copied, which takes its time, so not unless it is ``alone``."""
         maildir = self._maildirs.get(mailbox) or self._make(mailbox)
         try:
-            return await self._link(letter, maildir)
+            return await self._link(letter, maildir, alone)
         except FileNotFoundError:
             # Somebody may have removed the Maildir that was there a moment ago.
-            return await self._link(letter, self._make(mailbox))
+            return await self._link(letter, self._make(mailbox), alone)
 
     def _make(self, mailbox: str) -> Maildir:
         root = self._mail / mailbox
@@ -128,15 +146,15 @@ class LocalDelivery:
         self._maildirs[mailbox] = Maildir(root / "new", root / "tmp")
         return self._maildirs[mailbox]
 
-    async def _link(self, letter: Letter, maildir: Maildir) -> Placed:
+    async def _link(self, letter: Letter, maildir: Maildir, alone: bool) -> Placed | None:
         name = file_name(letter, self._hostname)
         source, target = self._spool.path(letter.id), f"{maildir.new}/{name}"
-        try:
+        # If it is there, a crash came between the delivery and its record.
+        with suppress(FileExistsError):
             if not hard_link(source, target):
+                if not alone:
+                    return None
                 await self._in_thread(copy_into, source, target, f"{maildir.tmp}/{name}")
-        except FileExistsError:
-            # A crash came between the delivery and its record.
-            return Placed(maildir.new, None)
         return Placed(maildir.new, target)
 
     def _trouble(self, letter: Letter, error: OSError) -> Delayed:

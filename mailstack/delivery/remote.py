@@ -16,7 +16,7 @@ from mailstack.delivery.courier import Courier, Heard, Parcel, label, wire_piece
 from mailstack.delivery.exchangers import in_order
 from mailstack.delivery.ip import is_address
 from mailstack.delivery.route import NextHop, next_hop
-from mailstack.interfaces import Host, IEventLog, IResolver, ISpool, ITransport
+from mailstack.interfaces import Host, IEventLog, IResolver, ISpool, ITransport, Outcomes
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Outcome, from_reply
@@ -80,11 +80,11 @@ class RemoteDelivery:
         """Recipients with the same key may be given to :meth:`deliver` together."""
         return next_hop(self._settings, address.domain).key
 
-    async def deliver(self, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
+    async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes]:
         """One after the other; each has one recipient at least."""
         return [await self._deliver(due.letter, due.pending) for due in dues]
 
-    async def _deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
+    async def _deliver(self, letter: Letter, pending: Sequence[Pending]) -> Outcomes:
         hop = next_hop(self._settings, pending[0].recipient.address.domain)
         recipients = {one.number: one.recipient.address for one in pending}
         # A few octets too many: the CRs of the lines before relay_offset.

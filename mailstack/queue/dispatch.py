@@ -9,7 +9,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from mailstack.interfaces import IEventLog, ISpool, ITransport, Result
+from mailstack.interfaces import IEventLog, ISpool, ITransport, Outcomes, Result
 from mailstack.model.address import path
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
@@ -71,7 +71,8 @@ class Dispatcher(Service):
         self._poll = self._clock.callLater(POLL, self._look)
 
     async def _settled(self) -> None:
-        await gatherResults(list(set(self._active.values())))
+        while self._active:
+            await gatherResults(list(set(self._active.values())))
 
     def stopService(self) -> Deferred[None]:
         """Let attempts end that end soon; the others are in the spool as they were, and made again."""
@@ -88,7 +89,8 @@ class Dispatcher(Service):
     def wake(self, letter: Letter) -> None:
         """A letter that was just accepted: its first attempt is now, when the client has its answer."""
         if not self._woken:
-            self._clock.callLater(0, self._get_up)
+            # Not in the next round of the reactor, when the answers leave, but in the one after.
+            self._clock.callLater(0, self._clock.callLater, 0, self._get_up)
         pending = tuple([Pending(number, recipient) for number, recipient in enumerate(letter.recipients)])
         self._woken[letter.id] = Due(letter, pending, entered=self._now())
 
@@ -114,16 +116,19 @@ class Dispatcher(Service):
         self._begin([due])
 
     def _begin(self, dues: Sequence[Due]) -> None:
-        ids = [due.letter.id for due in dues]
-        serving = Deferred.fromCoroutine(self._serve(dues))
-        if not serving.called:
-            self._active.update(dict.fromkeys(ids, serving))
-        serving.addBoth(lambda _: self._ended(ids))
+        self._follow([due.letter.id for due in dues], Deferred.fromCoroutine(self._serve(dues)))
 
-    def _ended(self, ids: Sequence[str]) -> None:
+    def _follow(self, ids: Sequence[str], work: Deferred[None]) -> None:
+        """These letters are active until the work ends, unless other work has taken them over."""
+        if not work.called:
+            self._active.update(dict.fromkeys(ids, work))
+        work.addBoth(lambda _: self._ended(ids, work))
+
+    def _ended(self, ids: Sequence[str], work: Deferred[None]) -> None:
         for id in ids:
-            self._active.pop(id, None)
-            self._dropped.discard(id)
+            if self._active.get(id) is work:
+                del self._active[id]
+                self._dropped.discard(id)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -215,7 +220,9 @@ class Dispatcher(Service):
                 self._log.failure(due.letter.id, repr(error))
             return
         for due in dues:
-            await self._report(due, [result for part in done for result in part.get(due.letter.id, ())])
+            results = [result for part in done for result in part.get(due.letter.id, ())]
+            if due.unreported or any(result.state != "sent" for result in results):
+                self._follow([due.letter.id], Deferred.fromCoroutine(self._report(due, results)))
 
     async def _report(self, due: Due, results: Sequence[Result]) -> None:
         try:
@@ -240,12 +247,14 @@ class Dispatcher(Service):
             if due.letter.id in self._dropped:
                 what = "was dropped by the administrator during an attempt: nobody is told"
                 self._log.event(due.letter.id, what=what)
-                continue
-            results[due.letter.id] = [self._result(due, each, found[each.number], started) for each in due.pending]
+            elif found is None:
+                self._begin([due])
+            else:
+                results[due.letter.id] = self._results(due, found, started)
         await self._record(results)
         return results
 
-    async def _outcomes(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
+    async def _outcomes(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
         """A bug delays what it strikes, and nothing else."""
         try:
             return await transport.deliver(dues)
@@ -253,14 +262,21 @@ class Dispatcher(Service):
             raise
         except Exception as error:
             if len(dues) > 1:
-                return [found for due in dues for found in await self._outcomes(transport, [due])]
+                self._log.failure("queue", f"{len(dues)} letters together, now each alone: {error!r}")
+                return [None] * len(dues)
             self._log.failure(dues[0].letter.id, repr(error))
             return [{each.number: Delayed(OUR_FAULT) for each in dues[0].pending}]
 
-    def _result(self, due: Due, pending: Pending, outcome: Outcome, started: float) -> Result:
-        result = self._judge(due.letter, pending, outcome)
-        self._note(due, pending, outcome, result, started)
-        return result
+    def _results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
+        """Nothing of it, if a bug is in the way: it is tried again."""
+        try:
+            results = [self._judge(due.letter, each, outcomes[each.number]) for each in due.pending]
+            for each, result in zip(due.pending, results, strict=True):
+                self._note(due, each, outcomes[each.number], result, started)
+        except Exception as error:
+            self._log.failure(due.letter.id, repr(error))
+            return []
+        return results
 
     def _judge(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
         if isinstance(outcome, Delivered):

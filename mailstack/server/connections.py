@@ -92,10 +92,10 @@ class Connections:
     async def stop(self) -> None:
         """Let every session finish what it is at; returns when the last one is gone."""
         if self._open:
-            self._closed = Deferred()
+            closed = self._closed = Deferred()
             for session in list(self._open):
                 session.stop()
-            await self._closed
+            await closed
 
     def abort(self) -> None:
         """Cut those that are left."""

@@ -120,6 +120,7 @@ class Conversation(Protocol):
             self.transport.unregisterProducer()
             self._resume_reading()
             eager.close(self.transport)
+        # Not before: by now the connection may be gone, and then there is nothing to wait for.
         self._set_alarm(FAREWELL)
 
     def stop(self) -> None:
@@ -129,7 +130,8 @@ class Conversation(Protocol):
             self._bid_farewell(timeout=False)
 
     def abort(self) -> None:
-        """Cut the connection, whatever is unsaid."""
+        """Cut the connection, whatever is unsaid, and look at no more of the client's commands."""
+        self._leaving = self._stopping = True
         self.transport.abortConnection()
 
     # ---- Twisted calls
@@ -256,7 +258,7 @@ class Conversation(Protocol):
             self.transport.resumeProducing()
 
     def _bid_farewell(self, timeout: bool) -> None:
-        if self._connected:
+        if self._connected and not self._leaving:
             self.say(self.farewell(timeout))
             self.hang_up()
 

@@ -77,7 +77,7 @@ class Pop3Conversation(Conversation):
         except OSError as error:
             # The +OK is out: only a cut connection tells the client that the letter is not complete.
             self.policy.broke_off(error)
-            self.transport.abortConnection()
+            self.abort()
 
     def handshakeCompleted(self) -> None:
         self.policy.tls = tls_name(self.transport)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Awaitable, Callable
 from functools import partial
 from queue import SimpleQueue
@@ -34,13 +35,22 @@ class Threads:
 
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """Call it in one of the threads; what it returns or raises comes back."""
+        if self._started < min(self._pending + 1, self._size):
+            self._start()
         result: Deferred[T] = Deferred()
         self._pending += 1
-        if self._started < min(self._pending, self._size):
-            self._started += 1
-            Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
         self._calls.put((partial(function, *args, **kwargs), result))
         return result
+
+    def _start(self) -> None:
+        """OSError: the system has no thread for us now, and there is none to do the work."""
+        try:
+            Thread(target=self._work, name=f"{self._name}-{self._started + 1}", daemon=True).start()
+        except RuntimeError as error:
+            if not self._started:
+                raise OSError(errno.EAGAIN, f"no thread for {self._name}: {error}") from error
+        else:
+            self._started += 1
 
     def _work(self) -> None:
         while True:

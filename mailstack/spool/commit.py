@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sized
+from collections.abc import Awaitable, Callable, Iterable, MutableSet
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ class Ledger(Protocol):
 class GroupCommit:
     """Gathers changes into a batch; while one batch is on its way to the disk, the next one gathers.
 
-    Many messages share the price of one transaction and one sync, and a lone one waits for nobody else. Only the sync
+    Many messages share the price of one transaction and one sync, and a lone one waits for nobody. Only the sync
     runs in a thread: it is one long call, where many short ones would fight the reactor for the interpreter's lock.
     """
 
@@ -53,11 +53,11 @@ class GroupCommit:
         in_thread: InThread,
         clock: IReactorTime,
         finished: Callable[[list[str]], None],
-        arriving: Sized,
+        arriving: MutableSet[Any],
         log: IEventLog,
     ) -> None:
         """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with; it
-        does not raise. ``arriving`` are the messages that have begun and not ended yet."""
+        does not raise. ``arriving`` are messages that have begun and not ended yet; each is waited for once."""
         self._log = log
         self._ledger = ledger
         self._in_thread = in_thread
@@ -98,6 +98,8 @@ class GroupCommit:
         batch, self._batch = self._batch, Batch()
         waiters, self._waiters = self._waiters, []
         self._pressing, self._start, self._busy = 0, None, True
+        # Who did not come in time is not waited for again: it may be a slow one.
+        self._arriving.clear()
         removed: list[str] = []
         error: Exception | None = None
         try:

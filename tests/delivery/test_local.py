@@ -11,6 +11,7 @@ import pytest
 
 from mailstack import durable
 from mailstack.delivery.local import LocalDelivery, file_name
+from mailstack.interfaces import Outcomes
 from mailstack.model.letter import Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.spool.memory import MemorySpool
@@ -48,9 +49,11 @@ class Post:
         self.letter: Letter = letter(id, *to, content=CONTENT, arrived=1700000000.5)
         if not Path(self.spool.path(id)).exists():
             Path(self.spool.path(id)).write_bytes(CONTENT)
-        return self.attempt(self.letter)[0]
+        (outcomes,) = self.attempt(self.letter)
+        assert outcomes is not None, "one that is alone holds up nobody"
+        return outcomes
 
-    def attempt(self, *letters: Letter) -> Sequence[dict[int, Outcome]]:
+    def attempt(self, *letters: Letter) -> Sequence[Outcomes | None]:
         return at_once(self.delivery.deliver([due(letter) for letter in letters]))
 
     def new(self, user: str) -> list[Path]:
@@ -101,15 +104,42 @@ def test_letters_that_go_together_are_durable_with_one_sync(post: Post) -> None:
     for id in ("L1", "L2"):
         Path(post.spool.path(id)).write_bytes(CONTENT)
     letters = [letter("L1", "alice@office.test"), letter("L2", "bob@office.test"), letter("LOST", "bob@office.test")]
-    outcomes = [outcome[0] for outcome in post.attempt(*letters)]
+    outcomes = [outcome[0] for outcome in post.attempt(*letters) if outcome]
     assert [type(outcome) for outcome in outcomes] == [Delivered, Delivered, Delayed]
     mail = post.root / "mail/office.test"
     assert post.disk.flushed == [{mail / "alice/new", mail / "bob/new"}]
     for user in ("alice", "bob"):
         post.new(user)[0].unlink()
     post.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
-    assert all(isinstance(outcome[0], Delayed) for outcome in post.attempt(*letters))
+    assert all(isinstance(outcome[0], Delayed) for outcome in post.attempt(*letters) if outcome)
     assert post.new("alice") == post.new("bob") == []
+
+
+def test_a_letter_that_must_be_copied_does_not_hold_up_the_others(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def refuse(source: str, target: str) -> None:
+        if "alice" in target:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    for id in ("L1", "L2"):
+        Path(post.spool.path(id)).write_bytes(CONTENT)
+    first, second = letter("L1", "alice@office.test"), letter("L2", "bob@office.test")
+    held_up, outcomes = post.attempt(first, second)
+    assert held_up is None and outcomes is not None and isinstance(outcomes[0], Delivered)
+    assert not post.new("alice")
+    (alone,) = post.attempt(first)
+    assert alone is not None and isinstance(alone[0], Delivered)
+    assert len(post.new("alice")) == 1
+
+
+def test_what_a_crash_left_and_the_disk_does_not_keep_is_made_again(post: Post) -> None:
+    post.deliver("alice@office.test")
+    post.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
+    assert isinstance(post.deliver("alice@office.test")[0], Delayed)
+    assert post.new("alice") == []
 
 
 def test_what_a_crash_left_is_found_and_not_made_twice(post: Post) -> None:
@@ -165,7 +195,7 @@ def test_a_file_that_is_missing_in_the_spool_is_told(post: Post) -> None:
     post.deliver("bob@office.test")
     Path(post.spool.path("L1")).unlink()
     (post.root / "mail/office.test/bob/new" / file_name(post.letter, "mail.office.test")).unlink()
-    outcome = post.attempt(post.letter)[0][0]
+    outcome = (post.attempt(post.letter)[0] or {})[0]
     assert isinstance(outcome, Delayed) and "missing in the spool" in outcome.reply.text
 
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from mailstack.config.settings import Queue
-from mailstack.interfaces import IIncoming, Result
+from mailstack.interfaces import IIncoming, Outcomes, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
@@ -197,9 +197,49 @@ def test_a_bug_strikes_one_of_the_letters_that_go_together(world: World) -> None
     for id in ("L1", "L2"):
         world.dispatcher.wake(world.accept(id, "alice@office.test", wake=False))
     world.turn()
-    assert world.log.failures == ["L1: RuntimeError('a bug')"]
+    assert world.log.failures == [
+        "queue: 2 letters together, now each alone: RuntimeError('a bug')",
+        "L1: RuntimeError('a bug')",
+    ]
     assert world.local.delivered == [("L2", "alice@office.test")]
     assert list(world.spool.stored) == ["L1"]
+
+
+def test_a_letter_that_would_hold_up_the_others_goes_alone(world: World) -> None:
+    deliver = world.local.deliver
+
+    async def choosy(dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        outcomes = await deliver([due for due in dues if due.letter.id != "L1" or len(dues) == 1])
+        return outcomes if len(dues) == 1 else [None, *outcomes]
+
+    world.local.deliver = choosy  # type: ignore[method-assign, assignment]
+    for id in ("L1", "L2"):
+        world.dispatcher.wake(world.accept(id, "alice@office.test", wake=False))
+    world.turn()
+    assert sorted(world.local.delivered) == [("L1", "alice@office.test"), ("L2", "alice@office.test")]
+    assert not world.spool.stored and not world.log.failures
+
+
+def test_a_report_that_takes_its_time_holds_up_no_other_letter(world: World) -> None:
+    """It is waited for when the server stops, for a moment."""
+    report, gate = world.spool.report, Deferred[None]()
+
+    async def slow_report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+        if id == "L1":
+            await gate
+        await report(id, bounce, content, warned)
+
+    world.spool.report = slow_report  # type: ignore[method-assign]
+    world.local.outcomes = {"bob@office.test": [NEVER], "carol@office.test": [LATER, TAKEN]}
+    for id, to in (("L1", "bob@office.test"), ("L2", "bob@office.test"), ("L3", "carol@office.test")):
+        world.dispatcher.wake(world.accept(id, to, wake=False))
+    world.pass_time(100)
+    assert ("L3", "carol@office.test") in world.local.delivered
+    assert list(world.spool.stored) == ["L1"]
+    stopped = world.dispatcher.stopService()
+    assert not stopped.called
+    world.pass_time(4)
+    assert stopped.called and list(world.spool.stored) == ["L1"]
 
 
 def test_a_delayed_recipient_alone_is_tried_again_on_the_schedule(world: World) -> None:

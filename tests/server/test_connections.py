@@ -90,6 +90,19 @@ def test_stop_waits_for_the_last_one() -> None:
     connections.leave(late)
 
 
+def test_stop_of_those_who_leave_at_once() -> None:
+    """Somebody who is idle is gone as soon as he is told."""
+    connections = Connections(3, 3)
+
+    class Idle(Client):
+        def stop(self) -> None:
+            connections.leave(self)
+
+    for _ in range(2):
+        connections.enter(Idle(client("192.0.2.1").peer))
+    assert stopped(connections) == [None]
+
+
 def test_stop_without_anybody() -> None:
     assert stopped(Connections(3, 3)) == [None]
 

@@ -273,6 +273,22 @@ def test_letter_that_breaks_off_is_not_taken_for_complete(service: Service, monk
     assert service.free()
 
 
+def test_nothing_behind_a_letter_that_breaks_off_is_looked_at(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DELE and QUIT would remove what the client has not got, for the connection is gone a moment later only."""
+    wire = service.connect()
+    wire.send(LOGIN)
+    monkeypatch.setattr("tests.maildir.memory.BytesIO", Scratched)
+    monkeypatch.setattr(wire, "abortConnection", lambda: setattr(wire, "aborted", True))
+    service.fakes.mailboxes.letters[ALICE]["uid-1"] = b"x\n" * 100_000
+    wire.send(b"RETR 1\r\nDELE 1\r\nQUIT\r\n")
+    assert wire.aborted
+    wire.lose()
+    assert len(service.letters) == 2
+    assert "could not be read" in str(service.log[-1][2]["note"])
+
+
 def test_letter_that_another_program_removed(service: Service) -> None:
     wire = service.connect()
     wire.send(LOGIN)

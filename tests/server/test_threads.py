@@ -67,6 +67,26 @@ def test_one_thread_runs_calls_in_order() -> None:
     assert order == list(range(100))
 
 
+def test_a_thread_that_cannot_be_started_is_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of this call alone; the next one tries again."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    bag = Mailbag()
+    threads = Threads("x", 2, bag)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OSError, match="no thread for x"):
+            threads.run(int)
+    first = outcome(threads.run(int, "1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        second = outcome(threads.run(int, "2"))
+    bag.take(2)
+    assert (first, second) == ([1], [2])
+
+
 @pytest.mark.parametrize("size", [1, 3])
 def test_at_most_so_many_at_a_time(size: int) -> None:
     bag = Mailbag()

@@ -284,7 +284,6 @@ class TestGroupCommit:
         assert all(done) and self.sync.calls == 1
 
     def test_a_message_that_is_arriving_is_waited_for(self) -> None:
-        """For a moment, whether it comes or not; nobody waits for one that was given up."""
         arriving = self.spool.receive("L2")
         done = self.begin(self.add("L1"))
         self.run.clock.advance(COMPANY / 2)
@@ -294,14 +293,22 @@ class TestGroupCommit:
         self.run.clock.advance(0)
         assert done and second and self.sync.calls == 1
 
+    def test_a_message_that_is_slow_to_arrive_is_waited_for_once(self) -> None:
         slow = self.spool.receive("L4")
-        done = self.begin(self.add("L3"))
+        done = self.begin(self.add("L1"))
         self.run.clock.advance(COMPANY)
-        assert done and self.sync.calls == 2
-        slow.discard()
-        done = self.begin(self.add("L5"))
+        assert done and self.sync.calls == 1
+        done = self.begin(self.add("L2"))
         self.run.clock.advance(0)
-        assert done and self.sync.calls == 3
+        assert done and self.sync.calls == 2
+        slow.write(b"x\n")
+        self.run(self.spool.add(letter("L4"), slow))
+
+    def test_nobody_waits_for_a_message_that_was_given_up(self) -> None:
+        self.spool.receive("L1").discard()
+        done = self.begin(self.add("L2"))
+        self.run.clock.advance(0)
+        assert done
 
     def test_nobody_waits_for_a_result_so_it_gathers_at_leisure(self) -> None:
         self.run(self.add("L1"))
