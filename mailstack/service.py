@@ -34,6 +34,7 @@ from mailstack.queue.mailer import Mailer
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
 from mailstack.queue.transports import Transports
+from mailstack.queue.verdict import Verdict
 from mailstack.server import pop3, smtp
 from mailstack.server.connections import Connections, Peer
 from mailstack.server.pop3_policy import PostOffice
@@ -108,7 +109,8 @@ class MailServer(MultiService):
         lines = Lines(settings.queue.concurrency, settings.queue.concurrency_per_destination)
         mailer = Mailer(hostname, self.directory, self.spool, self.new_id)
         reporter = Reporter(self.spool, mailer, schedule, settings.server.postmaster, log, time)
-        self.queue = Dispatcher(self.spool, transports, schedule, lines, reporter, log, self._reactor, time, rng)
+        verdict = Verdict(schedule, log, time, rng)
+        self.queue = Dispatcher(self.spool, transports, verdict, lines, reporter, log, self._reactor, time)
         self._add(self.queue)
 
     def _receivers(self) -> None:

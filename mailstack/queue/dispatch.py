@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from random import Random
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstack.interfaces import IEventLog, ISpool, ITransport, Outcomes, Result
-from mailstack.model.address import path
 from mailstack.model.letter import Due, Letter, Pending
-from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
+from mailstack.model.outcome import Delayed
 from mailstack.model.reply import Reply
 from mailstack.queue.lines import Lines
 from mailstack.queue.report import Reporter
-from mailstack.queue.schedule import Schedule
 from mailstack.queue.transports import LOCAL, Transports
+from mailstack.queue.verdict import Verdict
 
 MAX_ACTIVE = 1000  # letters with remote recipients in memory at a time; the others wait in the database
 SWEEP = 60.0  # seconds; the longest sleep, so that a clock that was set does no harm for longer
@@ -36,24 +34,22 @@ class Dispatcher(Service):
         self,
         spool: ISpool,
         transports: Transports,
-        schedule: Schedule,
+        verdict: Verdict,
         lines: Lines,
         reporter: Reporter,
         log: IEventLog,
         clock: IReactorTime,
         now: Callable[[], float],
-        rng: Random,
     ) -> None:
         """``now`` is Unix time, of which the schedule is made; ``clock`` only wakes us."""
         self._spool = spool
         self._transports = transports
-        self._schedule = schedule
+        self._verdict = verdict
         self._lines = lines
         self._reporter = reporter
         self._log = log
         self._clock = clock
         self._now = now
-        self._rng = rng
         self._active: dict[str, Deferred[None]] = {}
         self._woken: dict[str, Due] = {}
         self._dropped: set[str] = set()
@@ -270,26 +266,10 @@ class Dispatcher(Service):
     def _results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
         """Nothing of it, if a bug is in the way: it is tried again."""
         try:
-            results = [self._judge(due.letter, each, outcomes[each.number]) for each in due.pending]
-            for each, result in zip(due.pending, results, strict=True):
-                self._note(due, each, outcomes[each.number], result, started)
+            return self._verdict.results(due, outcomes, started)
         except Exception as error:
             self._log.failure(due.letter.id, repr(error))
             return []
-        return results
-
-    def _judge(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
-        if isinstance(outcome, Delivered):
-            return Result(pending.number, "sent", outcome.reply, outcome.relay)
-        if isinstance(outcome, Failed):
-            return Result(pending.number, "bounced", outcome.reply, outcome.relay)
-        following = self._schedule.next_attempt(
-            letter.arrived, letter.sender is None, pending.attempts + 1, self._now(), self._rng.random()
-        )
-        if following is None:
-            self._log.event(letter.id, from_=path(letter.sender), status="expired, returned to sender")
-            return Result(pending.number, "bounced", outcome.reply, outcome.relay)
-        return Result(pending.number, "deferred", outcome.reply, outcome.relay, following)
 
     async def _record(self, results: Mapping[str, Sequence[Result]]) -> None:
         """What happened is known; it must be written before anything else happens to these letters."""
@@ -306,25 +286,3 @@ class Dispatcher(Service):
         deferred = [each.next_attempt for part in results.values() for each in part if each.state == "deferred"]
         if deferred:
             self._sweep_soon(min(deferred) - self._now())
-
-    def _note(self, due: Due, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
-        """The line that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""
-        address, original = pending.recipient.address, pending.recipient.original
-        arrived = due.letter.arrived
-        entered = arrived if due.entered is None else due.entered
-        times = (entered - arrived, started - entered, outcome.setup, self._now() - started - outcome.setup)
-        self._log.event(
-            due.letter.id,
-            to=path(address),
-            orig_to=None if original == address else path(original),
-            relay=outcome.relay,
-            delay=_seconds(sum(times)),
-            delays="/".join(map(_seconds, times)),
-            dsn=result.reply.full_status,
-            status=f"{result.state} ({result.reply})",
-        )
-
-
-def _seconds(interval: float) -> str:
-    """As in the log; a clock set back does not make it negative."""
-    return f"{max(0.0, interval):.2f}"

@@ -24,6 +24,7 @@ from mailstack.queue.mailer import Mailer
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
 from mailstack.queue.transports import LOCAL, Transports
+from mailstack.queue.verdict import Verdict
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import FakeTransport, ListLog, at_once
 from tests.fakes_accounts import MemoryDirectory
@@ -107,7 +108,8 @@ class World:
         reporter = Reporter(self.spool, mailer, schedule, postmaster, self.log, self.now)
         transports = Transports(self.local, self.remote, self.directory.is_local, lambda address: address.domain)
         lines = Lines(SETTINGS.concurrency, SETTINGS.concurrency_per_destination)
-        return Dispatcher(self.spool, transports, schedule, lines, reporter, self.log, self.clock, self.now, Random(1))
+        verdict = Verdict(schedule, self.log, self.now, Random(1))
+        return Dispatcher(self.spool, transports, verdict, lines, reporter, self.log, self.clock, self.now)
 
     def accept(self, id: str, *to: str, sender: str = "alice@office.test", wake: bool = True) -> Letter:
         content = b"Message-ID: <m@office.test>\nSubject: hello\n\ntext\n"

@@ -1,0 +1,64 @@
+"""What an attempt comes to: a result for each recipient, and a line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from mailstack.interfaces import IEventLog, Outcomes, Result
+from mailstack.model.address import path
+from mailstack.model.letter import Due, Letter, Pending
+from mailstack.model.outcome import Delivered, Failed, Outcome
+from mailstack.queue.schedule import Schedule
+
+
+class Verdict:
+    """``now`` is Unix time, of which the schedule is made; ``rng`` is for its jitter."""
+
+    def __init__(self, schedule: Schedule, log: IEventLog, now: Callable[[], float], rng: Random) -> None:
+        self._schedule = schedule
+        self._log = log
+        self._now = now
+        self._rng = rng
+
+    def results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
+        """``started`` is the time at which the attempt began."""
+        results = [self._judge(due.letter, each, outcomes[each.number]) for each in due.pending]
+        for each, result in zip(due.pending, results, strict=True):
+            self._note(due, each, outcomes[each.number], result, started)
+        return results
+
+    def _judge(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
+        if isinstance(outcome, Delivered):
+            return Result(pending.number, "sent", outcome.reply, outcome.relay)
+        if isinstance(outcome, Failed):
+            return Result(pending.number, "bounced", outcome.reply, outcome.relay)
+        following = self._schedule.next_attempt(
+            letter.arrived, letter.sender is None, pending.attempts + 1, self._now(), self._rng.random()
+        )
+        if following is None:
+            self._log.event(letter.id, from_=path(letter.sender), status="expired, returned to sender")
+            return Result(pending.number, "bounced", outcome.reply, outcome.relay)
+        return Result(pending.number, "deferred", outcome.reply, outcome.relay, following)
+
+    def _note(self, due: Due, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
+        """The line that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""
+        address, original = pending.recipient.address, pending.recipient.original
+        arrived = due.letter.arrived
+        entered = arrived if due.entered is None else due.entered
+        times = (entered - arrived, started - entered, outcome.setup, self._now() - started - outcome.setup)
+        self._log.event(
+            due.letter.id,
+            to=path(address),
+            orig_to=None if original == address else path(original),
+            relay=outcome.relay,
+            delay=_seconds(sum(times)),
+            delays="/".join(map(_seconds, times)),
+            dsn=result.reply.full_status,
+            status=f"{result.state} ({result.reply})",
+        )
+
+
+def _seconds(interval: float) -> str:
+    """As in the log; a clock set back does not make it negative."""
+    return f"{max(0.0, interval):.2f}"
