@@ -47,11 +47,8 @@ def _visible(character: str) -> str:
 def line(id: str, fields: Mapping[str, object]) -> str:
     """``id: what key=value, key=value note``."""
     pairs = [f"{key.rstrip('_')}={value}" for key, value in fields.items() if value is not None and key not in FREE]
-    words = [f"{id}:"]
-    words += [str(fields["what"])] if fields.get("what") else []
-    words += [", ".join(pairs)] if pairs else []
-    words += [str(fields["note"])] if fields.get("note") else []
-    return escape(" ".join(words))
+    words = [f"{id}:", str(fields.get("what") or ""), ", ".join(pairs), str(fields.get("note") or "")]
+    return escape(" ".join(filter(None, words)))
 
 
 @implementer(IEventLog)

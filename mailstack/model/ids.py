@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 #: Crockford's base 32: no I, L, O, U. Its order is that of ASCII.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_CHANCE_BITS = 10  # two digits
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 _PAIR_BITS = 10
+_CHANCE_BITS = _PAIR_BITS
 _SHIFTS = range(50, -1, -_PAIR_BITS)  # ten digits of microseconds, which come round after 35 years, then chance
 
 
@@ -25,4 +25,4 @@ class Ids:
     def __call__(self) -> str:
         self._last = max(self._last + 1, int(self._now() * 1e6))
         number = self._last << _CHANCE_BITS | self._chance(_CHANCE_BITS)
-        return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+        return "".join([_PAIRS[(number >> shift) % len(_PAIRS)] for shift in _SHIFTS])

@@ -87,7 +87,7 @@ class Dispatcher(Service):
         if not self._woken:
             # Not in the next round of the reactor, when the answers leave, but in the one after.
             self._clock.callLater(0, self._clock.callLater, 0, self._get_up)
-        pending = tuple([Pending(number, recipient) for number, recipient in enumerate(letter.recipients)])
+        pending = tuple(Pending(number, recipient) for number, recipient in enumerate(letter.recipients))
         self._woken[letter.id] = Due(letter, pending, entered=self._now())
 
     def _get_up(self) -> None:
@@ -199,7 +199,7 @@ class Dispatcher(Service):
     # ---- Attempts
 
     async def _serve(self, dues: Sequence[Due]) -> None:
-        """One letter, or several that go the same one way."""
+        """One letter; or several, all for our own Maildirs, so that none waits for another's remote server."""
         try:
             groups = self._transports.groups(dues)
             attempts = [self._attempt(key, group) for key, group in groups.items()]
@@ -235,6 +235,7 @@ class Dispatcher(Service):
             outcomes = await self._outcomes(self._transports.local, dues)
         else:
             async with self._lines.place(key):
+                # Whatever was dropped while it waited for its place is not sent.
                 dues = [due for due in dues if due.letter.id not in self._dropped]
                 started = self._now()
                 outcomes = await self._outcomes(self._transports.remote, dues)

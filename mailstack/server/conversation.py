@@ -293,9 +293,3 @@ class Conversation(Protocol):
         else:
             self._stopping = True
             self._bid_farewell(timeout=True)
-
-
-def tls_name(transport: Any) -> str:
-    """Version and cipher of a connection on which TLS is up."""
-    handle = transport.getHandle()
-    return f"{handle.get_protocol_version_name()} with cipher {handle.get_cipher_name()}"

@@ -17,8 +17,9 @@ from zope.interface import implementer
 from mailstack.protocol.pop3 import Pop3Session
 from mailstack.protocol.pop3_events import Event, Response, err, ok
 from mailstack.server.connections import Connections
-from mailstack.server.conversation import Conversation, tls_name
+from mailstack.server.conversation import Conversation
 from mailstack.server.pop3_policy import Pop3Policy, PostOffice
+from mailstack.server.tls import tls_name
 
 READY = ok("POP3 server ready")
 TOO_MANY = err("Too many connections, try again later", "SYS/TEMP")

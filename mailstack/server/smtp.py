@@ -20,7 +20,8 @@ from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Body, Event, StartTls
 from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.server.connections import Connections, Peer
-from mailstack.server.conversation import Conversation, tls_name
+from mailstack.server.conversation import Conversation
+from mailstack.server.tls import tls_name
 
 TOO_MANY = Reply(421, "4.7.0", "Too many connections, try again later")
 SILENT = Reply(421, "4.4.2", "You have been silent for too long, good bye")

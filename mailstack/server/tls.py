@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -58,6 +59,12 @@ def _context(certificate: Path, key: Path) -> SSL.Context:
         wrong = "are not a PEM certificate and its key without a passphrase"
         raise ValueError(f"{certificate} and {key} {wrong}") from None
     return context
+
+
+def tls_name(transport: Any) -> str:
+    """Version and cipher of a connection on which TLS is up."""
+    handle = transport.getHandle()
+    return f"{handle.get_protocol_version_name()} with cipher {handle.get_cipher_name()}"
 
 
 def make_self_signed(certificate: Path, key: Path, names: Sequence[str], now: datetime.datetime) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,7 +47,7 @@ class DiskSpool:
         self._clock = clock
         self._log = log
         self._arriving: set[FileIncoming] = set()
-        self._adding: set[str] = set()  # nobody is to see a letter that is not durable, or not yet to be seen
+        self._adding: set[str] = set()
 
     def start(self) -> Repairs:
         """Open, or make, the spool, and repair what a crash left. Blocking; before any other call.
@@ -91,11 +91,17 @@ class DiskSpool:
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
         file = self._finish(content)
-        self._adding.add(letter.id)
-        try:
+        with self._hidden(letter.id):
             await self._enter(letter, file)
+
+    @contextmanager
+    def _hidden(self, id: str) -> Iterator[None]:
+        """Nobody is to see a letter that is not durable, or not yet to be seen."""
+        self._adding.add(id)
+        try:
+            yield
         finally:
-            self._adding.discard(letter.id)
+            self._adding.discard(id)
 
     async def _enter(self, letter: Letter, file: FileIncoming) -> None:
         def change(batch: Batch) -> None:
@@ -131,13 +137,10 @@ class DiskSpool:
             await self._commit.join(lambda batch: batch.reported.append(reported))
             return
         file = self._finish(content)
-        self._adding.add(bounce.id)
-        try:
+        with self._hidden(bounce.id):
             # One after the other: in one batch a crash could keep the mark and lose the report's body.
             await self._enter(bounce, file)
             await self._commit.join(lambda batch: batch.reported.append(reported))
-        finally:
-            self._adding.discard(bounce.id)
 
     async def flush(self, paths: Iterable[Path]) -> None:
         await self._commit.flush(paths)
