@@ -24,7 +24,8 @@ from mailstack.delivery.dns import DnsResolver
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.durable import make_folders
-from mailstack.intake.reception import Reception, Surroundings
+from mailstack.intake.reception import Reception
+from mailstack.intake.surroundings import Surroundings
 from mailstack.log import EventLog
 from mailstack.maildir.mailbox import Mailboxes
 from mailstack.model.ids import Ids

@@ -8,6 +8,7 @@ A file holds lines of these kinds; everything else is an error::
     c: raw\\x00octets     the client sends just this; Python's escapes are understood in both
     S: 250 ok            the server must answer exactly this line
     S~ 250 .*            the server must answer a line that matches this regular expression
+    S* 250               the server must answer a whole reply with this code, whatever its lines say
     ---                  the server has closed the connection
 
 ``C:`` lines that follow one another are sent together, as a pipelining client does.
@@ -32,7 +33,7 @@ CUTS: dict[str, Cut] = {
 
 @frozen
 class Step:
-    """One line of a dialogue: ``kind`` is ``C``, ``S``, ``S~``, ``@`` or ``---``."""
+    """One line of a dialogue: ``kind`` is ``C``, ``S``, ``S~``, ``S*``, ``@`` or ``---``."""
 
     kind: str
     text: str
@@ -61,8 +62,8 @@ def _steps(lines: list[str]) -> Iterator[Step]:
             yield Step("C", raw + ("\r\n" if kind == "C: " else ""), number)
         elif kind == "S: ":
             yield Step("S", text, number)
-        elif kind == "S~ ":
-            yield Step("S~", text, number)
+        elif kind in ("S~ ", "S* "):
+            yield Step(kind.rstrip(), text, number)
         else:
             raise ValueError(f"line {number}: {line!r}")
 
@@ -91,16 +92,26 @@ def check(
         elif step.kind == "---":
             assert closed(), f"line {step.number}: the connection is still open; unread: {heard!r}"
         else:
-            line, found, heard = heard.partition(b"\r\n")
-            assert found, f"line {step.number}: no answer, expected {step.text!r}; unread: {line!r}"
-            _compare(step, line.decode("utf-8"))
+            heard = _hear(step, heard)
     for piece in cut(said):
         heard += send(piece)
     assert not heard, f"more than expected: {heard!r}"
 
 
+def _hear(step: Step, heard: bytes) -> bytes:
+    """Take a line off what was heard, or a reply with all its lines."""
+    while True:
+        line, found, heard = heard.partition(b"\r\n")
+        assert found, f"line {step.number}: no answer, expected {step.text!r}; unread: {line!r}"
+        _compare(step, line.decode("utf-8"))
+        if step.kind != "S*" or line[3:4] != b"-":
+            return heard
+
+
 def _compare(step: Step, line: str) -> None:
     if step.kind == "S~":
         assert re.fullmatch(step.text, line), f"line {step.number}: {line!r} does not match {step.text!r}"
+    elif step.kind == "S*":
+        assert line[:3] == step.text, f"line {step.number}: {line!r}, expected a reply with {step.text}"
     else:
         assert line == step.text, f"line {step.number}: {line!r}, expected {step.text!r}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mailstack.intake.session import Session
 from mailstack.model.reply import Reply
+from mailstack.protocol import smtp_events as events
 
 _SYNTAX = {
     "HELO": "HELO hostname - greet, without extensions",
@@ -19,6 +21,10 @@ _SYNTAX = {
     "STARTTLS": "STARTTLS - go on encrypted; then greet again",
     "AUTH": "AUTH mechanism [initial-response] - log in, on the submission ports",
 }
+
+
+def on_help(session: Session, event: events.Help) -> Reply:
+    return help_on(event.topic)
 
 
 def help_on(topic: str) -> Reply:

@@ -10,7 +10,8 @@ from attrs import define, field
 from zope.interface import implementer
 
 from mailstack.config.settings import Accounts, Limits, Listener, Relay, Server, Settings
-from mailstack.intake.reception import Reception, Surroundings
+from mailstack.intake.reception import Reception
+from mailstack.intake.surroundings import Surroundings
 from mailstack.interfaces import IIncoming, ISpool
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter

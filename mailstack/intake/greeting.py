@@ -1,0 +1,60 @@
+"""Greetings and small talk: the first line, EHLO and what it offers, RSET, NOOP, QUIT, and commands that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mailstack.intake.authentication import offers_login, offers_tls
+from mailstack.intake.session import Session
+from mailstack.model.reply import Reply
+from mailstack.protocol import smtp_events as events
+from mailstack.protocol.sasl import MECHANISMS
+
+OK = Reply(250, "2.0.0", "Ok")
+TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, good bye")
+
+#: What EHLO offers, and where. ``{size}`` is filled in.
+EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
+    ("PIPELINING", lambda session: True),
+    ("SIZE {size}", lambda session: True),
+    ("8BITMIME", lambda session: True),
+    ("ENHANCEDSTATUSCODES", lambda session: True),
+    ("HELP", lambda session: True),
+    ("STARTTLS", lambda session: offers_tls(session)),
+    ("AUTH " + " ".join(MECHANISMS), lambda session: offers_login(session)),
+)
+
+
+def greeting(session: Session) -> Reply:
+    return Reply(220, "", f"{session.settings.server.hostname} ESMTP mailstack")
+
+
+def on_hello(session: Session, event: events.Hello) -> Reply:
+    session.forget()
+    session.visitor.hello = event
+    words = [f"{session.settings.server.hostname} greets {event.name}"]
+    if event.extended:
+        size = session.settings.limits.message_size
+        words += [keyword.format(size=size) for keyword, offered in EXTENSIONS if offered(session)]
+    return Reply(250, "", "\n".join(words))
+
+
+def on_reset(session: Session, event: events.Reset) -> Reply:
+    session.forget()
+    return OK
+
+
+def on_noop(session: Session, event: events.Noop) -> Reply:
+    return OK
+
+
+def on_quit(session: Session, event: events.Quit) -> Reply:
+    return Reply(221, "2.0.0", f"{session.settings.server.hostname} closing, good bye")
+
+
+def on_rejected(session: Session, event: events.Rejected) -> Reply:
+    session.errors += 1
+    if session.errors < session.settings.limits.errors:
+        return event.reply
+    session.record.too_many_errors()
+    return TOO_MANY_ERRORS

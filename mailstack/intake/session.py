@@ -1,0 +1,48 @@
+"""What is known of one session: the topics of :mod:`mailstack.intake` read and change it."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from mailstack.config.settings import Settings
+from mailstack.intake.record import NO_ID, Record
+from mailstack.intake.surroundings import Surroundings
+from mailstack.intake.transaction import Transaction
+from mailstack.intake.visitor import Visitor
+
+
+@define
+class Session:
+    """One client. ``transaction`` is there from MAIL to the end of the message."""
+
+    around: Surroundings
+    visitor: Visitor
+    record: Record = field(init=False)
+    transaction: Transaction | None = None
+    mechanism: str = ""  #: of the AUTH exchange that goes on
+    errors: int = 0
+
+    @record.default
+    def _its_own_record(self) -> Record:
+        return Record(self.around.log, self.visitor)
+
+    @property
+    def settings(self) -> Settings:
+        return self.around.settings
+
+    @property
+    def id(self) -> str:
+        """The queue id, for the log."""
+        return self.transaction.id if self.transaction else NO_ID
+
+    @property
+    def begun(self) -> Transaction:
+        """The transaction, where the protocol lets no event come without one."""
+        assert self.transaction is not None, "the protocol has no such event before MAIL"
+        return self.transaction
+
+    def forget(self) -> None:
+        """Drop what was begun."""
+        if self.transaction is not None:
+            self.transaction.discard()
+            self.transaction = None

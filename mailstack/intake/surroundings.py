@@ -1,0 +1,31 @@
+"""What every session of one listener shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import field, frozen
+
+from mailstack.config.settings import Settings
+from mailstack.intake.relay import RelayRule
+from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, ISpool
+from mailstack.model.letter import Letter
+
+
+@frozen
+class Surroundings:
+    settings: Settings
+    directory: IDirectory
+    authenticator: IAuthenticator
+    spool: ISpool
+    log: IEventLog
+    wake: Callable[[Letter], None]  #: tells the queue of a letter that just became ours
+    new_id: Callable[[], str]
+    now: Callable[[], float]
+    submission: bool  #: for our users, who log in; else for other servers
+    tls: bool  #: STARTTLS can be had
+    rule: RelayRule = field(init=False)
+
+    @rule.default
+    def _rule_of_the_settings(self) -> RelayRule:
+        return RelayRule.of(self.settings.relay)
