@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -51,6 +52,7 @@ bounce    unix  - - n - 0 bounce
 defer     unix  - - n - 0 bounce
 trace     unix  - - n - 0 bounce
 verify    unix  - - n - 1 verify
+smtp      unix  - - n - - smtp
 flush     unix  n - n 1000? 0 flush
 proxymap  unix  - - n - - proxymap
 error     unix  - - n - - error
@@ -64,7 +66,8 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix:
     """``with Postfix(root, certificate) as postfix``: takes mail for x@away.test. ``certificate`` is PEM with key."""
 
-    def __init__(self, root: Path, certificate: Path) -> None:
+    def __init__(self, root: Path, certificate: Path, settings: Mapping[str, str] = {}) -> None:
+        """``settings`` are laid over main.cf; ``{root}`` in them is filled in."""
         need_root()
         program("postfix")
         self.root = root
@@ -74,7 +77,8 @@ class Postfix:
             (root / folder).mkdir(parents=True)
         shutil.chown(root / "state", "postfix")
         os.chown(root / "mail", NOBODY, NOBODY)
-        (self.conf / "main.cf").write_text(_MAIN.format(root=root, certificate=certificate, owner=NOBODY))
+        main = _MAIN + "".join(f"{key} = {value}\n" for key, value in settings.items())
+        (self.conf / "main.cf").write_text(main.format(root=root, certificate=certificate, owner=NOBODY))
         (self.conf / "master.cf").write_text(_MASTER.format(port=self.port))
         (self.conf / "mailboxes").write_text("x@away.test x/\n")
         self.recipient_access("")
