@@ -19,6 +19,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.first_start import first_start
 from mailstack.accounts.login import Login
+from mailstack.config.openness import too_open
 from mailstack.config.settings import Listener
 from mailstack.delivery.dns import DnsResolver
 from mailstack.delivery.local import LocalDelivery
@@ -185,6 +186,7 @@ class MailServer(MultiService):
 
     def startService(self) -> None:
         self._options.clearly(self._open)
+        self._warn_of_an_open_relay()
         MultiService.startService(self)
         self._log.event("mailstack", what=f"ready: {self._summary()}")
         # What stands now stays: the collector need not look at it again, nor look as often.
@@ -201,6 +203,12 @@ class MailServer(MultiService):
         if repairs.unacknowledged or repairs.orphans:
             counts = f"{len(repairs.unacknowledged)} messages and {repairs.orphans} files"
             self._log.event("spool", what=f"after a crash: removed {counts} that were never acknowledged")
+
+    def _warn_of_an_open_relay(self) -> None:
+        reason = too_open(self._settings.relay.networks)
+        if reason:
+            note = "spammers will find it, and others will refuse our mail; [relay] i_accept_an_open_relay allows it"
+            self._log.warn("relay", what=f"this is an open relay: {reason};", note=note)
 
     def _load_self_signed(self) -> None:
         if not self._self_signed:

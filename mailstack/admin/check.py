@@ -15,6 +15,7 @@ from mailstack.accounts.users import Users
 from mailstack.admin.findings import Finding, Level
 from mailstack.admin.output import clean, count
 from mailstack.admin.site import Failed, Site
+from mailstack.config.openness import too_open
 from mailstack.config.reader import load
 from mailstack.config.settings import Settings
 
@@ -39,12 +40,19 @@ def check(site: Site) -> None:
 
 
 def look(site: Site, settings: Settings) -> Iterator[Finding]:
+    yield from _relay(settings)
     yield from _accounts(site)
     for path in (settings.accounts.users, settings.tls.key, settings.smarthost.password_file):
         if path is not None:
             yield from _secret(path)
     yield from _certificate(settings)
     yield from _data(settings.server.data)
+
+
+def _relay(settings: Settings) -> Iterator[Finding]:
+    reason = too_open(settings.relay.networks)
+    if reason:
+        yield Finding(Level.WARNING, f"[relay] networks: this is an open relay, as you accept: {reason}")
 
 
 def _accounts(site: Site) -> Iterator[Finding]:

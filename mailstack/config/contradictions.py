@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from mailstack.config import values
+from mailstack.config.openness import too_open
 from mailstack.config.problem import BadValue
 from mailstack.config.settings import Settings
 from mailstack.model.maildir_name import below_mail
@@ -34,6 +35,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _ports(settings)
     yield from _tls(settings)
     yield from _domains(settings)
+    yield from _open_relay(settings)
     yield from _smarthost(settings)
     yield from _warnings(settings)
 
@@ -111,6 +113,14 @@ def _domains(settings: Settings) -> Iterator[Contradiction]:
         if name in local:
             wrong = "mail for a domain of [server] domains goes to our own mailboxes"
             yield Contradiction("routes", name, wrong, "take it out here or there", ours)
+
+
+def _open_relay(settings: Settings) -> Iterator[Contradiction]:
+    accepted = (("relay", "i_accept_an_open_relay"),)
+    reason = too_open(settings.relay.networks)
+    if reason and not settings.relay.i_accept_an_open_relay:
+        fix = "name your own networks only, or write i_accept_an_open_relay = yes"
+        yield Contradiction("relay", "networks", f"this is an open relay: {reason}", fix, accepted)
 
 
 def _smarthost(settings: Settings) -> Iterator[Contradiction]:

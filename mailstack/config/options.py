@@ -34,7 +34,11 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
         "submission": both,
         "pop3": both,
         "tls": {"certificate": maybe_path, "key": maybe_path},
-        "relay": {"networks": values.each(values.network), "domains": values.each(values.domain)},
+        "relay": {
+            "networks": values.each(values.network),
+            "domains": values.each(values.domain),
+            "i_accept_an_open_relay": values.yes_or_no,
+        },
         "queue": {
             "retry": values.some(values.seconds),
             "lifetime": values.seconds,

@@ -57,6 +57,7 @@ class Tls:
 class Relay:
     networks: tuple[Network, ...] = ()
     domains: tuple[str, ...] = ()  #: lower case
+    i_accept_an_open_relay: bool = False
 
 
 @frozen

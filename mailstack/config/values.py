@@ -91,6 +91,10 @@ def choice(*options: str) -> Callable[[str], str]:
     return chosen
 
 
+def yes_or_no(text: str) -> bool:
+    return choice("no", "yes")(text) == "yes"
+
+
 def domain(text: str) -> str:
     """A domain name in lower case, in the form that DNS has."""
     name = text.lower().removesuffix(".")
@@ -110,13 +114,11 @@ def _ascii_form(name: str) -> str:
 
 
 def network(text: str) -> Network:
-    """Clients that may relay; the whole Internet is refused, or the server would be an open relay."""
+    """Clients that may relay; :mod:`.openness` says how many are too many."""
     try:
         parsed = ip_network(text, strict=False)
     except ValueError:
         raise BadValue(f"{text!r} is not a network", "write an address or a prefix, such as 192.0.2.0/24") from None
-    if parsed.prefixlen == 0:
-        raise BadValue(f"{text} is everybody: that is an open relay", "name your own networks only")
     if "/" in text and text != str(parsed) and ip_address(text.partition("/")[0]) != parsed.network_address:
         raise BadValue(f"{text!r} begins in the middle of a network", f"write {parsed}")
     return parsed

@@ -173,6 +173,19 @@ class TestCheck:
         assert result.exit_code == 1
         assert "is not a folder" in result.stdout
 
+    def test_an_open_relay(self, office: Office) -> None:
+        """Not a word of it, or a warning: nothing in between."""
+        office.ini.write_text(f"{MAIL_INI}[relay]\nnetworks = 0.0.0.0/1 128.0.0.0/1\n")
+        refused = office.run("check")
+        assert refused.exit_code == 78
+        assert refused.stderr.count("\n") == 1
+        assert "[relay] networks: this is an open relay: " in refused.stderr
+        assert "write i_accept_an_open_relay = yes" in refused.stderr
+        office.ini.write_text(f"{office.ini.read_text()}i_accept_an_open_relay = yes\n")
+        accepted = office.run("check")
+        assert accepted.exit_code == 0
+        assert "warning  [relay] networks: this is an open relay, as you accept: " in accepted.stdout
+
     def test_a_wrong_configuration(self, office: Office) -> None:
         """Every problem, and the code for it."""
         office.ini.write_text("[server]\ndomain = x\n[tls]\ncertificate = gone\n")

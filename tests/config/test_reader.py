@@ -169,6 +169,11 @@ class TestProblems:
             ("[routes]\n* = smarthost\n", "[routes] *: there is no smarthost"),
             ("[routes]\noffice.test = mx\n", "[routes] office.test: mail for a domain of [server] domains"),
             ("[relay]\ndomains = office.test\n", "[relay] domains: office.test is in [server] domains"),
+            ("[relay]\nnetworks = 0.0.0.0/0\n", "[relay] networks: this is an open relay: they let in 3,"),
+            (
+                "[relay]\nnetworks = ::/1\ni_accept_an_open_relay = no\n",
+                "[relay] networks: this is an open relay: they let in ",
+            ),
             ("[smarthost]\nhost = out.test\nusername = u\n", "[smarthost] password_file: it is missing"),
             ("[smarthost]\nusername = u\npassword_file = mail.ini\n", "[smarthost] username: there is no host"),
             ("[smarthost]\nhost = out.test\npassword_file = mail.ini\n", "[smarthost] username: it is missing"),
@@ -194,6 +199,10 @@ class TestProblems:
     def test_what_does_not_go_together(self, tmp_path: Path, text: str, place: str) -> None:
         (found,) = problems(tmp_path, MINIMAL + text)
         assert found.partition(" ")[2].startswith(place.format(tmp_path))
+
+    def test_an_open_relay_has_to_be_accepted(self, tmp_path: Path) -> None:
+        text = "[relay]\nnetworks = 0.0.0.0/0 ::/0\ni_accept_an_open_relay = yes\n"
+        assert read(tmp_path, MINIMAL + text).relay.i_accept_an_open_relay
 
     def test_a_password_without_tls_may_go_to_this_machine(self, tmp_path: Path) -> None:
         text = "[smarthost]\nhost = [127.0.0.1]:26\nusername = u\npassword_file = mail.ini\ntls = none\n"

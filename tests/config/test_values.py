@@ -73,10 +73,9 @@ def test_networks(text: str) -> None:
     assert values.network(text) == ip_network(text)
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0"])
-def test_the_whole_internet_is_no_network_to_relay_for(text: str) -> None:
-    with pytest.raises(BadValue, match="open relay"):
-        values.network(text)
+@pytest.mark.parametrize(("text", "meaning"), [("yes", True), ("No", False)])
+def test_yes_or_no(text: str, meaning: bool) -> None:
+    assert values.yes_or_no(text) is meaning
 
 
 def test_a_prefix_must_begin_at_its_beginning() -> None:

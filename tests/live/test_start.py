@@ -206,3 +206,14 @@ def test_privileges_are_dropped(open_folder: Path) -> None:
         assert owners == {NOBODY}, [pwd.getpwuid(owner).pw_name for owner in owners]
     finally:
         office.close()
+
+
+def test_open_relay(make_office: MakeOffice) -> None:
+    """It has to be accepted in so many words, and then it is told of at each start."""
+    office = make_office({"relay": {"networks": "0.0.0.0/1 128.0.0.0/1"}}, users=())
+    said = in_foreground(office, 78)
+    assert said.count("\n") == 0
+    assert "[relay] networks: this is an open relay: " in said
+    office.configure({"relay": {"networks": "0.0.0.0/1 128.0.0.0/1", "i_accept_an_open_relay": "yes"}})
+    office.start()
+    assert office.logged("warn: relay: this is an open relay: ")

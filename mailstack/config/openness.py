@@ -1,0 +1,81 @@
+"""How much of the public Internet ``[relay] networks`` let in: when it is too much, the server is an open relay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from typing import TypeVar
+
+from mailstack.config.settings import Network
+
+#: Addresses in all. No owner has more: a /8 is the largest block of IPv4 that was ever given to one, a /20 of IPv6 is
+#: what very large providers get. Whoever names more than that names other people's networks, and so spammers'.
+MOST_IPV4 = 2 ** (32 - 8)
+MOST_IPV6 = 2 ** (128 - 20)
+
+#: IPv4 from which no stranger calls: RFC 6890 and RFC 5771, disjoint.
+PRIVATE_IPV4 = tuple(
+    map(
+        IPv4Network,
+        (
+            "0.0.0.0/8",  # this network
+            "10.0.0.0/8",
+            "100.64.0.0/10",  # behind a provider's NAT
+            "127.0.0.0/8",  # loopback
+            "169.254.0.0/16",  # link-local
+            "172.16.0.0/12",
+            "192.0.2.0/24",  # documentation, as the next two
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",  # benchmarks
+            "224.0.0.0/3",  # multicast and reserved
+        ),
+    )
+)
+
+#: All that IANA gives out of IPv6 (RFC 4291 §2.4); loopback, unique local and link-local addresses lie elsewhere.
+PUBLIC_IPV6 = IPv6Network("2000::/3")
+
+#: The whole of IPv4, written as IPv6: mapped (RFC 4291 §2.5.5.2) and behind a translator (RFC 6052 §2.1).
+DRESSED_IPV4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
+
+N = TypeVar("N", IPv4Network, IPv6Network)
+
+
+def too_open(networks: Iterable[Network]) -> str | None:
+    """What makes an open relay of the server; None when networks let in no more than one owner can have."""
+    plain: list[IPv4Network] = []
+    long: list[IPv6Network] = []
+    for network in networks:
+        if isinstance(network, IPv4Network):
+            plain.append(network)
+        else:
+            long.append(network)
+            plain += _undressed(network)
+    public4 = sum(map(_public_ipv4, collapse_addresses(plain)))
+    if public4 > MOST_IPV4:
+        return f"they let in {public4:,} public IPv4 addresses (a /8, the most that one owner has, is {MOST_IPV4:,})"
+    public6 = sum(_common(network, PUBLIC_IPV6) for network in collapse_addresses(long))
+    if public6 > MOST_IPV6:
+        return f"they let in {public6 / MOST_IPV6:,.1f} times a /20 of IPv6, the most that one owner has"
+    return None
+
+
+def _undressed(network: IPv6Network) -> Iterator[IPv4Network]:
+    """The IPv4 networks that an IPv6 network holds."""
+    for dress in DRESSED_IPV4:
+        if dress.subnet_of(network):
+            yield IPv4Network("0.0.0.0/0")
+        elif network.subnet_of(dress):
+            offset = int(network.network_address) - int(dress.network_address)
+            yield IPv4Network((offset, network.prefixlen - dress.prefixlen))
+
+
+def _public_ipv4(network: IPv4Network) -> int:
+    return network.num_addresses - sum(_common(network, private) for private in PRIVATE_IPV4)
+
+
+def _common(one: N, other: N) -> int:
+    """How many addresses two networks share: one of them holds the other, or they share none."""
+    return min(one.num_addresses, other.num_addresses) if one.overlaps(other) else 0
