@@ -25,8 +25,10 @@ from mailstack.delivery.dns import DnsResolver
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.durable import make_folders
+from mailstack.intake.masquerade import SourceWatch
 from mailstack.intake.reception import Reception
-from mailstack.intake.surroundings import Surroundings
+from mailstack.intake.relay import RelayRule
+from mailstack.intake.surroundings import Surroundings, unheard
 from mailstack.log import EventLog
 from mailstack.maildir.mailbox import Mailboxes
 from mailstack.model.ids import Ids
@@ -116,6 +118,8 @@ class MailServer(MultiService):
         self._add(self.queue)
 
     def _receivers(self) -> None:
+        server, rule = self._settings.server, RelayRule.of(self._settings.relay)
+        self._sources = SourceWatch(rule.trusts, (server.hostname, *server.domains), monotonic, self._log)
         for name, listener in (("smtp", self._settings.smtp), ("submission", self._settings.submission)):
             self._listen(name, listener, partial(self._smtp, submission=name == "submission"))
 
@@ -131,6 +135,7 @@ class MailServer(MultiService):
             time,
             submission=submission,
             tls=not implicit_tls,
+            greeted=unheard if submission else self._sources.greeted,
         )
 
         def receive(peer: Peer) -> Reception:

@@ -32,6 +32,7 @@ def greeting(session: Session) -> Reply:
 def on_hello(session: Session, event: events.Hello) -> Reply:
     session.forget()
     session.visitor.hello = event
+    session.around.greeted(session.visitor.address, event.name)
     words = [f"{session.settings.server.hostname} greets {event.name}"]
     if event.extended:
         size = session.settings.limits.message_size

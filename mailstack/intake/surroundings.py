@@ -12,6 +12,10 @@ from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, ISpool
 from mailstack.model.letter import Letter
 
 
+def unheard(address: str, name: str) -> None:
+    """Nobody wants to know who greets."""
+
+
 @frozen
 class Surroundings:
     settings: Settings
@@ -24,6 +28,7 @@ class Surroundings:
     now: Callable[[], float]
     submission: bool  #: for our users, who log in; else for other servers
     tls: bool  #: STARTTLS can be had
+    greeted: Callable[[str, str], None] = unheard  #: hears of each HELO and EHLO: the client's address, the name
     rule: RelayRule = field(init=False)
 
     @rule.default

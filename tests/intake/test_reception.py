@@ -270,3 +270,10 @@ def test_passwords_are_not_logged(office: Office) -> None:
     assert "guess-1" not in str(office.log.events)
     assert "sesame" not in str(office.log.events)
     assert len(office.log.events) == 2
+
+
+def test_each_greeting_is_told(office: Office) -> None:
+    heard: list[tuple[str, str]] = []
+    around = evolve(office.surroundings(submission=False, tls=True), greeted=lambda *who: heard.append(who))
+    ask(Reception(around, STRANGER, loopback=False), Hello("a.test", False), Noop(), Hello("b.test", True))
+    assert heard == [(STRANGER, "a.test"), (STRANGER, "b.test")]
