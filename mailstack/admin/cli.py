@@ -14,6 +14,7 @@ from mailstack.admin.alias import alias
 from mailstack.admin.check import check
 from mailstack.admin.output import clean
 from mailstack.admin.queue import queue
+from mailstack.admin.relay import relay
 from mailstack.admin.site import Failed, Site
 from mailstack.admin.user import user
 from mailstack.config.locate import locate
@@ -82,10 +83,11 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack user add alice@office.test   a new mailbox, with a made-up password
     mailstack alias resolve sales          where does mail for sales go?
     mailstack queue list                   what waits to be sent?
+    mailstack relay test                   is this an open relay?
     """
     if context.obj is None:
         context.obj = Site(locate(config, os.environ))
 
 
-for command in (check, user, alias, queue):
+for command in (check, user, alias, queue, relay):
     main.add_command(command)

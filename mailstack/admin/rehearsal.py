@@ -1,0 +1,169 @@
+"""A server in memory: the real protocol and the real policy with a site's own rules, accounts and aliases. Nothing is
+written to the disk, and nothing leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from ipaddress import ip_address
+from time import monotonic, time
+
+from attrs import field, frozen
+from zope.interface import implementer
+
+from mailstack.accounts.directory import Directory
+from mailstack.config.settings import Settings
+from mailstack.intake.reception import Reception
+from mailstack.intake.surroundings import Surroundings
+from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter
+from mailstack.model.reply import Reply
+from mailstack.protocol.smtp_events import Body, Event, StartTls
+from mailstack.protocol.smtp_server import SmtpServer
+from mailstack.spool.memory import MemorySpool
+
+TLS = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"  # as the log would name it
+WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
+
+
+@implementer(IAuthenticator)
+@frozen
+class Gate:
+    """Lets in ``account``, with any password; None: nobody."""
+
+    account: Address | None
+
+    async def login(self, name: str, password: str, client: str) -> Address | Reply:
+        return WRONG if self.account is None else self.account
+
+
+@implementer(IEventLog)
+class OnlyBugs:
+    """A log that keeps what must not happen."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def event(self, id: str, **fields: object) -> None:
+        pass
+
+    def warn(self, id: str, **fields: object) -> None:
+        pass
+
+    def failure(self, id: str, note: str) -> None:
+        self.failures.append(note)
+
+
+@frozen
+class Rehearsal:
+    """One kind of port. ``account`` can log in, where log-in is offered."""
+
+    settings: Settings
+    submission: bool
+    implicit_tls: bool = False
+    account: Address | None = None
+    log: OnlyBugs = field(factory=OnlyBugs)
+    directory: IDirectory = field(init=False)
+
+    @directory.default
+    def _files_of_the_site(self) -> Directory:
+        return Directory(self.settings, monotonic, self.log)
+
+    @property
+    def option(self) -> tuple[str, str]:
+        """Where mail.ini opens this kind of port."""
+        if not self.submission:
+            return "smtp", "listen"
+        return "submission", "listen_tls" if self.implicit_tls else "listen"
+
+    def call(self, client: str) -> MemoryCall:
+        """Somebody with this IP address calls. Every call finds an empty spool."""
+        spool = MemorySpool()
+        around = Surroundings(
+            self.settings,
+            self.directory,
+            Gate(self.account),
+            spool,
+            self.log,
+            wake=lambda letter: None,
+            new_id=lambda: f"REHEARSAL{len(spool.stored)}",
+            now=time,
+            submission=self.submission,
+            tls=not self.implicit_tls,
+        )
+        reception = Reception(around, client, ip_address(client).is_loopback)
+        if self.implicit_tls:
+            reception.secured(TLS)
+        return MemoryCall(reception, spool)
+
+
+class MemoryCall:
+    """One connection, as :class:`.caller.Call` is one over a socket."""
+
+    def __init__(self, reception: Reception, spool: MemorySpool) -> None:
+        self._reception = reception
+        self._spool = spool
+        self._server = SmtpServer()
+        self.greeting = replies(reception.greeting().wire())
+
+    @property
+    def closed(self) -> bool:
+        return self._server.closing
+
+    @property
+    def letters(self) -> Sequence[Letter]:
+        """What was accepted so far."""
+        return [stored.letter for stored in self._spool.stored.values()]
+
+    def say(self, octets: bytes) -> list[str]:
+        """The replies. After the one to STARTTLS the call is encrypted."""
+        self._server.receive(octets)
+        said = b""
+        while (event := self._server.next_event()) is not None:
+            said += self._answer(event)
+        return replies(said)
+
+    def finish(self) -> list[str]:
+        """Hang up. Nothing is unheard in memory."""
+        self._reception.closed()
+        return []
+
+    def _answer(self, event: Event) -> bytes:
+        if isinstance(event, Body):
+            self._reception.body(event.chunk)
+            return b""
+        decision = self._reception.decide(event)
+        reply = decision if isinstance(decision, Reply) else at_once(decision)
+        octets = self._server.answer(reply)
+        if isinstance(event, StartTls) and reply.positive:
+            self._reception.secured(TLS)
+        return octets
+
+
+def at_once(decision: Awaitable[Reply]) -> Reply:
+    """The result of a decision that has nothing to wait for: no disk, no thread, no clock is here."""
+
+    async def decided() -> Reply:
+        return await decision
+
+    work = decided()
+    try:
+        work.send(None)
+    except StopIteration as stop:
+        reply: Reply = stop.value
+        return reply
+    work.close()
+    raise RuntimeError("a decision waits for what is not here")
+
+
+def replies(octets: bytes) -> list[str]:
+    """Replies, each with all its lines (RFC 5321 §4.2.1); one that is cut off counts, too."""
+    found: list[str] = []
+    open_ = False
+    for line in octets.decode("utf-8", "backslashreplace").split("\n"):
+        text = line.removesuffix("\r")
+        if not text and not open_:
+            continue
+        found[-1:] = [f"{found[-1]}\n{text}"] if open_ else [*found[-1:], text]
+        open_ = text[3:4] == "-"
+    return found
