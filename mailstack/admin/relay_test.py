@@ -21,6 +21,8 @@ TRICKS = PATHS + SESSIONS
 MESSAGE = b"Subject: a relay trick\r\n\r\nThis must not leave.\r\n.\r\n"
 
 _ONWARD = re.compile(r"[@%!:]")
+#: A server may leave out the route, as Postfix does, and then it is honest mail: RFC 5321 §4.1.1.3.
+_ROUTE_TO_OURS = re.compile(r"TO:<@[^:]*:\{v\}@\{d\}>\Z")
 
 
 class Outcome(Enum):
@@ -32,7 +34,8 @@ class Outcome(Enum):
 
 @frozen
 class Played:
-    """``port`` is the option of mail.ini that opens it, or the server's address; ``transcript`` has who spoke (C or S) and what."""
+    """``port`` is the option of mail.ini that opens it, or the server's address; ``transcript`` has who spoke (C or S)
+    and what."""
 
     trick: Trick
     port: str
@@ -90,7 +93,8 @@ class Playing:
 
 
 def taken(answers: Sequence[str]) -> bool:
-    return any(answer.startswith("2") for answer in answers)
+    """250 and 251 (RFC 5321 §4.3.2), not a good-bye with 221."""
+    return any(answer.startswith(("250", "251")) for answer in answers)
 
 
 # ---- In memory
@@ -143,20 +147,25 @@ def ask(trick: Trick, call: Connection, port: str, places: Mapping[str, str], an
     playing = Playing(call)
     playing.play(trick.script, places)
     playing.finish()
-    outcome = Outcome.REFUSED
-    if taken(playing.answers[trick.spare :]):
-        ours = any_name and trick.script[-1].rstrip(">").endswith("{d}")
-        outcome = Outcome.UNSURE if ours else Outcome.THROUGH
+    outcome = _of_taken(trick, any_name) if taken(playing.answers[trick.spare :]) else Outcome.REFUSED
     return Played(trick, port, outcome, tuple(playing.transcript))
 
 
+def _of_taken(trick: Trick, any_name: bool) -> Outcome:
+    last = trick.script[-1]
+    if _ROUTE_TO_OURS.search(last):
+        return Outcome.KEPT
+    return Outcome.UNSURE if any_name and last.rstrip('>"').endswith("{d}") else Outcome.THROUGH
+
+
 def reception_of(call: Connection, recipient: str, places: Mapping[str, str]) -> str:
-    """The answer to an honest RCPT, without which refusals prove nothing; "" when the server hangs up."""
+    """The answer to an honest letter, without which refusals prove nothing: to RCPT, or to MAIL when that is refused;
+    "" when the server hangs up."""
     playing = Playing(call)
     playing.play((HELLO, STRANGE, recipient), places)
-    answers = playing.answers
+    answers, opened = playing.answers, playing.opened
     call.finish()
-    return answers[0] if answers else ""
+    return next(iter([*(one for one in opened if not one.startswith("2")), *answers]), "")
 
 
 HONEST = GOOD

@@ -74,7 +74,6 @@ _SPELLINGS: dict[str, str] = {
     "the path alone": "RCPT <{u}@{x}>",
     "NUL before": "\0RCPT TO:<{u}@{x}>",
     "a letter too many": "XRCPT TO:<{u}@{x}>",
-    "BDAT for RCPT": "BDAT 0 LAST",
 }
 
 #: What somebody may take for the end of a line; a good recipient stands before it, and one more answer is too many.
@@ -151,6 +150,7 @@ _MESSAGES = (
     _sent("DATA after a refusal", HELLO, STRANGE, BAD, *_LETTER),
     _sent("all at once, with DATA", f"{HELLO}\r\n{OURS}\r\n{BAD}\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.", spare=2),
     _sent("BDAT for DATA", HELLO, STRANGE, BAD, "BDAT 14 LAST\r\nSubject: xyz"),
+    _sent("BDAT for RCPT", HELLO, OURS, "BDAT 0 LAST"),
     _sent("BDAT with commands in it", HELLO, STRANGE, GOOD, "BDAT 30\r\nRCPT TO:<target@far.example>", spare=1),
     _sent("RCPT after BDAT", HELLO, STRANGE, GOOD, "BDAT 12\r\nSubject: x", BAD),
     _sent("MAIL behind STARTTLS", HELLO, f"STARTTLS\r\n{HELLO}\r\n{OURS}\r\n{BAD}", spare=1),
