@@ -1,4 +1,4 @@
-"""The spool in memory: for tests, with the promises of the real one but durability."""
+"""The spool in memory: for tests and rehearsals, with the promises of the real one but durability."""
 
 from __future__ import annotations
 

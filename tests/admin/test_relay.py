@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class TestTable:
         assert lines[0].split() == ["WHO", "FROM", "PORT", "TLS", "LOGIN", "TO", "ANSWER", "DECIDES", "WHERE"]
         (foreign,) = [line for line in lines if "stranger" in line and "[smtp]" in line and "foreign" in line]
         assert "  550 5.7.1 Relaying denied  " in foreign
-        assert foreign.endswith(f"  [relay] networks    {office.ini}:6")
+        assert re.search(rf"  \[relay\] networks +{office.ini}:6$", foreign)
 
     def test_what_is_not_there(self, office: Office) -> None:
         """Not even accounts: postmaster exists in any case."""
