@@ -1,7 +1,4 @@
-"""Tricks that are written into one address: the sender's or the recipient's. :mod:`.trick` says what the letters mean.
-
-From the tests of MAPS, ORDB and abuse.net, from swaks' and smtp-open-relay's lists, and from old sendmail.cf files.
-"""
+"""Tricks that are written into one address, the sender's or the recipient's. :mod:`.trick` explains the letters."""
 
 from __future__ import annotations
 

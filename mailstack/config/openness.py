@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from mailstack.config.settings import Network
 
-#: Addresses in all. No owner has more: a /8 is the largest block of IPv4 that was ever given to one, a /20 of IPv6 is
-#: what very large providers get. Whoever names more than that names other people's networks, and so spammers'.
+#: Addresses in all. A /8 is the largest block of IPv4 that was given out in one piece, a /20 of IPv6 is what very large
+#: providers get; the few who hold more do not relay for all of it. Whoever names more names other people's networks.
 MOST_IPV4 = 2 ** (32 - 8)
 MOST_IPV6 = 2 ** (128 - 20)
 
@@ -44,7 +44,7 @@ N = TypeVar("N", IPv4Network, IPv6Network)
 
 
 def too_open(networks: Iterable[Network]) -> str | None:
-    """What makes an open relay of the server; None when networks let in no more than one owner can have."""
+    """What makes an open relay of the server; None when the networks are small enough to be our own."""
     plain: list[IPv4Network] = []
     long: list[IPv6Network] = []
     for network in networks:
@@ -55,10 +55,10 @@ def too_open(networks: Iterable[Network]) -> str | None:
             plain += _undressed(network)
     public4 = sum(map(_public_ipv4, collapse_addresses(plain)))
     if public4 > MOST_IPV4:
-        return f"they let in {public4:,} public IPv4 addresses (a /8, the most that one owner has, is {MOST_IPV4:,})"
+        return f"they let in {public4:,} public IPv4 addresses, more than a whole /8 ({MOST_IPV4:,})"
     public6 = sum(_common(network, PUBLIC_IPV6) for network in collapse_addresses(long))
     if public6 > MOST_IPV6:
-        return f"they let in {public6 / MOST_IPV6:,.1f} times a /20 of IPv6, the most that one owner has"
+        return f"they let in {public6 / MOST_IPV6:,.1f} times as many IPv6 addresses as a whole /20 has"
     return None
 
 
