@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +14,17 @@ from mailstack.model.entry import Entry
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Failed, Outcome
 from mailstack.model.reply import Reply
+from mailstack.protocol.sasl_steps import Lookup, Proof
 from mailstack.protocol.smtp_events import Event
+
+#: What a TLS channel can be told from others by, under the names of RFC 5929 and RFC 9266; empty without TLS.
+Bindings = Callable[[], Mapping[str, bytes]]
+
+
+def no_bindings() -> Mapping[str, bytes]:
+    """Of a channel without TLS, or whose TLS ends elsewhere."""
+    return {}
+
 
 # ---- Receiving
 
@@ -32,7 +42,7 @@ class IReception(Interface):
     def body(chunk: bytes) -> None:
         """Octets of the message, LF line ends, between the 354 and the end of data."""
 
-    def secured(tls: str) -> None:
+    def secured(tls: str, bindings: Bindings = no_bindings) -> None:
         """TLS is up (``tls``: version and cipher): everything that was said before is forgotten (RFC 3207 §4.2)."""
 
     def closed() -> None:
@@ -71,14 +81,25 @@ class IDirectory(Interface):
 
 
 class IAuthenticator(Interface):
-    """Checks passwords, off the reactor."""
+    """Checks who somebody is, off the reactor.
 
-    async def login(name: str, password: str, client: str) -> Address | Reply:
-        """The account, or the refusal: 535 5.7.8 wrong (unknown user and wrong password alike, in the same time),
-        454 4.7.0 not now (too many failures from ``client``, an IP address; or the users file is unreadable).
+    Names are full addresses in any case of letters, or the local part where there is one domain. ``client`` is an IP
+    address. The refusals: 535 5.7.8 wrong (unknown user and wrong password alike, in the same time), or
+    for somebody else (an ``authzid`` that is not the name), or not on this channel; 454 4.7.0 not now (too many
+    failures from ``client``; or the users file is unreadable). Answers wait after failures, right ones as well.
+    """
 
-        ``name`` is the full address in any case of letters, or the local part where there is one domain.
-        """
+    def mechanisms(bindings: Bindings) -> Sequence[str]:
+        """The SASL mechanisms that can succeed on this channel."""
+
+    async def login(name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
+        """The account, or the refusal."""
+
+    def look_up(lookup: Lookup, bindings: Bindings, client: str) -> Reply | None:
+        """Supply what SCRAM needs first; or the refusal. Does not tell who exists."""
+
+    async def prove(proof: Proof, client: str) -> Address | Reply:
+        """The account, and the signature is supplied; or the refusal."""
 
 
 # ---- Accepted mail

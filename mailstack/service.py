@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailstack.accounts.directory import Directory
@@ -92,7 +93,8 @@ class MailServer(MultiService):
     def _accounts(self) -> None:
         self.directory = Directory(self._settings, monotonic, self._log)
         users = self.directory.users.value
-        self.login = Login(self._settings, users, monotonic, self.passwords.run, self._log)
+        pause = partial(deferLater, self._reactor)
+        self.login = Login(self._settings, users, monotonic, self.passwords.run, pause, self._log)
 
     def _certificate(self) -> None:
         tls, folder = self._settings.tls, self._settings.server.data / "tls"

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IAuthenticator, IDirectory, Resolution
+from mailstack.interfaces import Bindings, IAuthenticator, IDirectory, Resolution
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
+from mailstack.protocol import sasl, scram
+from mailstack.protocol.sasl_steps import Lookup, Opening, Proof
 
 UNKNOWN = Reply(550, "5.1.1", "No such user here")
 WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
 TOO_OFTEN = Reply(454, "4.7.0", "Too many failed log-ins from your address")
+NOT_FOR_OTHERS = Reply(535, "5.7.8", "You cannot act for somebody else")
+UNBOUND = Reply(535, "5.7.8", "Not the same channel")
+
+#: As in the example of RFC 7677 §3.
+NONCE = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
+SALT = b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
+ITERATIONS = 4096
 
 
 @implementer(IDirectory)
@@ -55,21 +65,54 @@ class MemoryDirectory:
 
 @implementer(IAuthenticator)
 class MemoryAuthenticator:
-    """``passwords`` by address. Ten failures block a client for ever."""
+    """``passwords`` by address. Ten failures block a client for ever. SCRAM only with ``scram``, and with one NONCE."""
 
-    def __init__(self, passwords: Mapping[str, str]) -> None:
+    def __init__(self, passwords: Mapping[str, str], scram: bool = True) -> None:
+        self.scram = scram
         self._passwords = passwords
         self._failures: dict[str, int] = {}
 
-    async def login(self, name: str, password: str, client: str) -> Address | Reply:
-        if self._failures.get(client, 0) >= 10:
+    def mechanisms(self, bindings: Bindings) -> Sequence[str]:
+        return sasl.possible(self.scram, self.scram and bool(bindings()))
+
+    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
+        if self.blocked(client):
             return TOO_OFTEN
+        key = self._key(name)
+        return self._answer(key, self._passwords.get(key) == password, client, authzid)
+
+    def look_up(self, lookup: Lookup, bindings: Bindings, client: str) -> Reply | None:
+        if self.blocked(client):
+            return TOO_OFTEN
+        bound = lookup.flag not in ("n", "y")
+        if (lookup.flag == "y" and bindings()) or (bound and lookup.flag not in bindings()):
+            return UNBOUND
+        lookup.supply(Opening(NONCE, SALT, ITERATIONS, bindings()[lookup.flag] if bound else b""))
+        return None
+
+    async def prove(self, proof: Proof, client: str) -> Address | Reply:
+        if self.blocked(client):
+            return TOO_OFTEN
+        if not proof.bound:
+            return UNBOUND
+        key = self._key(proof.name)
+        keys = scram.derive(self._passwords.get(key, "\0").encode(), SALT, ITERATIONS)
+        signature = scram.signature(keys, proof)
+        proof.supply(signature or b"")
+        return self._answer(key, signature is not None, client, proof.authzid)
+
+    def blocked(self, client: str) -> bool:
+        return self._failures.get(client, 0) >= 10
+
+    def _key(self, name: str) -> str:
         domains = {key.rpartition("@")[2] for key in self._passwords}
-        key = name.lower() if "@" in name else f"{name.lower()}@{min(domains)}"
-        if key in self._passwords and self._passwords[key] == password:
-            return Address.parse(key)
-        self._failures[client] = self._failures.get(client, 0) + 1
-        return WRONG
+        return name.lower() if "@" in name else f"{name.lower()}@{min(domains)}"
+
+    def _answer(self, key: str, right: bool, client: str, authzid: str) -> Address | Reply:
+        if not right:
+            self._failures[client] = self._failures.get(client, 0) + 1
+            return WRONG
+        return NOT_FOR_OTHERS if authzid and self._key(authzid) != key else Address.parse(key)
 
 
 class HandClock:

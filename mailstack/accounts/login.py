@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
 from mailstack.accounts import passwords
-from mailstack.accounts.failures import Failures
+from mailstack.accounts.keyring import Keyring
+from mailstack.accounts.saslprep import prepared
 from mailstack.accounts.schemes import UnusablePassword
+from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, InThread, Pause, Tries
 from mailstack.accounts.users import Account, Users
 from mailstack.accounts.verified import Verified
 from mailstack.config.settings import Settings
-from mailstack.interfaces import IAuthenticator, IEventLog
+from mailstack.interfaces import Bindings, IAuthenticator, IEventLog
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
+from mailstack.protocol import sasl, scram
+from mailstack.protocol.sasl_steps import Lookup, Opening, Proof
 
-WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
-TOO_OFTEN = Reply(454, "4.7.0", "Too many failed log-ins from your address, try again in a minute")
-NOT_NOW = Reply(454, "4.7.0", "Passwords cannot be checked now, try again later")
+NOT_FOR_OTHERS = Reply(535, "5.7.8", "You cannot act for somebody else")
+UNBOUND = Reply(535, "5.7.8", "Your channel is not ours: somebody may be in between")
+NO_BINDING = Reply(535, "5.7.8", "This kind of channel binding cannot be had here")
+
+NONCE_SIZE = 18  # octets of chance in our part of a nonce, as many as PostgreSQL has
+MAX_NAME = 320  # characters of a name that are remembered with a failure: the longest address, RFC 5321 §4.5.3.1
 
 
-class Verdict(Protocol):
-    """Runs a check outside of the reactor, in one of a few threads."""
-
-    def __call__(self, check: Callable[[], bool | None], /) -> Awaitable[bool | None]: ...
+def new_nonce() -> str:
+    """Our part of a nonce."""
+    return secrets.token_urlsafe(NONCE_SIZE)
 
 
 @implementer(IAuthenticator)
@@ -38,57 +43,105 @@ class Login:
         settings: Settings,
         users: Callable[[], Users | None],
         now: Callable[[], float],
-        in_thread: Verdict,
+        in_thread: InThread,
+        pause: Pause,
         log: IEventLog,
+        nonce: Callable[[], str] = new_nonce,
     ) -> None:
         self._domains = settings.server.domains
         self._users = users
-        self._in_thread = in_thread
-        self._log = log
-        self._failures = Failures(settings.limits.auth_failures_per_minute, now)
+        self._nonce = nonce
+        self._tries = Tries(settings.limits.auth_failures_per_minute, now, in_thread, pause, log)
         self._verified = Verified(secrets.token_bytes(32), now)
+        self._keyring = Keyring(secrets.token_bytes(32))
 
-    async def login(self, name: str, password: str, client: str) -> Address | Reply:
-        # Before anything is looked at: a blocked guesser must not learn even from the cache.
-        if self._failures.blocked(client):
-            return TOO_OFTEN
+    def mechanisms(self, bindings: Bindings) -> Sequence[str]:
         users = self._users()
-        if users is None:
-            return NOT_NOW
-        account = self._account(users, name)
-        if account and (account, password) in self._verified:
-            return account.address
-        try:
-            right = await self._in_thread(lambda: self._check(account, password, client))
-        except MemoryError as error:
-            self._log.warn("accounts", note=f"no memory to check a password: {error}")
-            return NOT_NOW
-        if right is None:
-            return TOO_OFTEN
-        if account is None or not right:
-            return WRONG
-        self._verified.add(account, password)
-        return account.address
+        keys = users is not None and users.scram
+        return sasl.possible(keys, keys and bool(bindings()))
 
-    def _account(self, users: Users, name: str) -> Account | None:
+    # ---- With a password
+
+    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
+        users = self._open_to(client)
+        if isinstance(users, Reply):
+            return users
+        key, account = self._account(users, name)
+        if account and (account, password) in self._verified:
+            await self._tries.known(client, key)
+        else:
+            refusal = await self._tries.check(client, key, lambda: _fits(account, password))
+            if refusal is not None:
+                return refusal
+            assert account is not None, "nobody has the password of nobody"
+            self._verified.add(account, password)
+        return self._as(account, authzid, key)
+
+    # ---- With SCRAM
+
+    def look_up(self, lookup: Lookup, bindings: Bindings, client: str) -> Reply | None:
+        users = self._open_to(client)
+        if isinstance(users, Reply):
+            return users
+        binding = b""
+        if lookup.flag == "y" and "SCRAM-SHA-256-PLUS" in self.mechanisms(bindings):
+            return UNBOUND  # RFC 5802 §6: somebody has taken it out of the list that the client saw
+        if lookup.flag not in ("n", "y"):
+            binding = bindings().get(lookup.flag, b"")
+            if not binding:
+                return NO_BINDING
+        key, account = self._account(users, lookup.name)
+        salt, iterations = self._keyring.salt(account, key)
+        lookup.supply(Opening(self._nonce(), salt, iterations, binding))
+        return None
+
+    async def prove(self, proof: Proof, client: str) -> Address | Reply:
+        users = self._open_to(client)
+        if isinstance(users, Reply):
+            return users
+        if not proof.bound:
+            return UNBOUND
+        key, account = self._account(users, proof.name)
+
+        def check() -> bool:
+            ours = scram.signature(self._keyring.keys(account, key), proof)
+            if ours is not None:
+                proof.supply(ours)
+            return ours is not None
+
+        refusal = await self._tries.check(client, key, check)
+        if refusal is not None:
+            return refusal
+        assert account is not None, "nobody has the keys of nobody"
+        return self._as(account, proof.authzid, key)
+
+    # ---- Common to both
+
+    def _open_to(self, client: str) -> Users | Reply:
+        # Before anything is looked at: a blocked guesser must not learn even from the cache.
+        if self._tries.blocked(client):
+            return TOO_OFTEN
+        return self._users() or NOT_NOW
+
+    def _account(self, users: Users, name: str) -> tuple[str, Account | None]:
+        key = self._form(name)
+        return key, users.accounts.get(key)
+
+    def _form(self, name: str) -> str:
+        """The one form of a name, however it was written."""
+        name = prepared(name)
         if "@" not in name and len(self._domains) == 1:
             name = f"{name}@{self._domains[0]}"
         try:
-            return users.accounts.get(Address.parse(name).key)
+            return Address.parse(name).key
         except ValueError:
-            return None
+            return name[:MAX_NAME]
 
-    def _check(self, account: Account | None, password: str, client: str) -> bool | None:
-        """In a thread; None: too many failures meanwhile. Somebody unknown takes as long as somebody known."""
-        if not self._failures.begin(client):
-            return None
-        failed = False
-        try:
-            failed = not _fits(account, password)
-        finally:
-            if not failed:  # or the check itself went wrong, which is not the client's fault
-                self._failures.succeeded(client)
-        return not failed
+    def _as(self, account: Account, authzid: str, key: str) -> Address | Reply:
+        """RFC 4616 §2: whoever wants to act for somebody else may not."""
+        if authzid and self._form(authzid) != key:
+            return NOT_FOR_OTHERS
+        return account.address
 
 
 def _fits(account: Account | None, password: str) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 import secrets
 
-from mailstack.accounts.schemes import SCHEMES, Check, Stored, UnusablePassword
+from mailstack.accounts import verifiers
+from mailstack.accounts.schemes import CLEAR, SCHEMES, SCRAM, Check, Stored, UnusablePassword
+from mailstack.protocol.scram import Verifier
 
 #: Nobody's password, at argon2-cffi's default cost: checked for users that do not exist, so that it takes as long.
 DUMMY = "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=4$TIpvbjZC1IKTDut9FpFk0A$QU/AiLOO1IKLVy1DUqfmc4eB6g/6+Gmznr49gB0h3u8"
@@ -44,6 +46,22 @@ def trouble(text: str) -> str | None:
     except UnusablePassword as error:
         return str(error)
     return None
+
+
+def clear(text: str) -> str | None:
+    """The password itself, where it is stored as it is."""
+    stored = parse(text)
+    try:
+        return stored.octets("").decode("utf-8", "surrogateescape") if stored.scheme in CLEAR else None
+    except ValueError:
+        return None
+
+
+def keys(text: str, further: str) -> Verifier | None:
+    """What SCRAM has beside the password, or as its hash; ``further`` are the fields behind it. ValueError: they cannot
+    be understood."""
+    stored = parse(text)
+    return verifiers.parse(stored.text()) if stored.scheme == SCRAM else verifiers.beside(text, further)
 
 
 def parse(text: str) -> Stored:

@@ -13,6 +13,9 @@ from functools import partial
 
 from attrs import frozen
 
+from mailstack.accounts import saslprep, verifiers
+from mailstack.protocol.scram import derive
+
 Check = Callable[[bytes], bool]
 
 
@@ -74,6 +77,17 @@ def _pbkdf2(stored: Stored) -> Check:
     return check
 
 
+def _scram(stored: Stored) -> Check:
+    """``iterations,salt,StoredKey,ServerKey``; SCRAM itself uses these, too."""
+    keys = verifiers.parse(stored.text())
+
+    def check(password: bytes) -> bool:
+        octets = saslprep.octets(password.decode("utf-8", "surrogateescape"))
+        return hmac.compare_digest(derive(octets, keys.salt, keys.iterations).stored_key, keys.stored_key)
+
+    return check
+
+
 def _argon2(stored: Stored) -> Check:
     """The variant stands in the hash itself. MemoryError from the check when there is not enough of it."""
     from argon2 import PasswordHasher, exceptions, extract_parameters  # here, because the command line starts quicker
@@ -113,11 +127,15 @@ def _crypt(stored: Stored) -> Check:
     return check
 
 
+CLEAR = ("PLAIN", "CLEAR", "CLEARTEXT")
+SCRAM = "SCRAM-SHA-256"
+
 SCHEMES: dict[str, Callable[[Stored], Check]] = {
-    **dict.fromkeys(("PLAIN", "CLEAR", "CLEARTEXT"), _plain),
+    **dict.fromkeys(CLEAR, _plain),
     **dict.fromkeys(("ARGON2", "ARGON2I", "ARGON2ID"), _argon2),
     **dict.fromkeys(("CRYPT", "SHA512-CRYPT", "SHA256-CRYPT", "MD5-CRYPT", "BLF-CRYPT", "DES-CRYPT"), _crypt),
     "PBKDF2": _pbkdf2,
+    SCRAM: _scram,
     "PLAIN-MD5": _digest("md5", "HEX"),
     **dict.fromkeys(("LDAP-MD5", "SMD5"), _digest("md5")),
     **dict.fromkeys(("SHA", "SHA1", "SSHA"), _digest("sha1")),

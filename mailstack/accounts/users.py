@@ -14,6 +14,7 @@ from mailstack.accounts import passwords
 from mailstack.accounts.lines import BrokenLine
 from mailstack.model.address import Address
 from mailstack.model.maildir_name import below_mail
+from mailstack.protocol.scram import Verifier
 
 
 @frozen
@@ -22,6 +23,12 @@ class Account:
     password: str = field(repr=False)  #: with its ``{SCHEME}``
     line: int
     text: str = field(repr=False)  #: the whole line
+    keys: Verifier | None = None  #: for SCRAM
+
+    @property
+    def scram(self) -> bool:
+        """Whether this account can log in with SCRAM."""
+        return self.keys is not None or bool(passwords.clear(self.password))
 
 
 @frozen
@@ -31,6 +38,7 @@ class Users:
     accounts: Mapping[str, Account]
     broken: tuple[BrokenLine, ...] = ()
     files: tuple[Path, ...] = ()
+    scram: bool = False  #: some account can log in with SCRAM
 
 
 def read(path: Path, domains: Collection[str]) -> Users:
@@ -43,10 +51,11 @@ def parse(text: str, path: Path, domains: Collection[str]) -> Users:
     broken: list[BrokenLine] = []
     for number, line in entries(text):
         name, _, rest = line.partition(":")
-        password = rest.partition(":")[0]
+        password, _, further = rest.partition(":")
         try:
             address = canonical(name, domains)
-            first = accounts.setdefault(address.key, Account(address, password, number, line))
+            account = Account(address, password, number, line, _keys(password, further))
+            first = accounts.setdefault(address.key, account)
             if first.line != number:
                 raise ValueError(f"{address} has line {first.line} already")
         except ValueError as error:
@@ -55,7 +64,15 @@ def parse(text: str, path: Path, domains: Collection[str]) -> Users:
         trouble = passwords.trouble(password)
         if trouble:
             broken.append(BrokenLine(path, number, f"{address} cannot log in: {trouble}"))
-    return Users(accounts, tuple(broken), (path,))
+    return Users(accounts, tuple(broken), (path,), any(account.scram for account in accounts.values()))
+
+
+def _keys(password: str, further: str) -> Verifier | None:
+    """Those that cannot be understood are none: "mailstack check" tells who has none."""
+    try:
+        return passwords.keys(password, further)
+    except ValueError:
+        return None
 
 
 def entries(text: str) -> Iterator[tuple[int, str]]:

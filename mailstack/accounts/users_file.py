@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mailstack import durable
+from mailstack.accounts import verifiers
 from mailstack.accounts.users import canonical, entries
 from mailstack.model.address import Address
 
@@ -24,7 +25,8 @@ class AccountExists(LookupError):
 
 
 class UsersFile:
-    """All methods block and raise OSError. ``address`` is canonical, ``password`` as it will be stored.
+    """All methods block and raise OSError. ``address`` is canonical, ``password`` as it will be stored, and so are the
+    ``keys`` for SCRAM that stand beside it ("": none).
 
     A missing file is an error: a new one with one account would make all others unknown.
     """
@@ -32,24 +34,25 @@ class UsersFile:
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()  # or a symbolic link would be replaced by a file
 
-    def add(self, address: Address, password: str) -> None:
+    def add(self, address: Address, password: str, keys: str = "") -> None:
         """AccountExists."""
 
         def appended(lines: Lines) -> Lines:
             if _find(lines, address) is not None:
                 raise AccountExists(str(address))
-            return [*lines, f"{address}:{password}"]
+            return [*lines, _line(str(address), password, "", "", keys)]
 
         self._change(appended)
 
-    def set_password(self, address: Address, password: str) -> None:
+    def set_password(self, address: Address, password: str, keys: str = "") -> None:
         """NoSuchAccount."""
 
         def changed(lines: Lines) -> Lines:
             place = _existing(lines, address)
-            name, _, fields = lines[place].partition(":")
+            name, _, fields = lines[place].removesuffix("\r").partition(":")
             _, colon, further = fields.partition(":")
-            return [*lines[:place], f"{name}:{password}{colon}{further}", *lines[place + 1 :]]
+            end = "\r" if lines[place].endswith("\r") else ""
+            return [*lines[:place], _line(name, password, colon, further, keys) + end, *lines[place + 1 :]]
 
         self._change(changed)
 
@@ -70,6 +73,12 @@ class UsersFile:
                 lines.pop()
             after = "".join(f"{line}\n" for line in edit(lines))
             durable.replace(self._path, after.encode("utf-8", "surrogateescape"), 0o600)
+
+
+def _line(name: str, password: str, colon: str, further: str, keys: str) -> str:
+    """``colon`` is "" where no field has followed the password so far."""
+    fields = verifiers.replaced(further, keys)
+    return f"{name}:{password}{colon or ':' * bool(fields)}{fields}"
 
 
 def _existing(lines: Lines, address: Address) -> int:

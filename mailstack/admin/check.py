@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from mailstack.accounts import passwords
 from mailstack.accounts.book import Book, dangling
 from mailstack.accounts.lines import BrokenLine
 from mailstack.accounts.users import Users
@@ -20,6 +21,7 @@ from mailstack.config.reader import load
 from mailstack.config.settings import Settings
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+MAX_NAMES = 5  # in one finding
 SELF_SIGNED = (Path("tls/cert.pem"), Path("tls/key.pem"))  # below data
 
 
@@ -82,6 +84,17 @@ def _users(path: Path, users: Users) -> Iterator[Finding]:
     yield Finding(Level.OK, f"{path}: {count(len(users.accounts), 'account')}")
     if not users.accounts:
         yield Finding(Level.WARNING, "there are no accounts yet; make one: mailstack user add ADDRESS")
+    yield from _without_scram(users)
+
+
+def _without_scram(users: Users) -> Iterator[Finding]:
+    """Some programs choose SCRAM by themselves as soon as it is on offer, and do not try another mechanism."""
+    accounts = [account for account in users.accounts.values() if passwords.trouble(account.password) is None]
+    without = [str(account.address) for account in accounts if not account.scram]
+    if without:
+        names = ", ".join(without[:MAX_NAMES]) + (", …" if len(without) > MAX_NAMES else "")
+        anew = "there are no keys that go with the password; set it anew: mailstack user passwd ADDRESS"
+        yield Finding(Level.WARNING, f"{count(len(without), 'account')} cannot log in with SCRAM ({names}): {anew}")
 
 
 def _postmaster(settings: Settings, book: Book) -> Iterator[Finding]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TypedDict
 
 import click
 
-from mailstack.accounts import passwords
+from mailstack.accounts import passwords, verifiers
 from mailstack.accounts.first_start import first_start
-from mailstack.accounts.users import canonical
+from mailstack.accounts.users import Account, canonical
 from mailstack.accounts.users_file import AccountExists, NoSuchAccount
 from mailstack.admin.output import json_out, table
 from mailstack.admin.site import Failed, Site, warn
 from mailstack.model.address import Address
 from mailstack.model.maildir_name import below_mail
+from mailstack.protocol import sasl
+
+
+class Described(TypedDict):
+    """An account for the list."""
+
+    address: str
+    scheme: str
+    mechanisms: list[str]
+    mailbox: str
+
 
 password_stdin = click.option(
     "--password-stdin",
@@ -42,7 +54,7 @@ def add(site: Site, address: str, password_stdin: bool) -> None:
     password, made_up = _password(password_stdin)
     first_start(site.settings)
     try:
-        site.users_file.add(account, passwords.make(password))
+        site.users_file.add(account, *_stored(password))
     except AccountExists:
         raise Failed(f"{account} exists already; for a new password: mailstack user passwd {account}") from None
     click.echo(f"{account} was added.")
@@ -58,7 +70,7 @@ def passwd(site: Site, address: str, password_stdin: bool) -> None:
     account = _account(site, address)
     password, made_up = _password(password_stdin)
     try:
-        site.users_file.set_password(account, passwords.make(password))
+        site.users_file.set_password(account, *_stored(password))
     except NoSuchAccount:
         raise _nobody(account) from None
     click.echo(f"{account} has a new password.")
@@ -83,23 +95,34 @@ def remove(site: Site, address: str) -> None:
 
 
 @user.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array: address, scheme, mailbox.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array: address, scheme, mechanisms, mailbox.")
 @click.pass_obj
 def list_(site: Site, as_json: bool) -> None:
-    """All accounts, with the scheme of their passwords and where their mail is."""
+    """All accounts, with the scheme of their passwords, how they can log in, and where their mail is."""
     found = site.users()
     for line in found.broken:
         warn(str(line))
-    rows = [
-        (str(account.address), passwords.parse(account.password).scheme, str(_maildir(site, account.address)))
-        for account in sorted(found.accounts.values(), key=lambda account: account.address)
+    accounts = [
+        _described(site, found.accounts[key])
+        for key in sorted(found.accounts, key=lambda key: found.accounts[key].address)
     ]
     if as_json:
-        json_out([dict(zip(("address", "scheme", "mailbox"), row, strict=True)) for row in rows])
-    elif rows:
-        click.echo("\n".join(table(("ADDRESS", "PASSWORD", "MAILBOX"), rows)))
+        json_out(accounts)
+    elif accounts:
+        rows = [(each["address"], each["scheme"], " ".join(each["mechanisms"]), each["mailbox"]) for each in accounts]
+        click.echo("\n".join(table(("ADDRESS", "PASSWORD", "MECHANISMS", "MAILBOX"), rows)))
     else:
         click.echo("There are no accounts yet; make one: mailstack user add ADDRESS")
+
+
+def _described(site: Site, account: Account) -> Described:
+    usable = passwords.trouble(account.password) is None
+    return {
+        "address": str(account.address),
+        "scheme": passwords.parse(account.password).scheme,
+        "mechanisms": list(sasl.possible(account.scram, account.scram)) if usable else [],
+        "mailbox": str(_maildir(site, account.address)),
+    }
 
 
 def _account(site: Site, text: str) -> Address:
@@ -119,6 +142,12 @@ def _password(from_stdin: bool) -> tuple[str, str | None]:
     if not line:
         raise Failed("there is no password in the first line of standard input")
     return line, None
+
+
+def _stored(password: str) -> tuple[str, str]:
+    """The hash, and the keys for SCRAM beside it."""
+    stored = passwords.make(password)
+    return stored, verifiers.make(stored, password)
 
 
 def _show(made_up: str | None) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mailstack.intake.session import Session
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
-from mailstack.protocol.sasl import MECHANISMS
+from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 
 ENCRYPT_FIRST = Reply(538, "5.7.11", "Passwords only over TLS: say STARTTLS first")
 NO_LOGIN_HERE = Reply(502, "5.5.1", "No log-in on this port: it takes mail from other servers")
-NOT_FOR_OTHERS = Reply(535, "5.7.8", "You cannot act for somebody else")
+CONTINUE = Reply(334, "", "")  # the exchange itself says the rest
+LOGGED_IN = Reply(235, "2.7.0", "Logged in")
 
 
 def offers_tls(session: Session) -> bool:
@@ -19,6 +22,10 @@ def offers_tls(session: Session) -> bool:
 def offers_login(session: Session) -> bool:
     """Where a log-in can succeed, and nowhere else."""
     return session.around.submission and session.visitor.user is None and session.visitor.confidential
+
+
+def mechanisms(session: Session) -> Sequence[str]:
+    return session.around.authenticator.mechanisms(session.visitor.bindings)
 
 
 def on_start_tls(session: Session, event: events.StartTls) -> Reply:
@@ -36,10 +43,10 @@ def on_auth(session: Session, event: events.Auth) -> Reply:
         return Reply(503, "5.5.1", "You are logged in already")
     if not session.visitor.confidential:
         return ENCRYPT_FIRST
-    if event.mechanism not in MECHANISMS:
+    if event.mechanism not in mechanisms(session):
         return Reply(504, "5.5.4", "Mechanism not known; EHLO lists ours")
-    session.mechanism = event.mechanism
-    return Reply(334, "", "")
+    session.mechanism, session.proven = event.mechanism, None
+    return CONTINUE
 
 
 def on_challenge(session: Session, event: events.Challenge) -> Reply:
@@ -47,11 +54,30 @@ def on_challenge(session: Session, event: events.Challenge) -> Reply:
 
 
 async def on_credentials(session: Session, event: events.Credentials) -> Reply:
-    visitor, record = session.visitor, session.record
-    answer = await session.around.authenticator.login(event.name, event.password, visitor.address)
+    visitor, authenticator = session.visitor, session.around.authenticator
+    answer = await authenticator.login(event.name, event.password, visitor.address, event.authzid)
     if isinstance(answer, Reply):
-        return record.not_logged_in(session.mechanism, event.name, answer)
-    if event.authzid.lower() not in ("", event.name.lower(), str(answer)):
-        return record.not_logged_in(session.mechanism, event.name, NOT_FOR_OTHERS)
+        return session.record.not_logged_in(session.mechanism, event.name, answer)
     visitor.user = answer
-    return Reply(235, "2.7.0", "Logged in")
+    return LOGGED_IN
+
+
+def on_lookup(session: Session, event: Lookup) -> Reply:
+    visitor = session.visitor
+    refusal = session.around.authenticator.look_up(event, visitor.bindings, visitor.address)
+    return CONTINUE if refusal is None else session.record.not_logged_in(session.mechanism, event.name, refusal)
+
+
+async def on_proof(session: Session, event: Proof) -> Reply:
+    """Not logged in before the client has seen our proof, and says so: it may still cancel."""
+    answer = await session.around.authenticator.prove(event, session.visitor.address)
+    if isinstance(answer, Reply):
+        return session.record.not_logged_in(session.mechanism, event.name, answer)
+    session.proven = answer
+    return CONTINUE
+
+
+def on_agreed(session: Session, event: Agreed) -> Reply:
+    assert session.proven is not None, "the protocol has no end of SCRAM before a proof that was taken"
+    session.visitor.user = session.proven
+    return LOGGED_IN

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mailstack.intake.authentication import offers_login, offers_tls
+from mailstack.intake.authentication import mechanisms, offers_login, offers_tls
 from mailstack.intake.session import Session
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
-from mailstack.protocol.sasl import MECHANISMS
 
 OK = Reply(250, "2.0.0", "Ok")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, good bye")
 
-#: What EHLO offers, and where. ``{size}`` is filled in.
+#: What EHLO offers, and where. ``{size}`` and ``{mechanisms}`` are filled in.
 EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
     ("PIPELINING", lambda session: True),
     ("SIZE {size}", lambda session: True),
@@ -21,7 +20,7 @@ EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
     ("ENHANCEDSTATUSCODES", lambda session: True),
     ("HELP", lambda session: True),
     ("STARTTLS", lambda session: offers_tls(session)),
-    ("AUTH " + " ".join(MECHANISMS), lambda session: offers_login(session)),
+    ("AUTH {mechanisms}", lambda session: offers_login(session)),
 )
 
 
@@ -36,7 +35,8 @@ def on_hello(session: Session, event: events.Hello) -> Reply:
     words = [f"{session.settings.server.hostname} greets {event.name}"]
     if event.extended:
         size = session.settings.limits.message_size
-        words += [keyword.format(size=size) for keyword, offered in EXTENSIONS if offered(session)]
+        ways = " ".join(mechanisms(session)) if offers_login(session) else ""
+        words += [keyword.format(size=size, mechanisms=ways) for keyword, offered in EXTENSIONS if offered(session)]
     return Reply(250, "", "\n".join(words))
 
 

@@ -14,9 +14,10 @@ from mailstack.intake import authentication, content, envelope, greeting, inquir
 from mailstack.intake.session import Session
 from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.visitor import Visitor
-from mailstack.interfaces import IReception
+from mailstack.interfaces import Bindings, IReception, no_bindings
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
+from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 
 #: The event has the type of its row.
 Decide = Callable[[Session, Any], Reply | Awaitable[Reply]]
@@ -33,6 +34,9 @@ DECISIONS: dict[type[events.Event], Decide] = {
     events.Auth: authentication.on_auth,
     events.Challenge: authentication.on_challenge,
     events.Credentials: authentication.on_credentials,
+    Lookup: authentication.on_lookup,
+    Proof: authentication.on_proof,
+    Agreed: authentication.on_agreed,
     events.Mail: envelope.on_mail,
     events.Rcpt: envelope.on_rcpt,
     events.Data: content.on_data,
@@ -51,9 +55,9 @@ class Reception:
     def greeting(self) -> Reply:
         return greeting.greeting(self._session)
 
-    def secured(self, tls: str) -> None:
+    def secured(self, tls: str, bindings: Bindings = no_bindings) -> None:
         self._session.forget()
-        self._session.visitor.secured(tls)
+        self._session.visitor.secured(tls, bindings)
 
     def closed(self) -> None:
         transaction = self._session.transaction

@@ -9,6 +9,7 @@ from mailstack.intake.record import NO_ID, Record
 from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.transaction import Transaction
 from mailstack.intake.visitor import Visitor
+from mailstack.model.address import Address
 
 
 @define
@@ -20,6 +21,7 @@ class Session:
     record: Record = field(init=False)
     transaction: Transaction | None = None
     mechanism: str = ""  #: of the AUTH exchange that goes on
+    proven: Address | None = None  #: who has proved in it who they are, while they have not heard our own proof
     errors: int = 0
 
     @record.default

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import define
 
+from mailstack.interfaces import Bindings, no_bindings
 from mailstack.model.address import Address
 from mailstack.protocol.smtp_events import Hello
 
@@ -15,12 +16,13 @@ class Visitor:
     address: str  #: IP address; "" for a UNIX socket
     loopback: bool
     tls: str = ""  #: version and cipher; "" without
+    bindings: Bindings = no_bindings  #: of the TLS channel
     hello: Hello = NO_HELLO
     user: Address | None = None  #: the account that was logged in to
 
-    def secured(self, tls: str) -> None:
+    def secured(self, tls: str, bindings: Bindings = no_bindings) -> None:
         """TLS is up: what was said in plain may have been said by somebody in between (RFC 3207 §4.2)."""
-        self.tls, self.hello, self.user = tls, NO_HELLO, None
+        self.tls, self.bindings, self.hello, self.user = tls, bindings, NO_HELLO, None
 
     @property
     def confidential(self) -> bool:

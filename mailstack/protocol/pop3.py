@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from itertools import chain
 
@@ -11,17 +11,23 @@ from attrs import frozen
 
 from mailstack.protocol import pop3_events as events
 from mailstack.protocol.lines import Line, LineReader, TooLong
+from mailstack.protocol.pop3_auth import BY_EXCHANGE, Exchange
 from mailstack.protocol.pop3_body import multiline
-from mailstack.protocol.pop3_events import Event, Response, Settled, err, ok
+from mailstack.protocol.pop3_events import Auth, Event, Login, Response, Settled, err, ok
+from mailstack.protocol.sasl_steps import Agreed
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 MAX_COMMAND_LINE = 255 + 2  # octets and CRLF; RFC 2449 §4 asks for 255 at least
 
 
+ENCRYPT_FIRST = "Passwords need TLS here: use STLS or the TLS port"
+
+
 class Phase(Enum):
     AUTHORIZATION = auto()
     NAMED = auto()  #: in the AUTHORIZATION state, after USER
+    EXCHANGE = auto()  #: in the AUTHORIZATION state, after AUTH: lines are no commands
     SECURING = auto()  #: STLS was answered, TLS is not up yet: nothing is read
     TRANSACTION = auto()
     OVER = auto()
@@ -30,17 +36,21 @@ class Phase(Enum):
 class Pop3Session:
     """One client's dialogue: hands out one event at a time, the next one only after :meth:`answer`.
 
-    ``secure``: TLS is up. ``trusted``: nobody can listen in between. ``starttls``: TLS is to be had.
+    ``secure``: TLS is up. ``trusted``: nobody can listen in between. ``starttls``: TLS is to be had. ``mechanisms`` of
+    SASL are those that can succeed at the moment.
     """
 
-    def __init__(self, secure: bool, trusted: bool, starttls: bool) -> None:
+    def __init__(self, secure: bool, trusted: bool, starttls: bool, mechanisms: Callable[[], Sequence[str]]) -> None:
+        self.mechanisms = mechanisms
         self.secure = secure
         self.passwords = secure or trusted  # may be sent
         self.starttls = starttls
         self.name = ""
         self._phase = Phase.AUTHORIZATION
         self._lines = LineReader()
+        self._exchange: Exchange | None = None
         self._pending: tuple[Phase, Phase] | None = None  # where a positive and a negative answer lead
+        self._event: Event | None = None  # that waits for the answer
 
     @property
     def closing(self) -> bool:
@@ -54,8 +64,8 @@ class Pop3Session:
 
     @property
     def capabilities(self) -> list[str]:
-        """RFC 2449 §6, 2595 §4, 3206 §6. What is announced can be used: no USER where it would be refused."""
-        conditional = ["USER"] * self.passwords
+        """RFC 2449 §6, 2595 §4, 3206 §6, 5034 §3. What is announced can be used: no USER where it would be refused."""
+        conditional = ["USER", " ".join(["SASL", *self.mechanisms()])] if self.passwords else []
         if self.starttls and not self.secure and self._phase is not Phase.TRANSACTION:
             conditional.append("STLS")
         return [
@@ -69,6 +79,11 @@ class Pop3Session:
         """What the client wants next; None: more octets are needed, or an answer is pending."""
         if self._pending is not None or self.closing or self.upgrading:
             return None
+        exchange = self._exchange if self._phase is Phase.EXCHANGE else None
+        self._event = self._next_of_lines() if exchange is None else self._next_of_exchange(exchange)
+        return self._event
+
+    def _next_of_lines(self) -> Event | None:
         line = self._lines.next(MAX_COMMAND_LINE)
         if line is None:
             return None
@@ -77,6 +92,13 @@ class Pop3Session:
             return self._read(line)
         except ValueError as problem:
             return Settled(err(str(problem)))
+
+    def _next_of_exchange(self, exchange: Exchange) -> Event | None:
+        event = exchange.next(self._lines)
+        if event is not None:
+            positive = Phase.TRANSACTION if isinstance(event, Login | Agreed) else Phase.EXCHANGE
+            self._pending = positive, Phase.AUTHORIZATION
+        return event
 
     def _read(self, line: Line | TooLong) -> Event:
         if isinstance(line, TooLong):
@@ -104,9 +126,13 @@ class Pop3Session:
             # What came in plain must not be read as if it had come inside TLS (command injection).
             response = err("Nothing may follow STLS before its answer", last=True)
         self._pending = None
+        if isinstance(self._event, Auth) and response.positive:
+            self._exchange = Exchange(self._event)
         self._phase = positive if response.positive else negative
         if response.last:
             self._phase = Phase.OVER
+        if response.positive and isinstance(self._event, BY_EXCHANGE):
+            return iter(())
         body = () if response.body is None else multiline(response.body)
         return chain((response.line(),), body)
 
@@ -136,7 +162,7 @@ class Verb:
 def _user(session: Pop3Session, argument: bytes) -> Event:
     if not session.passwords:
         # Said before the password is sent.
-        return Settled(err("Passwords need TLS here: use STLS or the TLS port", "AUTH"))
+        return Settled(err(ENCRYPT_FIRST, "AUTH"))
     session.name = _text(argument.strip(b" "))
     return Settled(ok())
 
@@ -144,6 +170,18 @@ def _user(session: Pop3Session, argument: bytes) -> Event:
 def _pass(session: Pop3Session, argument: bytes) -> Event:
     """RFC 1939 §7: spaces may be part of the password."""
     return events.Login(session.name, _text(argument))
+
+
+def _auth(session: Pop3Session, argument: bytes) -> Event:
+    if not session.passwords:
+        return Settled(err(ENCRYPT_FIRST, "AUTH"))
+    mechanism, *initial = argument.split(b" ")
+    if not mechanism or len(initial) > 1:
+        raise ValueError
+    name = mechanism.decode("ascii").upper()
+    if name not in session.mechanisms():
+        return Settled(err("Mechanism not known; CAPA lists ours"))
+    return Auth(name, initial[0] if initial else None)
 
 
 def _text(raw: bytes) -> str:
@@ -203,6 +241,13 @@ _LATE, _EARLY = "Already logged in", "Log in first"
 VERBS = {
     b"USER": Verb("USER name", _user, dict.fromkeys(_BEFORE, Phase.NAMED), _LATE),
     b"PASS": Verb("PASS password", _pass, _LOGIN, "USER comes first", failed=Phase.AUTHORIZATION),
+    b"AUTH": Verb(
+        "AUTH mechanism, or AUTH mechanism response",
+        _auth,
+        dict.fromkeys(_BEFORE, Phase.EXCHANGE),
+        _LATE,
+        failed=Phase.AUTHORIZATION,
+    ),
     b"STLS": Verb("STLS", _starttls, dict.fromkeys(_BEFORE, Phase.SECURING), _LATE),
     b"CAPA": Verb("CAPA", _capa, _ANY, ""),
     b"NOOP": Verb("NOOP", _bare(Settled(ok())), _INSIDE, _EARLY),

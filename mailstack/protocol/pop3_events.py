@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
+
 
 @frozen
 class Response:
     """``+OK`` or ``-ERR``, a response code of RFC 2449 §8 (``""``: none), one line of text.
 
     ``body`` follows in a multi-line response: pieces of any size with LF line ends, made while they are sent.
-    ``last``: hang up afterwards.
+    ``last``: hang up afterwards. ``challenge``: the exchange of AUTH goes on, and ``text`` is base64 (RFC 5034 §4).
     """
 
     positive: bool
@@ -20,9 +22,12 @@ class Response:
     code: str = ""
     body: Iterable[bytes] | None = None
     last: bool = False
+    challenge: bool = False
 
     def line(self) -> bytes:
         """The first line, with its end."""
+        if self.challenge:
+            return f"+ {self.text}\r\n".encode("ascii")
         code = f"[{self.code}]" if self.code else ""
         words = ["+OK" if self.positive else "-ERR", code, self.text]
         return " ".join(word for word in words if word).encode("utf-8", "replace") + b"\r\n"
@@ -45,13 +50,29 @@ class Settled:
 
 @frozen
 class Login:
-    """USER and PASS."""
+    """USER and PASS, or AUTH with a password; ``authzid`` is "" unless somebody wants to act for somebody else."""
 
     name: str
     password: str
+    authzid: str = ""
+    mechanism: str = "PLAIN"  #: for the log, where USER and PASS are Dovecot's PLAIN
 
     def __repr__(self) -> str:
         return f"Login({self.name!r})"
+
+
+@frozen
+class Auth:
+    """AUTH with a mechanism that is on offer here: a positive answer, whose text is not sent, starts the exchange.
+
+    ``initial`` is the initial response in base64, None without one.
+    """
+
+    mechanism: str
+    initial: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Auth({self.mechanism!r})"
 
 
 @frozen
@@ -104,4 +125,20 @@ class Quit:
     pass
 
 
-Event = Settled | Login | StartTls | Stat | List | Uidl | Retrieve | Top | Delete | Reset | Quit
+Event = (
+    Settled
+    | Login
+    | Auth
+    | Lookup
+    | Proof
+    | Agreed
+    | StartTls
+    | Stat
+    | List
+    | Uidl
+    | Retrieve
+    | Top
+    | Delete
+    | Reset
+    | Quit
+)

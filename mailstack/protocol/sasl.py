@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from attrs import frozen
 
+from mailstack.protocol.sasl_steps import Challenge, Claim, Malformed, Mechanism, Step
+from mailstack.protocol.scram import Scram
+
 #: Octets of one line of the exchange, RFC 4954 §4.
 MAX_LINE = 12288
-
-
-@frozen
-class Challenge:
-    """Send this, and call ``step`` again with the answer."""
-
-    text: bytes
-
-
-@frozen
-class Claim:
-    """The exchange is over: the client says that it is ``name``, with this password (RFC 4616 §2)."""
-
-    name: str
-    password: str
-    authzid: str = ""
-
-
-@frozen
-class Malformed:
-    """What the client sent makes no sense."""
-
-
-Step = Challenge | Claim | Malformed
-
-
-class Mechanism(Protocol):
-    def step(self, response: bytes | None) -> Step:
-        """Go on with the client's response; None: it gave no initial response."""
 
 
 class Plain:
@@ -74,7 +48,27 @@ class Login:
         return Claim(self._name, text) if self._name and text and "\0" not in self._name + text else Malformed()
 
 
-MECHANISMS: dict[str, Callable[[], Mechanism]] = {"PLAIN": Plain, "LOGIN": Login}
+@frozen
+class Row:
+    """A mechanism: how an exchange begins, and what it cannot do without."""
+
+    begin: Callable[[], Mechanism]
+    keys: bool = False  #: accounts with keys for SCRAM
+    binding: bool = False  #: a channel that can be bound to
+
+
+#: All there are, in the order in which they are offered.
+MECHANISMS: dict[str, Row] = {
+    "PLAIN": Row(Plain),
+    "LOGIN": Row(Login),
+    "SCRAM-SHA-256": Row(Scram, keys=True),
+    "SCRAM-SHA-256-PLUS": Row(partial(Scram, plus=True), keys=True, binding=True),
+}
+
+
+def possible(keys: bool, binding: bool) -> Sequence[str]:
+    """The mechanisms that can succeed where there are ``keys`` for SCRAM, and a channel for ``binding``."""
+    return [name for name, row in MECHANISMS.items() if keys >= row.keys and binding >= row.binding]
 
 
 def decode(text: bytes) -> bytes | None:

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
+from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 
 
 @frozen
@@ -136,5 +137,8 @@ Event = (
     | Auth
     | Challenge
     | Credentials
+    | Lookup
+    | Proof
+    | Agreed
     | Rejected
 )

@@ -13,6 +13,8 @@ from mailstack.model.reply import Reply
 from mailstack.protocol import sasl
 from mailstack.protocol.dots import DotDecoder
 from mailstack.protocol.lines import Line, LineReader
+from mailstack.protocol.sasl_steps import Agreed, Lookup, Malformed, Mechanism, Proof
+from mailstack.protocol.sasl_steps import Challenge as SaslChallenge
 from mailstack.protocol.smtp_commands import parse
 from mailstack.protocol.smtp_events import (
     Auth,
@@ -59,6 +61,10 @@ TRANSITIONS: dict[State, dict[type[Event], State]] = {
 }
 _ORDERED: set[type[Event]] = {event for row in TRANSITIONS.values() for event in row}
 
+#: What an exchange asks of the policy, and all that it answers itself when the policy agrees.
+_ASKED = (Lookup, Proof)
+_BY_EXCHANGE = (Auth, Lookup, Proof)
+
 _EXPECTED = {
     State.GREET: "say EHLO first",
     State.READY: "MAIL comes first",
@@ -81,7 +87,7 @@ class SmtpServer:
         self._pending: Event | None = None
         self._decoder: DotDecoder | None = None
         self._ended = False
-        self._mechanism: sasl.Mechanism | None = None
+        self._mechanism: Mechanism | None = None
         self._queued: Event | None = None
 
     @property
@@ -116,8 +122,10 @@ class SmtpServer:
         if reply.positive or isinstance(event, BodyEnd):
             self._state = TRANSITIONS[self._state].get(type(event), self._state)
             self._entered(event)
-        # AUTH is answered by the exchange that it starts.
-        return b"" if isinstance(event, Auth) and reply.positive else reply.wire()
+        elif isinstance(event, _ASKED):
+            self._mechanism = None
+        # AUTH, and what its exchange asks for, are answered by the next step of the exchange.
+        return b"" if reply.positive and isinstance(event, _BY_EXCHANGE) else reply.wire()
 
     def _entered(self, event: Event) -> None:
         if isinstance(event, Data):
@@ -127,6 +135,8 @@ class SmtpServer:
             self._lines.take()
         elif isinstance(event, Auth):
             self._begin(event)
+        elif isinstance(event, _ASKED) and self._mechanism is not None:
+            self._queued = self._step(self._mechanism, None)
 
     # ---- Command lines
 
@@ -170,13 +180,13 @@ class SmtpServer:
 
     def _begin(self, auth: Auth) -> None:
         """The policy has agreed to the mechanism."""
-        self._mechanism = sasl.MECHANISMS[auth.mechanism]()
+        self._mechanism = sasl.MECHANISMS[auth.mechanism].begin()
         if auth.initial is None:
             self._queued = self._step(self._mechanism, None)
         else:
             self._queued = self._response(self._mechanism, auth.initial.encode("ascii"))
 
-    def _response(self, mechanism: sasl.Mechanism, text: bytes) -> Event:
+    def _response(self, mechanism: Mechanism, text: bytes) -> Event:
         octets = sasl.decode(text)
         if text == b"*":
             self._mechanism = None
@@ -186,11 +196,13 @@ class SmtpServer:
             return Rejected(Reply(501, "5.5.2", "That is not base64"))
         return self._step(mechanism, octets)
 
-    def _step(self, mechanism: sasl.Mechanism, response: bytes | None) -> Event:
+    def _step(self, mechanism: Mechanism, response: bytes | None) -> Event:
         step = mechanism.step(response)
-        if isinstance(step, sasl.Challenge):
+        if isinstance(step, SaslChallenge):
             return Challenge(Reply(334, "", b64encode(step.text).decode("ascii")))
+        if isinstance(step, _ASKED):
+            return step
         self._mechanism = None
-        if isinstance(step, sasl.Malformed):
+        if isinstance(step, Malformed):
             return Rejected(Reply(501, "5.5.2", "The response does not fit the mechanism"))
-        return Credentials(step.name, step.password, step.authzid)
+        return step if isinstance(step, Agreed) else Credentials(step.name, step.password, step.authzid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
+from functools import partial
 
 from attrs import frozen
 from twisted.internet.interfaces import (
@@ -16,6 +17,7 @@ from zope.interface import implementer
 
 from mailstack.protocol.pop3 import Pop3Session
 from mailstack.protocol.pop3_events import Event, Response, err, ok
+from mailstack.server.bindings import channel_bindings
 from mailstack.server.connections import Connections
 from mailstack.server.conversation import Conversation
 from mailstack.server.pop3_policy import Pop3Policy, PostOffice
@@ -49,8 +51,9 @@ class Pop3Conversation(Conversation):
 
     def greet(self, admitted: bool) -> None:
         listening = self._listening
-        self.session = Pop3Session(listening.implicit, self.peer.loopback, listening.tls is not None)
         self.policy = Pop3Policy(self._office, self.peer.address)
+        starttls, mechanisms = listening.tls is not None, self.policy.mechanisms
+        self.session = Pop3Session(listening.implicit, self.peer.loopback, starttls, mechanisms)
         self.say((READY if admitted else TOO_MANY).line())
 
     def respond(self, event: Event) -> Awaitable[None] | None:
@@ -82,6 +85,7 @@ class Pop3Conversation(Conversation):
 
     def handshakeCompleted(self) -> None:
         self.policy.tls = tls_name(self.transport)
+        self.policy.bindings = partial(channel_bindings, self.transport)
 
     def patience(self) -> float:
         return self._listening.timeout

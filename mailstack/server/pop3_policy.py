@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
-from mailstack.interfaces import IAuthenticator, IEventLog, IMailboxes, MailboxInUse
+from mailstack.interfaces import Bindings, IAuthenticator, IEventLog, IMailboxes, MailboxInUse, no_bindings
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
-from mailstack.protocol.pop3_events import Event, Login, Quit, Response, Settled, StartTls, err, ok
+from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, err, ok
+from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 from mailstack.server.maildrop import Maildrop
 
 P = ParamSpec("P")
@@ -45,10 +46,13 @@ class Pop3Policy:
 
     def __init__(self, office: PostOffice, client: str) -> None:
         self.tls: str | None = None  #: version and cipher, when TLS is up
+        self.bindings: Bindings = no_bindings  #: of the TLS channel
         self.ending = "Connection closed"  #: why the session ends, for the log
         self._office = office
         self._log = office.log
         self._client = client
+        self._mechanism = "PLAIN"
+        self._proven: Address | None = None
         self._user: Address | None = None
         self._maildrop: Maildrop | None = None
         self._deleted = 0
@@ -56,18 +60,18 @@ class Pop3Policy:
 
     def decide(self, event: Event) -> Response | Awaitable[Response]:
         """The answer to one event, at once if it can be had without waiting. Never raises."""
-        if isinstance(event, Login | Quit):
+        if isinstance(event, Login | Proof | Agreed | Quit):
             return self._decide_later(event)
         try:
             return self._counted(event, self._decide(event))
         except Exception as error:
             return self._bug(event, error)
 
-    async def _decide_later(self, event: Login | Quit) -> Response:
+    async def _decide_later(self, event: Login | Proof | Agreed | Quit) -> Response:
         try:
             if isinstance(event, Quit):
                 return await self._quit()
-            return self._counted(event, await self._login(event.name, event.password))
+            return self._counted(event, await self._come_in(event))
         except Exception as error:
             return self._bug(event, error)
 
@@ -80,6 +84,12 @@ class Pop3Policy:
             return event.response
         if isinstance(event, StartTls):
             return ok("Begin TLS negotiation")
+        if isinstance(event, Auth):
+            self._mechanism = event.mechanism
+            return ok()
+        if isinstance(event, Lookup):
+            refusal = self._office.authenticator.look_up(event, self.bindings, self._client)
+            return ok() if refusal is None else self._not_known(event.name, refusal)
         assert self._maildrop is not None, "the protocol has the log-in before"
         try:
             return self._maildrop.answer(event)
@@ -88,7 +98,7 @@ class Pop3Policy:
             return UNREADABLE
 
     def _counted(self, event: Event, response: Response) -> Response:
-        if response.positive or not isinstance(event, Settled | Login):
+        if response.positive or not isinstance(event, Settled | Login | Lookup | Proof | Agreed):
             return response
         self._errors += 1
         if self._errors < self._office.errors:
@@ -98,12 +108,29 @@ class Pop3Policy:
 
     # ---- Coming and going
 
-    async def _login(self, name: str, password: str) -> Response:
-        account = await self._office.authenticator.login(name, password, self._client)
-        if isinstance(account, Reply):
-            # RFC 3206 §4: AUTH makes the client ask for another password, SYS/TEMP makes it try again.
-            code = "AUTH" if account.permanent else "SYS/TEMP"
-            return self._refused(name, err(account.text.partition("\n")[0], code))
+    def mechanisms(self) -> Sequence[str]:
+        return self._office.authenticator.mechanisms(self.bindings)
+
+    async def _come_in(self, event: Login | Proof | Agreed) -> Response:
+        if isinstance(event, Agreed):
+            assert self._proven is not None, "the protocol has no end of SCRAM before a proof that was taken"
+            return await self._open(self._proven)
+        authenticator = self._office.authenticator
+        if isinstance(event, Proof):
+            proven = await authenticator.prove(event, self._client)
+            if isinstance(proven, Reply):
+                return self._not_known(event.name, proven)
+            self._proven = proven
+            return ok()
+        self._mechanism = event.mechanism
+        account = await authenticator.login(event.name, event.password, self._client, event.authzid)
+        return self._not_known(event.name, account) if isinstance(account, Reply) else await self._open(account)
+
+    def _not_known(self, name: str, reply: Reply) -> Response:
+        # RFC 3206 §4: AUTH makes the client ask for another password, SYS/TEMP makes it try again.
+        return self._refused(name, err(reply.text.partition("\n")[0], "AUTH" if reply.permanent else "SYS/TEMP"))
+
+    async def _open(self, account: Address) -> Response:
         try:
             mailbox = await self._office.in_thread(self._office.mailboxes.open, account)
         except MailboxInUse:
@@ -122,7 +149,7 @@ class Pop3Policy:
         return response
 
     def _facts(self, name: str) -> dict[str, object]:
-        return {"user": f"<{name}>", "method": "PLAIN", "rip": self._client or "local", "tls": self.tls}
+        return {"user": f"<{name}>", "method": self._mechanism, "rip": self._client or "local", "tls": self.tls}
 
     async def _quit(self) -> Response:
         """The UPDATE state, RFC 1939 §6: here, and nowhere else, messages are removed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -19,6 +20,7 @@ from mailstack.interfaces import IReception
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Body, Event, StartTls
 from mailstack.protocol.smtp_server import SmtpServer
+from mailstack.server.bindings import channel_bindings
 from mailstack.server.connections import Connections, Peer
 from mailstack.server.conversation import Conversation
 from mailstack.server.tls import tls_name
@@ -70,7 +72,7 @@ class SmtpConversation(Conversation):
             self.start_tls(self._listening.tls)
 
     def handshakeCompleted(self) -> None:
-        self._reception.secured(tls_name(self.transport))
+        self._reception.secured(tls_name(self.transport), partial(channel_bindings, self.transport))
 
     def patience(self) -> float:
         return self._listening.data_timeout if self.session.receiving else self._listening.command_timeout

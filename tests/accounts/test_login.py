@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from mailstack.accounts import passwords
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.failures import MAX_CLIENTS, Failures, source
 from mailstack.accounts.login import Login
-from mailstack.accounts.users import Account
+from mailstack.accounts.users import Account, Users
 from mailstack.accounts.verified import LIFETIME, MAX_ENTRIES, Verified
+from mailstack.config.settings import Settings
 from mailstack.model.address import Address
 from tests.accounts.contract import PASSWORD, AuthenticatorContract
 from tests.accounts.places import Place, notes, ssha
@@ -27,7 +29,7 @@ class Threads:
         self.checks = 0
         self.before = lambda: None
 
-    async def __call__(self, check):  # type: ignore[no-untyped-def]  # as mailstack.accounts.login.Verdict
+    async def __call__(self, check):  # type: ignore[no-untyped-def]  # as mailstack.accounts.tries.InThread
         self.checks += 1
         self.before()
         return check()
@@ -37,10 +39,24 @@ class TestLogin(AuthenticatorContract):
     @pytest.fixture(autouse=True)
     def _authenticator(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(passwords, "DUMMY", ssha("\0"))  # or every unknown user takes 100 ms
+        self.waited: list[float] = []
         self.place, self.clock, self.log, self.threads = Place(tmp_path), HandClock(), ListLog(), Threads()
         self.place.write(f"alice@office.test:{ssha(PASSWORD)}\nbob@office.test:{{NONSENSE}}x\n", "")
         self.directory = Directory(self.place.settings, self.clock, self.log)
-        self.authenticator = Login(self.place.settings, self.directory.users.value, self.clock, self.threads, self.log)
+        self.authenticator = self.doorman()
+
+    def doorman(self, settings: Settings | None = None, users: Callable[[], Users | None] | None = None) -> Login:
+        return Login(
+            settings or self.place.settings,
+            users or self.directory.users.value,
+            self.clock,
+            self.threads,
+            self.pause,
+            self.log,
+        )
+
+    async def pause(self, seconds: float) -> None:
+        self.waited.append(seconds)
 
     def test_a_second_login_needs_no_check_for_five_minutes(self) -> None:
         for _ in range(3):
@@ -116,7 +132,7 @@ class TestLogin(AuthenticatorContract):
     def test_without_a_users_file_nobody_is_told_wrong(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         directory = Directory(Place(tmp_path / "empty").settings, self.clock, self.log)
-        self.authenticator = Login(self.place.settings, directory.users.value, self.clock, self.threads, self.log)
+        self.authenticator = self.doorman(users=directory.users.value)
         assert self.login("alice", PASSWORD) == "454 4.7.0"
 
     def test_no_memory_is_our_fault(self) -> None:
@@ -132,9 +148,7 @@ class TestLogin(AuthenticatorContract):
 
     def test_several_domains_need_the_full_address(self) -> None:
         server = evolve(self.place.settings.server, domains=("office.test", "second.test"))
-        self.authenticator = Login(
-            evolve(self.place.settings, server=server), self.directory.users.value, self.clock, self.threads, self.log
-        )
+        self.authenticator = self.doorman(evolve(self.place.settings, server=server))
         assert self.login("alice", PASSWORD) == "535 5.7.8"
         assert self.login("alice@office.test", PASSWORD) == "alice@office.test"
 
@@ -154,15 +168,15 @@ class TestFailures:
         """Whoever failed longest ago is forgotten first."""
         failures = Failures(1, HandClock())
         for number in range(MAX_CLIENTS + 1):
-            assert failures.begin(str(number))
+            assert failures.begin(str(number), "alice") is not None
         assert not failures.blocked("0")
         assert failures.blocked("1")
 
     def test_a_client_that_succeeds_leaves_nothing_behind(self) -> None:
         failures = Failures(1, HandClock())
-        assert failures.begin("a")
-        failures.succeeded("a")
-        assert failures.begin("a")
+        assert failures.begin("a", "alice") is not None
+        failures.take_back("a", "alice")
+        assert failures.begin("a", "alice") is not None
 
 
 def test_the_cache_is_bounded() -> None:

@@ -49,7 +49,7 @@ def test_what_dovecot_writes_is_checked(stored: str) -> None:
     [
         ("", "no password"),
         ("{NONSENSE}x", "{NONSENSE} is not known"),
-        ("{SCRAM-SHA-256}4096,x", "{SCRAM-SHA-256} is not known"),
+        ("{SCRAM-SHA-256}4096,x", "{SCRAM-SHA-256}"),
         ("{SSHA}short", "{SSHA}"),
         ("{SSHA}????", "{SSHA}"),
         ("{SHA256.HEX}xyz", "{SHA256}"),

@@ -104,7 +104,9 @@ class Office:
         )
     )
     authenticator: MemoryAuthenticator = field(
-        factory=lambda: MemoryAuthenticator({"alice@office.test": "sesame", "bob@office.test": "sesame"})
+        factory=lambda: MemoryAuthenticator(
+            dict.fromkeys(("alice@office.test", "bob@office.test"), "sesame"), scram=False
+        )
     )
     woken: list[str] = field(factory=list)
     ids: int = 0

@@ -224,7 +224,7 @@ def test_bug_after_the_letter_became_ours(office: Office, error: Exception) -> N
 def test_bug_in_the_log_in(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is logged in by it, and no password is in the log."""
 
-    async def broken(name: str, password: str, client: str) -> Address | Reply:
+    async def broken(name: str, password: str, client: str, authzid: str) -> Address | Reply:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(office.authenticator, "login", broken)

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from mailstack.protocol.pop3 import MAX_COMMAND_LINE, VERBS, Pop3Session
 from mailstack.protocol.pop3_events import Event, Login, Quit, Settled, StartTls, err, ok
+from mailstack.protocol.sasl import MECHANISMS
 
 
 def session(**facts: bool) -> Pop3Session:
-    return Pop3Session(**({"secure": False, "trusted": True, "starttls": True} | facts))
+    flags = {"secure": False, "trusted": True, "starttls": True} | facts
+    return Pop3Session(**flags, mechanisms=lambda: list(MECHANISMS))
 
 
 def asked(session: Pop3Session, data: bytes) -> Event:

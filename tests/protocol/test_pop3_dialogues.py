@@ -1,7 +1,8 @@
 """POP3 as data: every dialogue, at once and octet by octet, with the same answers.
 
 Settings: ``@ peer local`` (loopback; else far away), ``@ tls offered`` or ``@ tls up`` from the beginning,
-``@ letter NAME CONTENT`` in NAME's mailbox, ``@ in-use NAME``, ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``.
+``@ letter NAME CONTENT`` in NAME's mailbox, ``@ in-use NAME``, ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``,
+``@ scram`` (there are keys for it).
 ``@ handshake`` happens where it stands: TLS comes up.
 """
 
@@ -21,6 +22,7 @@ from tests.server.pop3_office import ALICE, BOB, Office
 FOLDER = Path(__file__).parent.parent / "dialogues" / "pop3"
 FILES = sorted(FOLDER.glob("*.txt"))
 CLIENT = "192.0.2.7"
+BINDINGS = {"tls-exporter": b"the channel"}
 
 
 class Server:
@@ -32,8 +34,10 @@ class Server:
         for step in steps:
             if step.kind == "@":
                 self._prepare(*step.text.partition(" ")[::2])
-        self.session = Pop3Session(self.tls == "up", self.local, self.tls != "")
         self.policy = Pop3Policy(self.office.open(errors=4), CLIENT)
+        self.session = Pop3Session(self.tls == "up", self.local, self.tls != "", self.policy.mechanisms)
+        if self.tls == "up":
+            self.policy.bindings = lambda: BINDINGS
         self._said = READY.line()
 
     def _prepare(self, key: str, value: str) -> None:
@@ -54,6 +58,8 @@ class Server:
                 self.office.mailboxes.stuck.add(value)
             case "throttled":
                 self.office.doorman.throttled.add(CLIENT)
+            case "scram":
+                self.office.doorman.scram = True
             case "handshake":
                 pass
             case _:
@@ -63,6 +69,7 @@ class Server:
         if key == "handshake":
             assert self.session.upgrading
             self.session.secured()
+            self.policy.bindings = lambda: BINDINGS
 
     def send(self, data: bytes) -> bytes:
         if not self.session.closing:

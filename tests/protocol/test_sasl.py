@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mailstack.protocol.sasl import MECHANISMS, Challenge, Claim, Login, Malformed, Plain, Step, decode
+from mailstack.protocol.sasl import MECHANISMS, Login, Plain, decode, possible
+from mailstack.protocol.sasl_steps import Challenge, Claim, Malformed, Step
 
 
 def exchange(mechanism: str, *responses: bytes | None) -> Step:
     """The last step."""
-    running = MECHANISMS[mechanism]()
+    running = MECHANISMS[mechanism].begin()
     for response in responses[:-1]:
         assert isinstance(running.step(response), Challenge)
     return running.step(responses[-1])
@@ -73,7 +74,24 @@ def test_base64_is_strict(text: bytes, octets: bytes | None) -> None:
 
 def test_mechanisms_start_afresh() -> None:
     """No session inherits another one's name."""
-    assert isinstance(MECHANISMS["PLAIN"](), Plain)
-    first = MECHANISMS["LOGIN"]()
+    assert isinstance(MECHANISMS["PLAIN"].begin(), Plain)
+    first = MECHANISMS["LOGIN"].begin()
     first.step(b"alice")
-    assert MECHANISMS["LOGIN"]().step(b"bob") == Challenge(b"Password:")
+    assert MECHANISMS["LOGIN"].begin().step(b"bob") == Challenge(b"Password:")
+
+
+@pytest.mark.parametrize(
+    ("keys", "binding", "offered"),
+    [
+        (False, False, "PLAIN LOGIN"),
+        (False, True, "PLAIN LOGIN"),
+        (True, False, "PLAIN LOGIN SCRAM-SHA-256"),
+        (True, True, "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"),
+    ],
+)
+def test_only_what_can_succeed_is_possible(keys: bool, binding: bool, offered: str) -> None:
+    assert " ".join(possible(keys, binding)) == offered
+
+
+def test_passwords_do_not_show() -> None:
+    assert "sesame" not in repr(Claim("alice", "sesame"))

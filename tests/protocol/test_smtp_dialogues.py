@@ -2,7 +2,7 @@
 
 Settings, wherever they stand at the top: ``@ port submission`` (else the one for other servers); ``@ peer`` ``local``
 (loopback), ``neighbour`` (in [relay] networks), else a stranger; ``@ tls`` ``up`` from the beginning, ``none`` when not
-on offer; ``@ limit NAME NUMBER`` for one of [limits].
+on offer; ``@ limit NAME NUMBER`` for one of [limits]; ``@ scram``: there are keys for it.
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write`` or ``add``
 fails with it; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ letters N`` (so many are in
@@ -30,6 +30,7 @@ from tests.intake.office import NEIGHBOUR, STRANGER, Office
 
 FOLDER = Path(__file__).parent.parent / "dialogues" / "smtp"
 FILES = sorted(FOLDER.glob("*.txt"))
+BINDINGS = {"tls-exporter": b"the channel"}
 TLS = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"
 PEERS = {"stranger": STRANGER, "neighbour": NEIGHBOUR, "local": "127.0.0.1"}
 
@@ -58,6 +59,8 @@ class Server:
                 key, _, value = step.text.partition(" ")
                 if key == "limit":
                     self._limit(*value.split())
+                elif key == "scram":
+                    self.office.authenticator.scram = True
                 elif key in options:
                     options[key] = value
         self.session = SmtpServer()
@@ -68,7 +71,7 @@ class Server:
             loopback=options["peer"] == "local",
         )
         if options["tls"] == "up":
-            self.reception.secured(TLS)
+            self.reception.secured(TLS, lambda: BINDINGS)
         self._said = self.reception.greeting().wire()
 
     def _limit(self, name: str, number: str) -> None:
@@ -77,12 +80,12 @@ class Server:
 
     def setting(self, key: str, value: str) -> None:
         match key:
-            case "port" | "peer" | "tls" | "limit":
+            case "port" | "peer" | "tls" | "limit" | "scram":
                 pass
             case "handshake":
                 assert self.upgrading
                 self.upgrading = False
-                self.reception.secured(TLS)
+                self.reception.secured(TLS, lambda: BINDINGS)
             case "disk":
                 self._disk(*value.split())
             case "bug":

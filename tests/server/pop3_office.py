@@ -5,31 +5,26 @@ from __future__ import annotations
 from attrs import define, field
 from zope.interface import implementer
 
-from mailstack.interfaces import IAuthenticator, IEventLog
+from mailstack.interfaces import IEventLog
 from mailstack.model.address import Address
-from mailstack.model.reply import Reply
 from mailstack.server.pop3_policy import PostOffice
 from tests.fakes import in_place
+from tests.fakes_accounts import MemoryAuthenticator
 from tests.maildir.memory import MemoryMailboxes
 
 ALICE = Address("alice", "office.test")
 BOB = Address("bob", "office.test")
 
 
-@implementer(IAuthenticator)
-class Doorman:
+class Doorman(MemoryAuthenticator):
     """``throttled`` clients are told to wait."""
 
     def __init__(self) -> None:
+        super().__init__(dict.fromkeys(map(str, (ALICE, BOB)), "sesame"), scram=False)
         self.throttled: set[str] = set()
 
-    async def login(self, name: str, password: str, client: str) -> Address | Reply:
-        if client in self.throttled:
-            return Reply(454, "4.7.0", "Too many failures, try again later")
-        for account in (ALICE, BOB):
-            if name.lower() in (account.local, str(account)) and password == "sesame":
-                return account
-        return Reply(535, "5.7.8", "Wrong name or password")
+    def blocked(self, client: str) -> bool:
+        return client in self.throttled
 
 
 @implementer(IEventLog)

@@ -1,0 +1,20 @@
+"""Names and passwords as SCRAM compares them: SASLprep, RFC 4013."""
+
+from __future__ import annotations
+
+
+def prepared(text: str) -> str:
+    """ASCII is what it is. So is what SASLprep forbids, as with PostgreSQL: the client may not know of it either."""
+    if text.isascii():
+        return text
+    from passlib.utils import saslprep  # type: ignore[import-untyped]  # libpass has no type marks; slow to load
+
+    try:
+        return str(saslprep(text))
+    except ValueError:
+        return text
+
+
+def octets(password: str) -> bytes:
+    """What keys are made from. What did not come as UTF-8 was decoded with ``surrogateescape``."""
+    return prepared(password).encode("utf-8", "surrogateescape")

@@ -1,0 +1,82 @@
+"""One try to log in: checked in a thread, counted while it is in flight, answered when its time has come."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from mailstack.accounts.failures import Failures
+from mailstack.interfaces import IEventLog
+from mailstack.model.reply import Reply
+
+WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
+TOO_OFTEN = Reply(454, "4.7.0", "Too many failed log-ins from your address, try again in a minute")
+NOT_NOW = Reply(454, "4.7.0", "Passwords cannot be checked now, try again later")
+
+
+class InThread(Protocol):
+    """Runs a check outside of the reactor, in one of a few threads."""
+
+    def __call__(self, check: Callable[[], float | None], /) -> Awaitable[float | None]: ...
+
+
+class Pause(Protocol):
+    """Lets time pass, while others are served."""
+
+    def __call__(self, seconds: float, /) -> Awaitable[object]: ...
+
+
+class Tries:
+    """``client`` is an address, ``account`` the one form of the name that it gives. ``now`` in seconds."""
+
+    def __init__(self, limit: int, now: Callable[[], float], in_thread: InThread, pause: Pause, log: IEventLog) -> None:
+        """``limit`` is that of failures a minute from one address."""
+        self._failures = Failures(limit, now)
+        self._now = now
+        self._in_thread = in_thread
+        self._pause = pause
+        self._log = log
+
+    def blocked(self, client: str) -> bool:
+        return self._failures.blocked(client)
+
+    async def known(self, client: str, account: str) -> None:
+        """No try, as the password was right a moment ago. It waits all the same: or whoever is not answered at once
+        would know that the guess was wrong."""
+        await self._wait(self._failures.delay(client, account))
+
+    async def check(self, client: str, account: str, check: Callable[[], bool]) -> Reply | None:
+        """The refusal; None: it was right. ``check`` may be slow, and raise MemoryError."""
+        begun, right = self._now(), False
+
+        def counted() -> float | None:
+            nonlocal right
+            seconds = self._failures.begin(client, account)
+            if seconds is None:
+                return None
+            failed = False
+            try:
+                right = check()
+                failed = not right
+            finally:
+                if not failed:  # or the check itself went wrong, which is not the client's fault
+                    self._failures.take_back(client, account)
+            return seconds
+
+        try:
+            seconds = await self._in_thread(counted)
+        except MemoryError as error:
+            self._log.warn("accounts", note=f"no memory to check a password: {error}")
+            return NOT_NOW
+        if seconds is None:
+            return TOO_OFTEN
+        # From the beginning: how long the check took must not show.
+        await self._wait(begun + seconds - self._now())
+        if not right:
+            return WRONG
+        self._failures.welcome(client, account)
+        return None
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._pause(seconds)
