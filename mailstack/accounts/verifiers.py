@@ -24,7 +24,7 @@ _EXTRA = 5  # colons between the password and the extra fields: uid, gid, gecos,
 
 def make(stored: str, password: str) -> str:
     """For a new password and its hash. Takes a moment."""
-    return text(derive(octets(password), _salt(stored), ITERATIONS))
+    return text(derive(octets(password), salt(stored), ITERATIONS))
 
 
 def text(keys: Verifier) -> str:
@@ -35,10 +35,10 @@ def text(keys: Verifier) -> str:
 def parse(written: str) -> Verifier:
     """ValueError."""
     iterations, *parts = written.split(",")
-    salt, stored_key, server_key = (b64decode(part, validate=True) for part in parts)
-    if int(iterations) < 1 or not salt or {len(stored_key), len(server_key)} != {KEY_SIZE}:
+    salted, stored_key, server_key = (b64decode(part, validate=True) for part in parts)
+    if int(iterations) < 1 or not salted or {len(stored_key), len(server_key)} != {KEY_SIZE}:
         raise ValueError("no keys of SCRAM-SHA-256")
-    return Verifier(int(iterations), salt, stored_key, server_key)
+    return Verifier(int(iterations), salted, stored_key, server_key)
 
 
 def beside(stored: str, further: str) -> Verifier | None:
@@ -48,7 +48,7 @@ def beside(stored: str, further: str) -> Verifier | None:
     if not written:
         return None
     keys = parse(written[0].removeprefix(_FIELD))
-    return keys if keys.salt == _salt(stored) else None
+    return keys if keys.salt == salt(stored) else None
 
 
 def replaced(further: str, keys: str) -> str:
@@ -65,6 +65,6 @@ def _is_ours(field: str) -> bool:
     return field.startswith(_FIELD)
 
 
-def _salt(stored: str) -> bytes:
+def salt(stored: str) -> bytes:
     """Everybody may ask for a salt; of the hash it tells nothing, for that has a salt of its own."""
     return hashlib.sha256(stored.encode("utf-8", "surrogateescape")).digest()[:SALT_SIZE]

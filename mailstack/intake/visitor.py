@@ -16,9 +16,9 @@ class Visitor:
     address: str  #: IP address; "" for a UNIX socket
     loopback: bool
     tls: str = ""  #: version and cipher; "" without
-    bindings: Bindings = no_bindings  #: of the TLS channel
     hello: Hello = NO_HELLO
     user: Address | None = None  #: the account that was logged in to
+    bindings: Bindings = no_bindings  #: of the TLS channel
 
     def secured(self, tls: str, bindings: Bindings = no_bindings) -> None:
         """TLS is up: what was said in plain may have been said by somebody in between (RFC 3207 §4.2)."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from mailstack.accounts import passwords
+from mailstack.accounts import passwords, verifiers
+from mailstack.protocol.scram import derive
 from tests.admin.office import Office
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without argon2id, which has tests of its own."""
+    """Without argon2id and the keys beside it, which have tests of their own."""
     monkeypatch.setattr(passwords, "make", lambda password: f"{{PLAIN}}{password}")
+    monkeypatch.setattr(verifiers, "make", lambda stored, password: f"keys-of-{len(stored)}-{len(password)}")
 
 
 def stored(office: Office) -> list[str]:
@@ -22,7 +24,7 @@ def test_add_before_the_first_start(office: Office) -> None:
     """The folder and the files are made as the server would make them."""
     result = office.run("user", "add", "Alice@Office.Test", "--password-stdin", input="se cret\nmore\n")
     assert (result.exit_code, result.stdout) == (0, "alice@office.test was added.\n")
-    assert stored(office) == ["alice@office.test:{PLAIN}se cret"]
+    assert stored(office) == ["alice@office.test:{PLAIN}se cret::::::scram_sha_256=keys-of-14-7"]
     assert office.users.stat().st_mode & 0o777 == 0o600
     assert office.aliases.exists()
 
@@ -30,12 +32,14 @@ def test_add_before_the_first_start(office: Office) -> None:
 def test_a_password_is_made_up_and_shown_once(office: Office) -> None:
     result = office.run("user", "add", "alice@office.test")
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("Password: ")]
-    assert stored(office) == [f"alice@office.test:{{PLAIN}}{line.removeprefix('Password: ')}"]
+    assert stored(office) == [
+        f"alice@office.test:{{PLAIN}}{line.removeprefix('Password: ')}::::::scram_sha_256=keys-of-30-23"
+    ]
 
 
 def test_the_local_part_is_enough_with_one_domain(office: Office) -> None:
     assert office.run("user", "add", "alice", "--password-stdin", input="x\n").exit_code == 0
-    assert stored(office) == ["alice@office.test:{PLAIN}x"]
+    assert stored(office) == ["alice@office.test:{PLAIN}x::::::scram_sha_256=keys-of-8-1"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_nobody_is_added_twice(office: Office) -> None:
     result = office.run("user", "add", "ALICE", "--password-stdin", input="y\n")
     assert result.exit_code == 1
     assert "exists already" in result.stderr
-    assert stored(office) == ["alice@office.test:{PLAIN}x"]
+    assert stored(office) == ["alice@office.test:{PLAIN}x::::::scram_sha_256=keys-of-8-1"]
 
 
 def test_an_empty_password_is_refused(office: Office) -> None:
@@ -84,7 +88,7 @@ def test_passwd(office: Office) -> None:
     office.run("user", "add", "alice", "--password-stdin", input="x\n")
     result = office.run("user", "passwd", "alice@office.test", "--password-stdin", input="y\r\n")
     assert result.stdout == "alice@office.test has a new password.\n"
-    assert stored(office) == ["alice@office.test:{PLAIN}y"]
+    assert stored(office) == ["alice@office.test:{PLAIN}y::::::scram_sha_256=keys-of-8-1"]
     assert "Password: " in office.run("user", "passwd", "alice").stdout
     assert office.run("user", "passwd", "bob").exit_code == 1
 
@@ -107,11 +111,12 @@ def test_list(office: Office) -> None:
     assert office.json("user", "list")[0] == {
         "address": "alice@office.test",
         "scheme": "PLAIN",
+        "mechanisms": ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"],
         "mailbox": str(office.folder / "data/mail/office.test/alice"),
     }
     lines = office.run("user", "list").stdout.splitlines()
-    assert lines[0].split() == ["ADDRESS", "PASSWORD", "MAILBOX"]
-    assert lines[2].startswith("bob@office.test    PLAIN     /")
+    assert lines[0].split() == ["ADDRESS", "PASSWORD", "MECHANISMS", "MAILBOX"]
+    assert lines[2].startswith("bob@office.test    PLAIN     PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS  /")
     assert "x" not in [word for line in lines for word in line.split()]
 
 
@@ -130,3 +135,19 @@ def test_broken_lines_are_told_beside_the_list(office: Office) -> None:
     assert "alice@office.test" in result.stdout
     assert result.stderr.startswith(f"Warning: {office.users}:1: ")
     assert "\x1b" not in result.stderr
+
+
+def test_who_can_use_scram(office: Office) -> None:
+    """It needs the password, or keys that go with its hash; without a password nobody can use anything."""
+    office.users.parent.mkdir()
+    hash = "{SSHA}m7A2tFeqNpnYliQA7oN1n9UeVDq82VsY"
+    keys = verifiers.text(derive(b"se cret", verifiers.salt(hash), 4096))
+    lines = [
+        f"a@office.test:{hash}::::::scram_sha_256={keys}",
+        f"b@office.test:{hash}",
+        f"c@office.test:{{SCRAM-SHA-256}}{keys}",
+        "d@office.test:{NONSENSE}x",
+    ]
+    office.users.write_text("\n".join(lines))
+    known = {account["address"][0]: len(account["mechanisms"]) for account in office.json("user", "list")}
+    assert known == {"a": 4, "b": 2, "c": 4, "d": 0}

@@ -2,7 +2,7 @@
 
 Settings: ``@ peer local`` (loopback; else far away), ``@ tls offered`` or ``@ tls up`` from the beginning,
 ``@ letter NAME CONTENT`` in NAME's mailbox, ``@ in-use NAME``, ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``,
-``@ scram`` (there are keys for it).
+``@ scram`` (there are keys for it), ``@ patient`` (more than 4 errors are borne).
 ``@ handshake`` happens where it stands: TLS comes up.
 """
 
@@ -30,11 +30,11 @@ class Server:
 
     def __init__(self, steps: list[dialogue.Step]) -> None:
         self.office = Office()
-        self.local, self.tls = False, ""
+        self.local, self.tls, self.errors = False, "", 4
         for step in steps:
             if step.kind == "@":
                 self._prepare(*step.text.partition(" ")[::2])
-        self.policy = Pop3Policy(self.office.open(errors=4), CLIENT)
+        self.policy = Pop3Policy(self.office.open(self.errors), CLIENT)
         self.session = Pop3Session(self.tls == "up", self.local, self.tls != "", self.policy.mechanisms)
         if self.tls == "up":
             self.policy.bindings = lambda: BINDINGS
@@ -58,6 +58,8 @@ class Server:
                 self.office.mailboxes.stuck.add(value)
             case "throttled":
                 self.office.doorman.throttled.add(CLIENT)
+            case "patient":
+                self.errors = 100
             case "scram":
                 self.office.doorman.scram = True
             case "handshake":

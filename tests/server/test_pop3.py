@@ -124,7 +124,7 @@ def test_log_of_a_failed_login(service: Service) -> None:
                 "user": "<mallory>",
                 "method": "PLAIN",
                 "rip": "127.0.0.1",
-                "note": "-ERR [AUTH] Wrong name or password",
+                "note": "-ERR [AUTH] The name or the password is wrong",
             },
         ),
     ]
@@ -347,7 +347,7 @@ def test_server_that_stops(service: Service) -> None:
 def test_bug_is_an_answer_and_a_traceback(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session goes on."""
 
-    async def broken(name: str, password: str, client: str) -> Address | Reply:
+    async def broken(name: str, password: str, client: str, authzid: str) -> Address | Reply:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(service.fakes.doorman, "login", broken)

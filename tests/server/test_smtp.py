@@ -129,7 +129,7 @@ def test_nothing_overtakes_a_slow_log_in(monkeypatch: pytest.MonkeyPatch) -> Non
     service = Service(submission=True)
     answer: Deferred[Address | Reply] = Deferred()
 
-    async def login(name: str, password: str, client: str) -> Address | Reply:
+    async def login(name: str, password: str, client: str, authzid: str) -> Address | Reply:
         return await answer
 
     monkeypatch.setattr(service.office.authenticator, "login", login)
