@@ -25,7 +25,7 @@ class Rule:
 
     def delay(self, failures: float) -> float:
         """Seconds, after so many failures."""
-        beyond = int(failures) - self.free
+        beyond = round(failures) - self.free
         if beyond < 0:
             return 0.0
         return min(MAX_DELAY, FIRST_DELAY * 2.0 ** min(beyond, 10))

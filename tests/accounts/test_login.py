@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
-from mailstack.accounts import passwords
+from mailstack.accounts import keyring, passwords, verifiers
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.failures import MAX_CLIENTS, Failures, source
 from mailstack.accounts.login import Login
@@ -16,10 +18,15 @@ from mailstack.accounts.users import Account, Users
 from mailstack.accounts.verified import LIFETIME, MAX_ENTRIES, Verified
 from mailstack.config.settings import Settings
 from mailstack.model.address import Address
+from mailstack.model.reply import Reply
+from mailstack.protocol import scram
+from mailstack.protocol.sasl_steps import Lookup, Opening, Proof
 from tests.accounts.contract import PASSWORD, AuthenticatorContract
 from tests.accounts.places import Place, notes, ssha
-from tests.fakes import ListLog
+from tests.fakes import ListLog, at_once
 from tests.fakes_accounts import HandClock
+
+BINDINGS = {"tls-exporter": b"the channel"}
 
 
 class Threads:
@@ -35,7 +42,9 @@ class Threads:
         return check()
 
 
-class TestLogin(AuthenticatorContract):
+class LoginFixture(AuthenticatorContract):
+    """The server's own, with threads and time in our hands; ``waited`` are the pauses that it made."""
+
     @pytest.fixture(autouse=True)
     def _authenticator(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(passwords, "DUMMY", ssha("\0"))  # or every unknown user takes 100 ms
@@ -58,6 +67,8 @@ class TestLogin(AuthenticatorContract):
     async def pause(self, seconds: float) -> None:
         self.waited.append(seconds)
 
+
+class TestLogin(LoginFixture):
     def test_a_second_login_needs_no_check_for_five_minutes(self) -> None:
         for _ in range(3):
             assert self.login("alice", PASSWORD) == "alice@office.test"
@@ -151,6 +162,167 @@ class TestLogin(AuthenticatorContract):
         self.authenticator = self.doorman(evolve(self.place.settings, server=server))
         assert self.login("alice", PASSWORD) == "535 5.7.8"
         assert self.login("alice@office.test", PASSWORD) == "alice@office.test"
+
+
+class TestWaiting(LoginFixture):
+    def test_the_answer_waits_after_failures_right_or_wrong(self) -> None:
+        for guess in range(5):
+            self.login("alice", str(guess))
+        assert self.waited == [0.5, 1]
+        assert self.login("alice", PASSWORD) == "alice@office.test"
+        assert self.waited == [0.5, 1, 2]
+
+    def test_how_long_the_check_took_does_not_show(self) -> None:
+        """It is part of the wait."""
+        for guess in range(5):
+            self.login("alice", str(guess))
+        self.threads.before = lambda: self.clock.advance(0.5)
+        self.login("alice", "6")
+        assert self.waited[-1] == 1.5
+
+    def test_unknown_users_wait_as_well(self) -> None:
+        for number in range(6):
+            self.login("nobody", "x", f"10.{number}.0.1")
+        assert self.waited == [0.5]
+
+    def test_a_password_known_from_the_cache_waits_as_well(self) -> None:
+        """Or who is not answered at once would know that the guess was wrong."""
+        self.login("alice", PASSWORD, "192.0.2.9")
+        for number in range(9):
+            self.login("alice", "x", f"10.{number}.0.1")
+        self.waited.clear()
+        assert self.login("alice", PASSWORD, "192.0.2.9") == "alice@office.test"
+        assert self.waited == []
+        assert self.login("alice", PASSWORD, "203.0.113.1") == "alice@office.test"
+        assert self.waited == [8]
+        assert self.threads.checks == 10
+
+    def test_however_many_guess_nobody_is_refused_elsewhere(self) -> None:
+        for number in range(200):
+            self.login("alice", "x", f"10.0.{number}.1")
+        assert self.login("alice", PASSWORD, "203.0.113.1") == "alice@office.test"
+        assert max(self.waited) == 8
+
+    def test_one_name_however_it_is_written(self) -> None:
+        for number, name in enumerate(("alice", "ALICE", "Alice@office.test", "alice@OFFICE.test", "aLice") * 2):
+            self.login(name, "x", f"10.{number}.0.1")
+        assert self.waited == [0.5, 1, 2, 4, 8]
+
+
+class TestScram(LoginFixture):
+    """alice has keys beside her hash, bob has Dovecot's scheme, carol a password in clear, dave a hash alone."""
+
+    @pytest.fixture(autouse=True)
+    def _accounts(self, _authenticator: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(keyring, "ITERATIONS", 4096)
+        hash = ssha(PASSWORD)
+        keys = verifiers.text(scram.derive(PASSWORD.encode(), verifiers.salt(hash), 4096))
+        self.place.write(
+            f"alice@office.test:{hash}::::::scram_sha_256={keys}\nbob@office.test:{{SCRAM-SHA-256}}{keys}\n"
+            f"carol@office.test:{{PLAIN}}{PASSWORD}\ndave@office.test:{hash}\n"
+        )
+        self.clock.advance(1.0)
+
+    def opening(self, name: str, flag: str = "n", client: str = "192.0.2.1") -> Opening | str:
+        given: list[Opening] = []
+        refusal = self.authenticator.look_up(Lookup(name, flag, given.append), lambda: BINDINGS, client)
+        return given[0] if refusal is None else str(refusal)
+
+    def prove(self, name: str, password: str, client: str = "192.0.2.1", authzid: str = "", bound: bool = True) -> str:
+        opening = self.opening(name, client=client)
+        if isinstance(opening, str):
+            return opening[:9]
+        proof = client_proof(password.encode(), opening, b"what was said")
+        given: list[bytes] = []
+        answer = at_once(
+            self.authenticator.prove(Proof(name, authzid, b"what was said", proof, bound, given.append), client)
+        )
+        assert bool(given) >= (not isinstance(answer, Reply))
+        return f"{answer.code} {answer.status}" if isinstance(answer, Reply) else str(answer)
+
+    @pytest.mark.parametrize("name", ["alice", "bob", "carol", "ALICE@office.test", "Bob@OFFICE.test"])
+    def test_with_keys_of_every_kind(self, name: str) -> None:
+        assert self.prove(name, PASSWORD) == f"{name[:5].partition('@')[0].lower()}@office.test"
+        assert self.prove(name, "wrong") == "535 5.7.8"
+
+    def test_without_keys_nobody_gets_in(self) -> None:
+        """Somebody without keys and somebody unknown fail alike."""
+        for name in ("dave", "nobody", "a b", "@", "nobody@far.test"):
+            assert self.prove(name, PASSWORD) == "535 5.7.8"
+
+    def test_a_lookup_does_not_tell_who_exists(self) -> None:
+        """A salt of the usual size, the same each time, another one for each name."""
+        names = ("alice", "carol", "dave", "nobody")
+        first, second = ([self.opening(name) for name in names] for _ in range(2))
+        openings = [each for each in first if isinstance(each, Opening)]
+        assert [evolve(each, nonce="") for each in openings] == [
+            evolve(each, nonce="") for each in second if isinstance(each, Opening)
+        ]
+        assert len({each.salt for each in openings}) == 4
+        assert {(len(each.salt), each.iterations) for each in openings} == {(16, 4096)}
+        assert self.opening("DAVE@office.test").salt == openings[2].salt  # type: ignore[union-attr]  # no refusal
+
+    def test_nonces_are_new(self) -> None:
+        nonces = {self.opening("alice").nonce for _ in range(20)}  # type: ignore[union-attr]  # no refusal
+        assert len(nonces) == 20
+        assert {len(nonce) for nonce in nonces} == {24}
+
+    def test_every_check_costs_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One derivation, also where none is needed."""
+        derived: list[int] = []
+        derive = scram.derive
+
+        def counting(password: bytes, salt: bytes, iterations: int) -> scram.Verifier:
+            derived.append(iterations)
+            return derive(password, salt, iterations)
+
+        monkeypatch.setattr(keyring, "derive", counting)
+        for name in ("alice", "bob", "carol", "dave", "nobody"):
+            self.prove(name, "wrong", f"10.{name}")
+        assert derived == [4096] * 5
+
+    def test_guessers_are_stopped_and_the_owner_gets_in_from_elsewhere(self) -> None:
+        assert [self.prove("alice", str(guess)) for guess in range(10)] == ["535 5.7.8"] * 10
+        assert self.waited == [0.5, 1, 2, 4, 8, 8, 8]
+        assert self.prove("alice", PASSWORD) == "454 4.7.0"
+        assert self.login("alice", PASSWORD) == "454 4.7.0"
+        assert self.prove("alice", PASSWORD, "203.0.113.1") == "alice@office.test"
+        assert self.waited[7:] == [8]
+
+    def test_only_as_oneself(self) -> None:
+        assert self.prove("alice", PASSWORD, authzid="Alice@office.test") == "alice@office.test"
+        assert self.prove("alice", PASSWORD, authzid="bob") == "535 5.7.8"
+
+    def test_another_channel_is_no_guess(self) -> None:
+        for _ in range(20):
+            assert self.prove("alice", PASSWORD, bound=False) == "535 5.7.8"
+        assert self.prove("alice", PASSWORD) == "alice@office.test"
+
+    def test_what_a_client_says_of_the_channel(self) -> None:
+        assert self.opening("alice", "tls-exporter").binding == b"the channel"  # type: ignore[union-attr]
+        assert str(self.opening("alice", "tls-unique")).startswith("535 5.7.8 This kind of channel binding")
+        assert str(self.opening("alice", "y")).startswith("535 5.7.8 Your channel is not ours")
+        assert self.authenticator.look_up(Lookup("alice", "y", lambda opening: None), dict, "") is None
+
+    def test_offered_where_somebody_has_keys(self) -> None:
+        assert list(self.authenticator.mechanisms(dict)) == ["PLAIN", "LOGIN", "SCRAM-SHA-256"]
+        assert self.authenticator.mechanisms(lambda: BINDINGS)[-1] == "SCRAM-SHA-256-PLUS"
+        self.place.write(f"dave@office.test:{ssha(PASSWORD)}\n")
+        self.clock.advance(1.0)
+        assert list(self.authenticator.mechanisms(lambda: BINDINGS)) == ["PLAIN", "LOGIN"]
+
+    def test_without_a_users_file_nobody_is_told_wrong(self) -> None:
+        self.authenticator = self.doorman(users=lambda: None)
+        assert self.prove("alice", PASSWORD) == "454 4.7.0"
+        assert list(self.authenticator.mechanisms(lambda: BINDINGS)) == ["PLAIN", "LOGIN"]
+
+
+def client_proof(password: bytes, opening: Opening, message: bytes) -> bytes:
+    """RFC 5802 §3, from the client's side."""
+    salted = hashlib.pbkdf2_hmac("sha256", password, opening.salt, opening.iterations)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    signature = hmac.digest(hashlib.sha256(client_key).digest(), message, "sha256")
+    return bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
 
 
 class TestFailures:
