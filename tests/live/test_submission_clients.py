@@ -87,8 +87,8 @@ def swaks(office: Office, implicit: bool, mechanism: str, folder: Path) -> None:
 
 CLIENTS: dict[Send, tuple[str, ...]] = {
     curl: ("PLAIN", "LOGIN"),
-    msmtp: ("PLAIN", "LOGIN"),
-    mutt: ("PLAIN", "LOGIN"),
+    msmtp: ("PLAIN", "LOGIN", "SCRAM-SHA-256"),
+    mutt: ("PLAIN", "LOGIN", "SCRAM-SHA-256"),
     s_nail: ("PLAIN", "LOGIN"),
     swaks: ("PLAIN", "LOGIN"),
 }
