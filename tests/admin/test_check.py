@@ -199,3 +199,17 @@ class TestCheck:
             f"{office.ini}:3",
             f"{office.ini}:4",
         ]
+
+
+def test_who_cannot_use_scram(office: Office) -> None:
+    """Some programs choose it as soon as it is on offer; who has no usable password is told of anyway."""
+    hash = "{SSHA}m7A2tFeqNpnYliQA7oN1n9UeVDq82VsY"
+    office.users.parent.mkdir()
+    names = "abcdefg"
+    office.users.write_text("".join(f"{name}@office.test:{hash}\n" for name in names) + "x@office.test:{PLAIN}x\n")
+    said = office.run("check").stdout
+    assert "7 accounts cannot log in with SCRAM (a@office.test, b@office.test, " in said
+    assert "e@office.test, …): " in said
+    assert "mailstack user passwd ADDRESS" in said
+    office.users.write_text("x@office.test:{PLAIN}x\ny@office.test:{NONSENSE}x\n")
+    assert "SCRAM" not in office.run("check").stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -87,6 +88,20 @@ def test_s_nail(office: Office, sink: Sink) -> None:
     run("s-nail", "-n", *words, "-s", "by s-nail", "x@away.test", input="hello\n")
     assert eventually(lambda: sink.letters)
     assert b"Subject: by s-nail" in sink.letters[0].content
+
+
+def test_answers_wait_after_failures_and_nobody_else_does(office: Office) -> None:
+    """The fifth try from one address gets its answer a second later; meanwhile others are served."""
+    with Wire(office.port.submission, "127.0.9.9") as guesser, Wire(office.port.smtp) as other:
+        guesser.ask(b"EHLO client.test")
+        for _ in range(4):
+            assert guesser.ask(b"AUTH PLAIN AHN0cmFuZ2VyAGd1ZXNz").startswith("535 5.7.8 ")
+        begun = time.monotonic()
+        guesser.send(b"AUTH PLAIN AHN0cmFuZ2VyAGd1ZXNz\r\n")
+        assert other.ask(b"NOOP").startswith("250 ")
+        assert time.monotonic() - begun < 0.5
+        assert guesser.reply().startswith("535 5.7.8 ")
+        assert time.monotonic() - begun >= 0.99
 
 
 def test_no_login_for_other_servers(office: Office) -> None:
