@@ -14,10 +14,12 @@ from mailstack.accounts.directory import Directory
 from mailstack.config.settings import Settings
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
-from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog
+from mailstack.interfaces import Bindings, IAuthenticator, IDirectory, IEventLog
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
+from mailstack.protocol import sasl
+from mailstack.protocol.sasl_steps import Lookup, Proof
 from mailstack.protocol.smtp_events import Body, Event, StartTls
 from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.spool.memory import MemorySpool
@@ -29,12 +31,21 @@ WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
 @implementer(IAuthenticator)
 @frozen
 class Gate:
-    """Lets in ``account``, with any password; None: nobody."""
+    """Lets in ``account``, with any password; None: nobody. It has no keys for SCRAM."""
 
     account: Address | None
 
-    async def login(self, name: str, password: str, client: str) -> Address | Reply:
+    def mechanisms(self, bindings: Bindings) -> Sequence[str]:
+        return sasl.possible(keys=False, binding=False)
+
+    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
         return WRONG if self.account is None else self.account
+
+    def look_up(self, lookup: Lookup, bindings: Bindings, client: str) -> Reply | None:
+        return WRONG
+
+    async def prove(self, proof: Proof, client: str) -> Address | Reply:
+        return WRONG
 
 
 @implementer(IEventLog)
