@@ -41,12 +41,14 @@ from mailstack.queue.schedule import Schedule
 from mailstack.queue.transports import Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.server import pop3, smtp
+from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections, Peer
 from mailstack.server.pop3_policy import PostOffice
 from mailstack.server.ports import Port, Ports
+from mailstack.server.proxied import Gate
 from mailstack.server.signals import Signals
 from mailstack.server.threads import Threads
-from mailstack.server.tls import ServerCertificate, make_self_signed
+from mailstack.server.tls import make_self_signed
 from mailstack.spool.disk import DiskSpool
 from mailstack.startup import Options
 
@@ -71,11 +73,12 @@ class MailServer(MultiService):
         self._log = EventLog()
         self._threads()
         self._accounts()
-        self._certificate()
+        self._tls()
         self._spool_and_queue()
+        self._gate = Gate(self._settings.server.proxies, reactor, self._log)
         self._receivers()
         self._pop3()
-        self._add(Signals([self.certificate.load, self.directory.reload], self._log, reactor))
+        self._add(Signals([self.certificates.load, self.directory.reload], self._log, reactor))
 
     def _add(self, service: Any) -> None:
         service.setServiceParent(self)
@@ -96,10 +99,10 @@ class MailServer(MultiService):
         pause = partial(deferLater, self._reactor)
         self.login = Login(self._settings, users, monotonic, self.passwords.run, pause, self._log)
 
-    def _certificate(self) -> None:
-        tls, folder = self._settings.tls, self._settings.server.data / "tls"
-        self._self_signed = tls.certificate is None
-        self.certificate = ServerCertificate(tls.certificate or folder / "cert.pem", tls.key or folder / "key.pem")
+    def _tls(self) -> None:
+        pairs, folder = self._settings.tls.pairs, self._settings.server.data / "tls"
+        self._self_signed = not pairs
+        self.certificates = Certificates(pairs or [(folder / "cert.pem", folder / "key.pem")], self._log)
 
     def _spool_and_queue(self) -> None:
         settings, log = self._settings, self._log
@@ -126,6 +129,8 @@ class MailServer(MultiService):
             self._listen(name, listener, partial(self._smtp, submission=name == "submission"))
 
     def _smtp(self, connections: Connections, implicit_tls: bool, submission: bool) -> smtp.SmtpFactory:
+        policies = self._settings.tls.policy
+        policy = policies.submission if submission else policies.smtp
         around = Surroundings(
             self._settings,
             self.directory,
@@ -136,7 +141,8 @@ class MailServer(MultiService):
             self.new_id,
             time,
             submission=submission,
-            tls=not implicit_tls,
+            tls=self._starttls(policy, implicit_tls) is not None,
+            tls_required=policy == "required",
             greeted=unheard if submission else self._sources.greeted,
         )
 
@@ -144,30 +150,35 @@ class MailServer(MultiService):
             return Reception(around, peer.address, peer.loopback)
 
         limits = self._settings.limits
-        tls = None if implicit_tls else self.certificate
-        listening = smtp.Listening(receive, limits.command_timeout, limits.data_timeout, tls)
+        listening = smtp.Listening(
+            receive, limits.command_timeout, limits.data_timeout, self._starttls(policy, implicit_tls)
+        )
         return smtp.SmtpFactory(self._reactor, connections, listening)
 
     def _pop3(self) -> None:
         mailboxes = Mailboxes(self._settings.server.data / "mail", self.directory.mailbox)
-        limits = self._settings.limits
+        limits, policy = self._settings.limits, self._settings.tls.policy.pop3
         office = PostOffice(self.login, mailboxes, self._log, self.boxes.run, limits.errors)
 
         def factory(connections: Connections, implicit_tls: bool) -> pop3.Pop3Factory:
-            tls = None if implicit_tls else self.certificate
-            listening = pop3.Listening(limits.pop3_timeout, tls, implicit_tls)
+            tls = self._starttls(policy, implicit_tls)
+            listening = pop3.Listening(limits.pop3_timeout, tls, implicit_tls, policy == "required")
             return pop3.Pop3Factory(self._reactor, connections, office, listening)
 
         self._listen("pop3", self._settings.pop3, factory)
 
+    def _starttls(self, policy: str, implicit_tls: bool) -> Certificates | None:
+        return None if implicit_tls or policy == "none" else self.certificates
+
     def _listen(self, name: str, listener: Listener, factory: Callable[[Connections, bool], Any]) -> None:
-        limits = self._settings.limits
-        connections = Connections(limits.connections, limits.connections_per_client)
+        limits, server = self._settings.limits, self._settings.server
+        proxies = server.xclient if name != "pop3" else ()
+        connections = Connections(limits.connections, limits.connections_per_client, proxies)
         ports = [Port("listen", endpoint, factory(connections, False)) for endpoint in listener.listen]
         for endpoint in listener.listen_tls:
-            wrapped = TLSMemoryBIOFactory(self.certificate, False, factory(connections, True))
+            wrapped = TLSMemoryBIOFactory(self.certificates, False, factory(connections, True))
             ports.append(Port("listen_tls", endpoint, wrapped))
-        self._add(Ports(name, ports, connections, self._reactor))
+        self._add(Ports(name, ports, connections, self._gate, self._reactor))
 
     # ---- Start and stop
 
@@ -178,7 +189,7 @@ class MailServer(MultiService):
 
     def _prepare(self) -> None:
         if not self._self_signed:
-            self.certificate.load()
+            self.certificates.load()
         self._hand_over(self._settings.server.data)
         os.umask(0o077)
 
@@ -204,6 +215,7 @@ class MailServer(MultiService):
     def _open(self) -> None:
         first_start(self._settings)
         self._load_self_signed()
+        self.certificates.warn_if_unreadable()
         repairs = self.spool.start()
         for id in repairs.quarantined:
             self._log.warn(id, what="its file is missing in the spool: on hold")
@@ -226,7 +238,7 @@ class MailServer(MultiService):
             names = list(dict.fromkeys([server.hostname, *server.domains]))
             make_self_signed(folder / "cert.pem", folder / "key.pem", names, datetime.now(UTC))
             self._log.event("tls", what=f"made a self-signed certificate in {folder}: clients will ask about it")
-        self.certificate.load()
+        self.certificates.load()
 
     def _summary(self) -> str:
         listeners = (

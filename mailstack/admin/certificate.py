@@ -1,8 +1,8 @@
-"""A certificate and its key: readable, a pair, in time, for our name."""
+"""Certificates and their keys: readable, pairs, in time, for our name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,33 +12,43 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from mailstack.admin.findings import Finding, Level
+from mailstack.server.certificate_names import forms, names
 
 SOON = timedelta(days=14)  # certificates for 90 days are renewed a month before their end
 
 
-def inspect(certificate: Path, key: Path, hostname: str, now: datetime) -> Iterator[Finding]:
+def inspect(pairs: Sequence[tuple[Path, Path]], hostname: str, now: datetime) -> Iterator[Finding]:
+    """Certificates and their keys; a client that wants ``hostname`` gets the one that is for it."""
+    leaves = []
+    for certificate, key in pairs:
+        try:
+            leaf = _leaf(certificate, key)
+        except OSError as error:
+            yield Finding(Level.PROBLEM, f"{error.filename} cannot be read: {error.strerror}")
+        except Unusable as error:
+            yield Finding(Level.PROBLEM, str(error))
+        else:
+            leaves.append(leaf)
+            yield _time(certificate, leaf, now)
+    if len(leaves) == len(pairs) and not any(names(leaf).intersection(forms(hostname)) for leaf in leaves):
+        which = f"{pairs[0][0]} is not" if len(pairs) == 1 else "none of the certificates is"
+        yield Finding(Level.WARNING, f"{which} for {hostname}: mail programs will complain")
+
+
+def _leaf(certificate: Path, key: Path) -> x509.Certificate:
+    """The first certificate of the file, which must be the key's. OSError, Unusable."""
     try:
         leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
-        secret = _key(key)
-    except OSError as error:
-        yield Finding(Level.PROBLEM, f"{error.filename} cannot be read: {error.strerror}")
-        return
-    except Unusable as error:
-        yield Finding(Level.PROBLEM, str(error))
-        return
     except ValueError:
-        yield Finding(Level.PROBLEM, f"{certificate} is not a PEM certificate")
-        return
+        raise Unusable(f"{certificate} is not a PEM certificate") from None
+    secret = _key(key)
     if _public(leaf.public_key()) != _public(secret.public_key()):
-        yield Finding(Level.PROBLEM, f"{key} is not the key of {certificate}")
-        return
-    yield _time(certificate, leaf, now)
-    if not _covers(leaf, hostname):
-        yield Finding(Level.WARNING, f"{certificate} is not for {hostname}: mail programs will complain")
+        raise Unusable(f"{key} is not the key of {certificate}")
+    return leaf
 
 
 class Unusable(Exception):
-    """A key, and what is wrong with it."""
+    """A certificate or a key, and what is wrong with it."""
 
 
 def _key(path: Path) -> PrivateKeyTypes:
@@ -66,15 +76,3 @@ def _time(path: Path, leaf: x509.Certificate, now: datetime) -> Finding:
     if until - now < SOON:
         return Finding(Level.WARNING, f"{path} expires on {day}")
     return Finding(Level.OK, f"{path}: valid until {day}, with its key")
-
-
-def _covers(leaf: x509.Certificate, hostname: str) -> bool:
-    """RFC 6125 §6.4: a wildcard stands for one whole label."""
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
-            x509.DNSName
-        )
-    except x509.ExtensionNotFound:
-        return False
-    wildcard = "*." + hostname.partition(".")[2]
-    return any(name.lower() in (hostname, wildcard) for name in names)

@@ -44,10 +44,11 @@ def check(site: Site) -> None:
 def look(site: Site, settings: Settings) -> Iterator[Finding]:
     yield from _relay(settings)
     yield from _accounts(site)
-    for path in (settings.accounts.users, settings.tls.key, settings.smarthost.password_file):
+    for path in (settings.accounts.users, *settings.tls.key, settings.smarthost.password_file):
         if path is not None:
             yield from _secret(path)
-    yield from _certificate(settings)
+    yield from _certificates(settings)
+    yield from _policies(settings)
     yield from _data(settings.server.data)
 
 
@@ -126,17 +127,28 @@ def _secret(path: Path) -> Iterator[Finding]:
         yield Finding(Level.WARNING, f"{path}: everybody on this machine may read or change it; chmod 600 {path}")
 
 
-def _certificate(settings: Settings) -> Iterator[Finding]:
+def _certificates(settings: Settings) -> Iterator[Finding]:
     from mailstack.admin.certificate import inspect  # here, because cryptography is slow to load
 
-    tls, data = settings.tls, settings.server.data
-    certificate, key = tls.certificate, tls.key
-    if certificate is None or key is None:
+    pairs, data = settings.tls.pairs, settings.server.data
+    if not pairs:
         certificate, key = (data / path for path in SELF_SIGNED)
         if not certificate.exists() and not key.exists():
             yield Finding(Level.OK, "[tls] certificate: the first start makes a self-signed one")
             return
-    yield from inspect(certificate, key, settings.server.hostname, datetime.now(UTC))
+        pairs = ((certificate, key),)
+    yield from inspect(pairs, settings.server.hostname, datetime.now(UTC))
+
+
+def _policies(settings: Settings) -> Iterator[Finding]:
+    policy = settings.tls.policy
+    if policy.smtp == "required" and settings.smtp.listen:
+        wrong = "mail from servers without TLS will not come in, and RFC 3207 (section 4) asks for it to"
+        yield Finding(Level.WARNING, f"[tls] policy: smtp is required: {wrong}")
+    for service, listen in (("submission", settings.submission.listen), ("pop3", settings.pop3.listen)):
+        if listen and getattr(policy, service) == "none":
+            wrong = "only programs on this machine can log in there"
+            yield Finding(Level.WARNING, f"[tls] policy: {service} is none, so [{service}] listen has no TLS: {wrong}")
 
 
 def _data(data: Path) -> Iterator[Finding]:

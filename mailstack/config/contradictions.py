@@ -36,16 +36,17 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _tls(settings)
     yield from _domains(settings)
     yield from _open_relay(settings)
+    yield from _proxies(settings)
     yield from _smarthost(settings)
     yield from _warnings(settings)
 
 
 def unreadable(settings: Settings) -> Iterator[Contradiction]:
-    named = (
-        ("tls", "certificate", settings.tls.certificate),
-        ("tls", "key", settings.tls.key),
+    named = [
+        *(("tls", "certificate", path) for path in settings.tls.certificate),
+        *(("tls", "key", path) for path in settings.tls.key),
         ("smarthost", "password_file", settings.smarthost.password_file),
-    )
+    ]
     for section, key, path in named:
         reason = _unreadable(path) if path else None
         if reason:
@@ -95,11 +96,15 @@ def _ports(settings: Settings) -> Iterator[Contradiction]:
 
 
 def _tls(settings: Settings) -> Iterator[Contradiction]:
-    certificate, key = settings.tls.certificate, settings.tls.key
-    if certificate and not key:
-        yield Contradiction("tls", "key", "it is missing", f"name the key that belongs to {certificate}")
-    if key and not certificate:
-        yield Contradiction("tls", "certificate", "it is missing", f"name the certificate that belongs to {key}")
+    certificates, keys = settings.tls.certificate, settings.tls.key
+    if certificates and not keys:
+        yield Contradiction("tls", "key", "it is missing", f"name the key that belongs to {certificates[0]}")
+    elif keys and not certificates:
+        yield Contradiction("tls", "certificate", "it is missing", f"name the certificate that belongs to {keys[0]}")
+    elif len(certificates) != len(keys):
+        wrong = f"the number of keys is {len(keys)}, that of certificates {len(certificates)}"
+        fix = "name one key for each certificate, in the same order, one a line"
+        yield Contradiction("tls", "key", wrong, fix, (("tls", "certificate"),))
 
 
 def _domains(settings: Settings) -> Iterator[Contradiction]:
@@ -121,6 +126,15 @@ def _open_relay(settings: Settings) -> Iterator[Contradiction]:
     if reason and not settings.relay.i_accept_an_open_relay:
         fix = "name your own networks only, or write i_accept_an_open_relay = yes"
         yield Contradiction("relay", "networks", f"this is an open relay: {reason}", fix, accepted)
+
+
+def _proxies(settings: Settings) -> Iterator[Contradiction]:
+    """Whoever may name clients may name one that may relay."""
+    for key, networks in (("proxies", settings.server.proxies), ("xclient", settings.server.xclient)):
+        reason = too_open(networks)
+        if reason:
+            wrong = f"anybody could say that he is somebody else: {reason}"
+            yield Contradiction("server", key, wrong, "name your own proxies only")
 
 
 def _smarthost(settings: Settings) -> Iterator[Contradiction]:

@@ -13,7 +13,7 @@ Parse = Callable[[str], object]
 
 def options(folder: Path) -> dict[str, dict[str, Parse]]:
     """All sections and keys and what their values are; [routes] has domains for keys. Paths begin in ``folder``."""
-    path = partial(values.path, folder=folder)
+    path, paths = partial(values.path, folder=folder), partial(values.paths, folder=folder)
     maybe_path = values.optional(path)
     listen: dict[str, Parse] = {"listen": hosts.endpoints}
     both: dict[str, Parse] = {**listen, "listen_tls": hosts.endpoints}
@@ -23,6 +23,8 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "domains": values.some(values.domain),
             "data": path,
             "postmaster": values.optional(values.address),
+            "proxies": values.each(values.network),
+            "xclient": values.each(values.network),
         },
         "accounts": {
             "users": path,
@@ -33,7 +35,7 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
         "smtp": listen,
         "submission": both,
         "pop3": both,
-        "tls": {"certificate": maybe_path, "key": maybe_path},
+        "tls": {"certificate": paths, "key": paths, "policy": values.tls_policy},
         "relay": {
             "networks": values.each(values.network),
             "domains": values.each(values.domain),

@@ -142,12 +142,13 @@ class Reading:
             line = self._document.sections.get("server", 0)
             self._problem(line, "[server] domains", "it is missing", "write the domains of your mail addresses")
         domains = taken.get("domains", PLACEHOLDER)
-        return Server(
+        server = Server(
             hostname=taken.get("hostname") or machine_name().lower().removesuffix("."),
             domains=domains,
             data=taken.get("data") or path_below(str(DEFAULT_DATA), self._folder),
             postmaster=taken.get("postmaster") or Address("postmaster", domains[0]),
         )
+        return evolve(server, **{key: taken[key] for key in ("proxies", "xclient") if key in taken})
 
     def _smarthost(self) -> Smarthost:
         taken = dict(self._values["smarthost"])

@@ -5,7 +5,7 @@ The defaults of all options stand here, and again, for people, in ``etc/mail.ini
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from attrs import frozen
@@ -17,6 +17,8 @@ Network = IPv4Network | IPv6Network
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 MIB = 1024 * 1024
 
+LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1"))
+
 #: Where ``data`` is when mail.ini does not say, seen from its folder.
 DEFAULT_DATA = Path("../var")
 
@@ -27,6 +29,8 @@ class Server:
     domains: tuple[str, ...]  #: lower case; the first one completes bare names
     data: Path
     postmaster: Address
+    proxies: tuple[Network, ...] = LOOPBACK  #: may name the client by the PROXY protocol, on ``haproxy:`` endpoints
+    xclient: tuple[Network, ...] = ()  #: may name it by XCLIENT
 
 
 @frozen
@@ -46,11 +50,26 @@ class Listener:
 
 
 @frozen
-class Tls:
-    """Both None: a self-signed pair below ``data``."""
+class TlsPolicy:
+    """For STARTTLS and STLS of each service: none, opportunistic or required."""
 
-    certificate: Path | None = None
-    key: Path | None = None
+    smtp: str = "opportunistic"
+    submission: str = "opportunistic"
+    pop3: str = "opportunistic"
+
+
+@frozen
+class Tls:
+    """Certificates and, in the same order, their keys; the first is for who names no host that another one is for.
+    Both empty: a self-signed pair below ``data``."""
+
+    certificate: tuple[Path, ...] = ()
+    key: tuple[Path, ...] = ()
+    policy: TlsPolicy = TlsPolicy()
+
+    @property
+    def pairs(self) -> tuple[tuple[Path, Path], ...]:
+        return tuple(zip(self.certificate, self.key, strict=True))
 
 
 @frozen

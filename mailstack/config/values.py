@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mailstack.config.problem import BadValue
-from mailstack.config.settings import DAY, HOUR, MIB, MINUTE, Network
+from mailstack.config.settings import DAY, HOUR, MIB, MINUTE, Network, TlsPolicy
 from mailstack.model.address import Address
 
 T = TypeVar("T")
@@ -137,6 +137,26 @@ def path(text: str, folder: Path) -> Path:
     if not text or "\0" in text or "\n" in text:
         raise BadValue(f"{text!r} is not a path", "write the name of one file or folder")
     return Path(os.path.normpath(folder / text))
+
+
+def paths(text: str, folder: Path) -> tuple[Path, ...]:
+    """One path a line, for there may be spaces in it."""
+    return tuple(path(line, folder) for line in text.split("\n") if line)
+
+
+def tls_policy(text: str) -> TlsPolicy:
+    """``required`` for all services, or ``submission:required pop3:none``; a bare word is for those not named."""
+    known = choice("none", "opportunistic", "required")
+    policies: dict[str, str] = {}
+    for word in words(text):
+        service, colon, policy = word.rpartition(":")
+        if colon:
+            service = choice("smtp", "submission", "pop3")(service)
+        if service in policies:
+            raise BadValue(f"{word!r} says again what was said already", "write one policy for each service")
+        policies[service] = known(policy)
+    usual = policies.pop("", "opportunistic")
+    return TlsPolicy(**{"smtp": usual, "submission": usual, "pop3": usual, **policies})
 
 
 def delimiter(text: str) -> str:

@@ -29,6 +29,7 @@ class Surroundings:
     submission: bool  #: for our users, who log in; else for other servers
     tls: bool  #: STARTTLS can be had
     greeted: Callable[[str, str], None] = unheard  #: hears of each HELO and EHLO: the client's address, the name
+    tls_required: bool = field(default=False, kw_only=True)  #: nothing goes without it
     rule: RelayRule = field(init=False)
 
     @rule.default

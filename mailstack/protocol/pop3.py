@@ -22,6 +22,8 @@ MAX_COMMAND_LINE = 255 + 2  # octets and CRLF; RFC 2449 §4 asks for 255 at leas
 
 
 ENCRYPT_FIRST = "Passwords need TLS here: use STLS or the TLS port"
+#: SYS/PERM: trying again is of no use (RFC 3206 §4).
+TLS_FIRST = err("Must issue a STLS command first", "SYS/PERM")
 
 
 class Phase(Enum):
@@ -37,13 +39,21 @@ class Pop3Session:
     """One client's dialogue: hands out one event at a time, the next one only after :meth:`answer`.
 
     ``secure``: TLS is up. ``trusted``: nobody can listen in between. ``starttls``: TLS is to be had. ``mechanisms`` of
-    SASL are those that can succeed at the moment.
+    SASL are those that can succeed at the moment. ``required``: nothing is done without TLS, for whomever.
     """
 
-    def __init__(self, secure: bool, trusted: bool, starttls: bool, mechanisms: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        secure: bool,
+        trusted: bool,
+        starttls: bool,
+        mechanisms: Callable[[], Sequence[str]],
+        required: bool = False,
+    ) -> None:
         self.mechanisms = mechanisms
         self.secure = secure
-        self.passwords = secure or trusted  # may be sent
+        self.passwords = secure or (trusted and not required)  # may be sent
+        self._required = required
         self.starttls = starttls
         self.name = ""
         self._phase = Phase.AUTHORIZATION
@@ -109,6 +119,8 @@ class Pop3Session:
         verb = VERBS.get(word.upper())
         if verb is None:
             raise ValueError("Unknown command")
+        if self._required and not self.secure and not verb.before_tls:
+            return Settled(TLS_FIRST)
         if self._phase not in verb.leads:
             raise ValueError(verb.elsewhere)
         try:
@@ -157,6 +169,7 @@ class Verb:
     leads: Mapping[Phase, Phase]
     elsewhere: str
     failed: Phase | None = None
+    before_tls: bool = False  #: also where TLS is required
 
 
 def _user(session: Pop3Session, argument: bytes) -> Event:
@@ -248,8 +261,8 @@ VERBS = {
         _LATE,
         failed=Phase.AUTHORIZATION,
     ),
-    b"STLS": Verb("STLS", _starttls, dict.fromkeys(_BEFORE, Phase.SECURING), _LATE),
-    b"CAPA": Verb("CAPA", _capa, _ANY, ""),
+    b"STLS": Verb("STLS", _starttls, dict.fromkeys(_BEFORE, Phase.SECURING), _LATE, before_tls=True),
+    b"CAPA": Verb("CAPA", _capa, _ANY, "", before_tls=True),
     b"NOOP": Verb("NOOP", _bare(Settled(ok())), _INSIDE, _EARLY),
     b"STAT": Verb("STAT", _bare(events.Stat()), _INSIDE, _EARLY),
     b"LIST": Verb("LIST, or LIST message", _numbered(events.List, 0, 1), _INSIDE, _EARLY),
@@ -258,5 +271,5 @@ VERBS = {
     b"TOP": Verb("TOP message lines", _numbered(events.Top, 2, 2), _INSIDE, _EARLY),
     b"DELE": Verb("DELE message", _numbered(events.Delete, 1, 1), _INSIDE, _EARLY),
     b"RSET": Verb("RSET", _bare(events.Reset()), _INSIDE, _EARLY),
-    b"QUIT": Verb("QUIT", _bare(events.Quit()), dict.fromkeys(_ANY, Phase.OVER), "", failed=Phase.OVER),
+    b"QUIT": Verb("QUIT", _bare(events.Quit()), dict.fromkeys(_ANY, Phase.OVER), "", Phase.OVER, before_tls=True),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
@@ -12,10 +13,12 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 
+from mailstack.config.settings import Network
+
 
 @frozen
 class Peer:
-    """The other end of a connection; ``address`` is ``""`` for a UNIX socket."""
+    """The other end of a connection; ``address`` is ``""`` for a UNIX socket, or if a proxy does not know it."""
 
     address: str
     loopback: bool  #: nobody can listen in between, so passwords may go without TLS
@@ -26,14 +29,25 @@ LOCAL = Peer("", loopback=True)
 
 def peer_of(address: IAddress) -> Peer:
     """The client that Twisted names; behind ``haproxy:`` that is the real one."""
-    return _peer(address.host) if isinstance(address, IPv4Address | IPv6Address) else LOCAL
+    return peer_at(address.host) if isinstance(address, IPv4Address | IPv6Address) else LOCAL
 
 
 @lru_cache(maxsize=1024)
-def _peer(host: str) -> Peer:
+def peer_at(host: str) -> Peer:
+    """The one at an IP address; at ``""``, nobody knows where."""
+    if not host:
+        return Peer("", loopback=False)
     address = ip_address(host.partition("%")[0])
     address = getattr(address, "ipv4_mapped", None) or address
     return Peer(str(address), address.is_loopback)
+
+
+def lies_in(peer: Peer, networks: Iterable[Network]) -> bool:
+    """Whether its address does; who has none lies nowhere."""
+    if not peer.address:
+        return False
+    address = ip_address(peer.address)
+    return any(address in network for network in networks)
 
 
 class Session(Protocol):
@@ -51,9 +65,11 @@ class Session(Protocol):
 class Connections:
     """The open connections of one service, and how many more there may be."""
 
-    def __init__(self, total: int, per_client: int) -> None:
+    def __init__(self, total: int, per_client: int, proxies: tuple[Network, ...] = ()) -> None:
+        """``proxies`` come with other people's connections, and may have ``total``."""
         self._total = total
         self._per_client = per_client
+        self._proxies = proxies
         self._clients: Counter[str] = Counter()
         self._open: set[Session] = set()
         self._answered: list[Session] = []
@@ -66,16 +82,27 @@ class Connections:
         """Count one more; every call needs its :meth:`leave`. False: too many, say so and hang up."""
         self._open.add(session)
         self._clients[session.peer.address] += 1
-        return len(self._open) <= self._total and self._clients[session.peer.address] <= self._per_client
+        if len(self._open) > self._total:
+            return False
+        return self._clients[session.peer.address] <= self._per_client or lies_in(session.peer, self._proxies)
+
+    def rename(self, session: Session, peer: Peer) -> bool:
+        """Count a session for another client, whom a proxy has named; the answer is as of :meth:`enter`."""
+        self._forget_client(session)
+        session.peer = peer
+        return self.enter(session)
 
     def leave(self, session: Session) -> None:
         self._open.discard(session)
-        self._clients[session.peer.address] -= 1
-        if not self._clients[session.peer.address]:
-            del self._clients[session.peer.address]
+        self._forget_client(session)
         if not self._open and self._closed is not None:
             closed, self._closed = self._closed, None
             closed.callback(None)
+
+    def _forget_client(self, session: Session) -> None:
+        self._clients[session.peer.address] -= 1
+        if not self._clients[session.peer.address]:
+            del self._clients[session.peer.address]
 
     def flush_soon(self, session: Session, clock: IReactorTime) -> None:
         """Let its answers leave with those of the others, when all have been heard that are ready in this round of the

@@ -35,6 +35,7 @@ class Listening:
     timeout: float  #: seconds; RFC 1939 §3 asks for 600 at least
     tls: IOpenSSLServerConnectionCreator | None
     implicit: bool
+    required: bool = False  #: nothing goes without TLS
 
 
 @implementer(IHandshakeListener)
@@ -53,7 +54,8 @@ class Pop3Conversation(Conversation):
         listening = self._listening
         self.policy = Pop3Policy(self._office, self.peer.address)
         starttls, mechanisms = listening.tls is not None, self.policy.mechanisms
-        self.session = Pop3Session(listening.implicit, self.peer.loopback, starttls, mechanisms)
+        implicit, required = listening.implicit, listening.required
+        self.session = Pop3Session(implicit, self.peer.loopback, starttls, mechanisms, required)
         self.say((READY if admitted else TOO_MANY).line())
 
     def respond(self, event: Event) -> Awaitable[None] | None:

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
 from mailstack.server.connections import Connections
-from mailstack.server.proxied import PREFIX, ProxiedFactory
+from mailstack.server.proxied import PREFIX, Gate, ProxiedFactory
 
 #: Seconds that open sessions get to end when the server stops.
 GRACE = 3.0
@@ -38,10 +38,12 @@ class Port:
 class Ports(Service):
     """Binds while we still are root; at the end lets the open sessions finish what they are at."""
 
-    def __init__(self, name: str, ports: Sequence[Port], connections: Connections, reactor: Any) -> None:
+    def __init__(self, name: str, ports: Sequence[Port], connections: Connections, gate: Gate, reactor: Any) -> None:
+        """``gate`` is for ``haproxy:`` endpoints."""
         self.name = name
         self._ports = ports
         self._connections = connections
+        self._gate = gate
         self._reactor = reactor
         self._listening: list[IListeningPort] = []
 
@@ -66,7 +68,7 @@ class Ports(Service):
     def _listen(self, port: Port) -> Deferred[IListeningPort]:
         endpoint, factory = port.endpoint, port.factory
         if endpoint.startswith(PREFIX):
-            endpoint, factory = endpoint.removeprefix(PREFIX), ProxiedFactory(factory, self._reactor)
+            endpoint, factory = endpoint.removeprefix(PREFIX), ProxiedFactory(factory, self._reactor, self._gate)
         listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(factory)
         return listening
 

@@ -5,95 +5,159 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IProtocol, IProtocolFactory, IReactorTime
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+)
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper, HAProxyWrappingFactory
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
-from mailstack.server.connections import peer_of
+from mailstack.config.settings import Network
+from mailstack.interfaces import IEventLog
+from mailstack.protocol.proxy_header import Announced, Malformed, ProxyHeader
+from mailstack.server.connections import LOCAL, Peer, lies_in, peer_of
 
 PREFIX = "haproxy:"
 
-#: Seconds that the proxy has for its first line; it comes before all else, so at once.
+#: Seconds that the proxy has for its header; it comes before all else, so at once.
 ANNOUNCEMENT = 10.0
 
-
-class _Early(Protocol):
-    """Stands for the conversation until the client is known."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def dataReceived(self, data: bytes) -> None:
-        self.data += data
+QUIET = 60.0  # seconds in which the same is not logged twice
 
 
-@implementer(IHandshakeListener)
-class Proxied(HAProxyProtocolWrapper):
+class Gate:
+    """Who may name clients, and a log of whom it cut off that thousands of them cannot fill."""
+
+    def __init__(self, proxies: Sequence[Network], clock: IReactorTime, log: IEventLog) -> None:
+        self._proxies = proxies
+        self._clock = clock
+        self._log = log
+        self._told: dict[str, float] = {}
+        self._untold: Counter[str] = Counter()
+
+    def listed(self, peer: Peer) -> bool:
+        """A UNIX socket's file says itself who may use it."""
+        return peer == LOCAL or lies_in(peer, self._proxies)
+
+    def cut(self, peer: Peer, reason: str) -> None:
+        """Log it: one line a minute for each reason, with the number of those that were not told before."""
+        now = self._clock.seconds()
+        if now - self._told.get(reason, -QUIET) < QUIET:
+            self._untold[reason] += 1
+            return
+        self._told[reason] = now
+        untold = self._untold.pop(reason, 0)
+        others = f"; and {untold} others since this was said last" if untold else ""
+        self._log.warn("proxy", what=f"cut {peer.address or 'local'}: {reason}{others}")
+
+
+@implementer(IHandshakeListener, IHalfCloseableProtocol)
+class Proxied(ProtocolWrapper):
     """Begins the conversation when the proxy has named the client.
 
-    Twisted's own wrapper begins at once. A server that speaks first would take the proxy for the client then: and a
-    proxy is often on loopback, or in [relay] networks.
+    A server that speaks first would take the proxy for the client before: and a proxy is often on loopback, or in
+    [relay] networks. Twisted's own wrapper does that, believes anybody, and wants the header in one piece.
     """
 
     factory: ProxiedFactory
 
     def __init__(self, factory: ProxiedFactory, wrapped: IProtocol) -> None:
-        self._early = _Early()
-        super().__init__(factory, self._early)  # type: ignore[arg-type]  # for the same reason
-        self._conversation: Any = wrapped
-        self._alarm: IDelayedCall = factory.clock.callLater(ANNOUNCEMENT, self._silence)
+        super().__init__(factory, wrapped)  # type: ignore[arg-type]  # a type parameter in Twisted 26, none in 24
+        self._header: ProxyHeader | None = ProxyHeader()
+        self._client: IAddress | None = None
+        self._alarm: IDelayedCall | None = None
+
+    @property
+    def _proxy(self) -> Peer:
+        return peer_of(self.transport.getPeer())  # type: ignore[union-attr]  # there is one from makeConnection on
 
     def makeConnection(self, transport: Any) -> None:
         directlyProvides(self, providedBy(transport))
         Protocol.makeConnection(self, transport)
         self.factory.registerProtocol(self)
+        if self.factory.gate.listed(self._proxy):
+            self._alarm = self.factory.clock.callLater(ANNOUNCEMENT, self._silence)
+        else:
+            self._cut("it is not in [server] proxies")
 
     def dataReceived(self, data: bytes) -> None:
-        try:
-            super().dataReceived(data)
-        except Exception:
-            # Twisted's parser lets through what its own checks miss; there is no client to answer yet.
-            if self.wrappedProtocol is not self._early:
-                raise
-            self.abortConnection()
-            return
-        if self.wrappedProtocol is self._early and self._proxyInfo is not None:
-            self._begin()
+        if self._header is None:
+            self.wrappedProtocol.dataReceived(data)
+        elif self._alarm is not None:
+            found = self._header.feed(data)
+            if isinstance(found, Announced):
+                self._begin(found)
+            elif isinstance(found, Malformed):
+                self._cut(found.reason)
 
-    def _begin(self) -> None:
-        self._alarm.cancel()
-        try:
-            peer_of(self.getPeer())
-        except ValueError:
-            # Twisted takes any text for an address.
-            self.abortConnection()
-            return
-        self.wrappedProtocol = self._conversation
-        self._conversation.makeConnection(self)
-        if self._early.data:
-            self._conversation.dataReceived(self._early.data)
+    def _begin(self, announced: Announced) -> None:
+        self._header = None
+        self._stop_alarm()
+        if announced.client is not None:
+            version = ip_address(announced.client).version
+            self._client = (IPv4Address if version == 4 else IPv6Address)("TCP", announced.client, 0)
+        self.wrappedProtocol.makeConnection(self)  # type: ignore[arg-type]  # it provides what the transport does
+        if announced.rest:
+            self.wrappedProtocol.dataReceived(announced.rest)
+
+    def getPeer(self) -> IAddress:
+        """The client; the proxy where it speaks for itself."""
+        return self._client or self.transport.getPeer()  # type: ignore[union-attr]  # as above
 
     def _silence(self) -> None:
+        self._alarm = None
+        self._cut(f"no PROXY header within {ANNOUNCEMENT:.0f} s")
+
+    def _cut(self, reason: str) -> None:
+        self._stop_alarm()
+        self.factory.gate.cut(self._proxy, reason)
         self.abortConnection()
 
+    def _stop_alarm(self) -> None:
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.cancel()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._alarm.active():
-            self._alarm.cancel()
-        super().connectionLost(reason)
+        self._stop_alarm()
+        if self._header is None:
+            super().connectionLost(reason)
+        else:
+            self.factory.unregisterProtocol(self)
 
     def handshakeCompleted(self) -> None:
         """STARTTLS found us, and not the conversation, at the transport's end."""
-        self._conversation.handshakeCompleted()
+        self.wrappedProtocol.handshakeCompleted()  # type: ignore[attr-defined]  # every conversation has it
+
+    def readConnectionLost(self) -> None:
+        conversation = IHalfCloseableProtocol(self.wrappedProtocol, None)
+        if self._header is None and conversation is not None:
+            conversation.readConnectionLost()
+        else:
+            self.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """connectionLost follows."""
 
 
-class ProxiedFactory(HAProxyWrappingFactory):
-    protocol = Proxied  # type: ignore[assignment]  # a type parameter in Twisted 26, none in 24
+class ProxiedFactory(WrappingFactory):
+    protocol = Proxied
     noisy = False
 
-    def __init__(self, wrapped: IProtocolFactory, clock: IReactorTime) -> None:
+    def __init__(self, wrapped: IProtocolFactory, clock: IReactorTime, gate: Gate) -> None:
         super().__init__(wrapped)
         self.clock = clock
+        self.gate = gate

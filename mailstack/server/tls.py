@@ -1,4 +1,4 @@
-"""Our certificate, for every listener. It can be read again while the server runs."""
+"""What TLS on a connection is, and the certificate that we make for ourselves."""
 
 from __future__ import annotations
 
@@ -8,57 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.protocols.tls import TLSMemoryBIOProtocol
-from zope.interface import implementer
 
 from mailstack.durable import make_folders, replace
 
 SELF_SIGNED_FOR = datetime.timedelta(days=3650)
-
-
-@implementer(IOpenSSLServerConnectionCreator)
-class ServerCertificate:
-    """TLS 1.2 and newer (RFC 8996), with the certificate that was read last."""
-
-    def __init__(self, certificate: Path, key: Path) -> None:
-        self._certificate = certificate
-        self._key = key
-        self._context: SSL.Context | None = None
-
-    def load(self) -> None:
-        """Read both files; new connections use them. OSError: unreadable. ValueError: not a certificate and its key.
-        After an error the former ones stay in use."""
-        self._context = _context(self._certificate, self._key)
-
-    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        assert self._context is not None, "load() comes before the first connection"
-        return SSL.Connection(self._context, None)
-
-
-def _context(certificate: Path, key: Path) -> SSL.Context:
-    with certificate.open("rb"):
-        pass  # OpenSSL's own error would not say which file, nor why
-    # Not read by OpenSSL: it would ask for a passphrase on the terminal, and the whole server would wait for it.
-    secret = key.read_bytes()
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_RENEGOTIATION)
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    try:
-        context.use_certificate_chain_file(str(certificate))
-        # A key of a kind that is no use here is a TypeError.
-        context.use_privatekey(serialization.load_pem_private_key(secret, None))  # type: ignore[arg-type]
-        context.check_privatekey()
-    except (SSL.Error, ValueError, TypeError, UnsupportedAlgorithm):
-        wrong = "are not a PEM certificate and its key without a passphrase"
-        raise ValueError(f"{certificate} and {key} {wrong}") from None
-    return context
 
 
 def tls_name(transport: Any) -> str:

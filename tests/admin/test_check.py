@@ -48,7 +48,7 @@ class TestCertificate:
         make_certificate(self.certificate, self.key)
 
     def found(self) -> list[tuple[Level, str]]:
-        return [(one.level, one.text) for one in inspect(self.certificate, self.key_path, HOST, NOW)]
+        return [(one.level, one.text) for one in inspect([(self.certificate, self.key_path)], HOST, NOW)]
 
     def test_a_good_pair(self) -> None:
         assert self.found() == [(Level.OK, f"{self.certificate}: valid until 2027-02-21, with its key")]

@@ -237,7 +237,7 @@ class TestProblems:
         """Most commands do not need the key, and their user may not be able to read it."""
         path = tmp_path / "mail.ini"
         path.write_text(MINIMAL + "[tls]\ncertificate = gone\nkey = gone\n")
-        assert load(path, files=False).tls.key == tmp_path / "gone"
+        assert load(path, files=False).tls.key == (tmp_path / "gone",)
 
 
 @settings(max_examples=100)

@@ -17,7 +17,8 @@ from zope.interface import implementer
 
 from mailstack.server.connections import Connections, Peer
 from mailstack.server.ports import GRACE, CannotListen, Port, Ports
-from mailstack.server.proxied import ProxiedFactory
+from mailstack.server.proxied import Gate, ProxiedFactory
+from tests.fakes import ListLog
 
 
 @define
@@ -77,7 +78,8 @@ def reactor() -> Reactor:
 def ports(reactor: Reactor, *endpoints: str, connections: Connections | None = None) -> Ports:
     factory = ServerFactory()
     listed = [Port("listen", endpoint, factory) for endpoint in endpoints]
-    return Ports("smtp", listed, connections or Connections(10, 10), reactor)
+    gate = Gate((), reactor, ListLog())
+    return Ports("smtp", listed, connections or Connections(10, 10), gate, reactor)
 
 
 def test_ports_are_bound_while_we_are_root(reactor: Reactor) -> None:

@@ -16,9 +16,11 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections
 from mailstack.server.smtp import Listening, SmtpFactory
-from mailstack.server.tls import ServerCertificate, make_self_signed
+from mailstack.server.tls import make_self_signed
+from tests.fakes import ListLog
 from tests.intake.office import Office
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -32,8 +34,8 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-def load(certificate: Path, key: Path) -> ServerCertificate:
-    loaded = ServerCertificate(certificate, key)
+def load(certificate: Path, key: Path) -> Certificates:
+    loaded = Certificates([(certificate, key)], ListLog())
     loaded.load()
     return loaded
 
@@ -41,7 +43,7 @@ def load(certificate: Path, key: Path) -> ServerCertificate:
 class Client:
     """The other end of a TLS connection to a server's factory."""
 
-    def __init__(self, certificate: ServerCertificate, factory: Any, version: int = SSL.TLS1_3_VERSION) -> None:
+    def __init__(self, certificate: Certificates, factory: Any, version: int = SSL.TLS1_3_VERSION) -> None:
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_max_proto_version(version)
         self.ssl = SSL.Connection(context, None)
@@ -177,7 +179,7 @@ def test_files_as_other_programs_write_them(pair: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize("missing", [0, 1])
 def test_error_names_the_file_that_is_missing(pair: tuple[Path, Path], missing: int) -> None:
     pair[missing].unlink()
-    with pytest.raises(FileNotFoundError, match=pair[missing].name):
+    with pytest.raises(ValueError, match=f"No such file.*{pair[missing].name}"):
         load(*pair)
 
 
