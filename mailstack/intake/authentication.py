@@ -21,7 +21,8 @@ def offers_tls(session: Session) -> bool:
 
 def offers_login(session: Session) -> bool:
     """Where a log-in can succeed, and nowhere else."""
-    return session.around.submission and session.visitor.user is None and session.visitor.confidential
+    visitor = session.visitor
+    return session.around.submission and visitor.user is None and visitor.confidential and not session.lacks_tls
 
 
 def mechanisms(session: Session) -> Sequence[str]:

@@ -14,7 +14,7 @@ GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 def on_data(session: Session, event: events.Data) -> Reply:
     around, visitor = session.around, session.visitor
     hostname = session.settings.server.hostname
-    hop = Hop(visitor.hello.name, visitor.address, hostname, visitor.protocol, visitor.tls)
+    hop = Hop(visitor.hello.name, visitor.place, hostname, visitor.protocol, visitor.tls, visitor.name)
     session.begun.begin(around.spool, around.new_id(), hop, around.now())
     return GO_AHEAD
 

@@ -21,6 +21,8 @@ EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
     ("HELP", lambda session: True),
     ("STARTTLS", lambda session: offers_tls(session)),
     ("AUTH {mechanisms}", lambda session: offers_login(session)),
+    ("XCLIENT NAME ADDR HELO", lambda session: session.may_name_client and not session.around.submission),
+    ("XCLIENT NAME ADDR HELO LOGIN", lambda session: session.may_name_client and session.around.submission),
 )
 
 
@@ -30,8 +32,8 @@ def greeting(session: Session) -> Reply:
 
 def on_hello(session: Session, event: events.Hello) -> Reply:
     session.forget()
-    session.visitor.hello = event
-    session.around.greeted(session.visitor.address, event.name)
+    session.visitor.greeted(event)
+    session.around.greeted(session.visitor.address, session.visitor.hello.name)
     words = [f"{session.settings.server.hostname} greets {event.name}"]
     if event.extended:
         size = session.settings.limits.message_size

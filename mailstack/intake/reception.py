@@ -10,7 +10,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from mailstack.intake import authentication, content, envelope, greeting, inquiry, teaching
+from mailstack.intake import authentication, content, encryption, envelope, greeting, inquiry, teaching, xclient
 from mailstack.intake.session import Session
 from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.visitor import Visitor
@@ -31,6 +31,7 @@ DECISIONS: dict[type[events.Event], Decide] = {
     events.Help: teaching.on_help,
     events.Verify: inquiry.on_verify,
     events.StartTls: authentication.on_start_tls,
+    events.XClient: xclient.on_xclient,
     events.Auth: authentication.on_auth,
     events.Challenge: authentication.on_challenge,
     events.Credentials: authentication.on_credentials,
@@ -72,6 +73,7 @@ class Reception:
         session = self._session
         id = session.id
         try:
+            event = encryption.allowed(session, event)
             decision = DECISIONS[type(event)](session, event)
         except Exception as error:
             # Whatever went wrong, the client must hear that it keeps the message, and the next one is served.

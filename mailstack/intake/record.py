@@ -55,6 +55,16 @@ class Record:
         self._log.event(NO_ID, what=what, sasl_username=name)
         return refusal
 
+    def not_renamed(self, refusal: Reply) -> Reply:
+        """A client that names another one, and may not; returns the refusal."""
+        self._log.event(NO_ID, what=f"reject: XCLIENT from {self._visitor}: {refusal}")
+        return refusal
+
+    def vouched_for(self, proxy: str) -> None:
+        """Somebody is logged in because the proxy says so."""
+        what = f"{self._visitor}: logged in by XCLIENT from {proxy},"
+        self._log.event(NO_ID, what=what, sasl_username=self._visitor.user)
+
     def lost(self, id: str) -> None:
         """The client has gone in the middle of a message; it keeps it."""
         self._log.event(id, what=f"lost connection with {self._visitor} before the end of the message", helo=self._helo)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 
 from attrs import frozen
 
 from mailstack.config.settings import Network
 from mailstack.config.settings import Relay as RelaySettings
 from mailstack.model.address import Address
+from mailstack.model.networks import lies_in
 from mailstack.model.reply import Reply
 
 RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
@@ -31,10 +31,7 @@ class RelayRule:
 
     def trusts(self, client: str) -> bool:
         """Whether the client's address lies in ``[relay] networks``; a UNIX socket's does not."""
-        if not client:
-            return False
-        address = ip_address(client)
-        return any(address in network for network in self.networks)
+        return lies_in(client, self.networks)
 
     def permits(self, recipient: Address, client: str, user: Address | None) -> bool:
         """Whether mail for this foreign address is taken: from our users, from trusted networks, or for a domain that

@@ -10,6 +10,7 @@ from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.transaction import Transaction
 from mailstack.intake.visitor import Visitor
 from mailstack.model.address import Address
+from mailstack.model.networks import lies_in
 
 
 @define
@@ -42,6 +43,17 @@ class Session:
         """The transaction, where the protocol lets no event come without one."""
         assert self.transaction is not None, "the protocol has no such event before MAIL"
         return self.transaction
+
+    @property
+    def lacks_tls(self) -> bool:
+        """TLS is required here, and is not up."""
+        return self.around.tls_required and not self.visitor.tls
+
+    @property
+    def may_name_client(self) -> bool:
+        """Whether this is a proxy that we believe, and one that has not spoken for a client yet. After that it may hand
+        on what the client itself says."""
+        return not self.visitor.named and lies_in(self.visitor.address, self.settings.server.xclient)
 
     def forget(self) -> None:
         """Drop what was begun."""

@@ -21,16 +21,18 @@ _SYNTAX = {
     "STARTTLS": "STARTTLS - go on encrypted; then greet again",
     "AUTH": "AUTH mechanism [initial-response] - log in, on the submission ports",
 }
+_FOR_PROXIES = {"XCLIENT": "XCLIENT attribute=value ... - say who the client is, once; then greet again"}
 
 
 def on_help(session: Session, event: events.Help) -> Reply:
-    return help_on(event.topic)
+    return help_on(event.topic, session.may_name_client)
 
 
-def help_on(topic: str) -> Reply:
-    """The answer to HELP with an argument in capitals, "" for none."""
-    if topic in _SYNTAX:
-        return Reply(214, "2.0.0", _SYNTAX[topic])
+def help_on(topic: str, proxy: bool = False) -> Reply:
+    """The answer to HELP with an argument in capitals, "" for none; ``proxy``: XCLIENT is on offer."""
+    known = {**_SYNTAX, **_FOR_PROXIES} if proxy else _SYNTAX
+    if topic in known:
+        return Reply(214, "2.0.0", known[topic])
     if topic:
-        return Reply(504, "5.5.4", f"No help on that; commands: {' '.join(_SYNTAX)}")
-    return Reply(214, "2.0.0", f"Commands: {' '.join(_SYNTAX)}\nHELP command says more of each")
+        return Reply(504, "5.5.4", f"No help on that; commands: {' '.join(known)}")
+    return Reply(214, "2.0.0", f"Commands: {' '.join(known)}\nHELP command says more of each")

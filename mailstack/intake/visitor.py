@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from attrs import define
+from ipaddress import ip_address
+
+from attrs import define, evolve
 
 from mailstack.interfaces import Bindings, no_bindings
 from mailstack.model.address import Address
-from mailstack.protocol.smtp_events import Hello
+from mailstack.protocol.smtp_events import Hello, XClient
 
 NO_HELLO = Hello("", False)
 
 
 @define
 class Visitor:
-    address: str  #: IP address; "" for a UNIX socket
+    address: str  #: IP address; "" for a UNIX socket, or if a proxy does not know it
     loopback: bool
     tls: str = ""  #: version and cipher; "" without
     hello: Hello = NO_HELLO
     user: Address | None = None  #: the account that was logged in to
     bindings: Bindings = no_bindings  #: of the TLS channel
+    name: str = ""  #: of the host, if a proxy knows it
+    named: bool = False  #: by a proxy, with XCLIENT
+    announced: str = ""  #: the name in the client's own greeting, if a proxy knows it
 
     def secured(self, tls: str, bindings: Bindings = no_bindings) -> None:
-        """TLS is up: what was said in plain may have been said by somebody in between (RFC 3207 §4.2)."""
-        self.tls, self.bindings, self.hello, self.user = tls, bindings, NO_HELLO, None
+        """TLS is up: what was said in plain may have been said by somebody in between (RFC 3207 §4.2). The address that
+        a proxy gave stays: without it, the proxy's clients would be trusted as the proxy is."""
+        self.tls, self.bindings, self.hello, self.user, self.announced = tls, bindings, NO_HELLO, None, ""
+
+    def greeted(self, hello: Hello) -> None:
+        self.hello = evolve(hello, name=self.announced) if self.announced else hello
+
+    def renamed(self, client: XClient, user: Address | None) -> None:
+        """A proxy has named its client: nothing that was true of the proxy is true of that one, but for TLS."""
+        self.named = True
+        self.name, self.announced = client.name, client.hello
+        self.hello, self.user = NO_HELLO, user
+        # The channel is the proxy's, not the client's.
+        self.bindings = no_bindings
+        self.address = client.address
+        self.loopback = bool(client.address) and ip_address(client.address).is_loopback
 
     @property
     def confidential(self) -> bool:
@@ -36,6 +55,11 @@ class Visitor:
             return "SMTP"
         return f"ESMTP{'S' * bool(self.tls)}{'A' * (self.user is not None)}"
 
+    @property
+    def place(self) -> str:
+        """The IP address, ``local`` for a UNIX socket, ``unknown`` if a proxy does not know it."""
+        return self.address or ("local" if self.loopback else "unknown")
+
     def __str__(self) -> str:
-        """As Postfix writes clients whose name it did not look up."""
-        return f"unknown[{self.address or 'local'}]"
+        """As Postfix writes clients; we look no names up."""
+        return f"{self.name or 'unknown'}[{self.place}]"

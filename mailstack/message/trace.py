@@ -15,10 +15,11 @@ class Hop:
     """How a message came to us."""
 
     helo: str
-    client: str  #: IP address, "" for a UNIX socket
+    client: str  #: IP address, or a word where there is none
     hostname: str  #: ours
     protocol: str  #: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA: RFC 3848
     tls: str  #: version and cipher, "" without
+    name: str = ""  #: of the client's host, if it is known
 
 
 def date(now: float) -> str:
@@ -36,8 +37,9 @@ def delivery_fields(sender: Address | None, recipients: tuple[Recipient, ...]) -
 
 def received(hop: Hop, id: str, recipients: tuple[Recipient, ...], now: float) -> bytes:
     """The Received field. The recipient is named only when it is alone, or Bcc would leak."""
-    client = f"IPv6:{hop.client}" if ":" in hop.client else hop.client or "local"
-    lines = [f"Received: from {hop.helo} ([{client}])"]
+    client = f"IPv6:{hop.client}" if ":" in hop.client else hop.client
+    name = f"{hop.name} " if hop.name else ""
+    lines = [f"Received: from {hop.helo} ({name}[{client}])"]
     if hop.tls:
         lines.append(f"(using {hop.tls})")
     lines.append(f"by {hop.hostname} (mailstack) with {hop.protocol} id {id}")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
+from mailstack.protocol import xclient
 from mailstack.protocol.paths import Argument, BadPath, SourceRoute, argument, mailbox, recipient
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -120,6 +121,7 @@ PARSERS: dict[str, Callable[[str], events.Event]] = {
     "EXPN": _verify("EXPN"),
     "STARTTLS": _alone(events.StartTls()),
     "AUTH": _auth,
+    "XCLIENT": xclient.parse,
     "SEND": _obsolete,
     "SOML": _obsolete,
     "SAML": _obsolete,

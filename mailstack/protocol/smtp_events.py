@@ -96,6 +96,17 @@ class Auth:
 
 
 @frozen
+class XClient:
+    """A proxy names its client; "" is what it does not say or know. ``login`` is the account that it has let in. A
+    positive answer is 220, and the session begins anew."""
+
+    name: str = ""
+    address: str = ""
+    hello: str = ""
+    login: str = ""
+
+
+@frozen
 class Challenge:
     """The exchange goes on: ``reply`` is the answer to give."""
 
@@ -134,6 +145,7 @@ Event = (
     | Help
     | Verify
     | StartTls
+    | XClient
     | Auth
     | Challenge
     | Credentials

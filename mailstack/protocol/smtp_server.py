@@ -30,6 +30,7 @@ from mailstack.protocol.smtp_events import (
     Rejected,
     Reset,
     StartTls,
+    XClient,
 )
 
 #: Octets of a command line with its end. RFC 5321 §4.5.3.1.4 demands 512, extensions add to it; Postfix takes 2,048.
@@ -47,11 +48,12 @@ class State(IntEnum):
 #: The state after a positive answer. An event that is not in its state's row is out of order; those that are in no
 #: row (NOOP, QUIT, HELP, VRFY, EXPN) are welcome everywhere and change nothing.
 TRANSITIONS: dict[State, dict[type[Event], State]] = {
-    State.GREET: {Hello: State.READY, Reset: State.GREET},
+    State.GREET: {Hello: State.READY, Reset: State.GREET, XClient: State.GREET},
     State.READY: {
         Hello: State.READY,
         Reset: State.READY,
         StartTls: State.GREET,
+        XClient: State.GREET,
         Auth: State.READY,
         Mail: State.SENDER,
     },

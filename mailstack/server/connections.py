@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
@@ -14,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from mailstack.config.settings import Network
+from mailstack.model.networks import lies_in
 
 
 @frozen
@@ -40,14 +40,6 @@ def peer_at(host: str) -> Peer:
     address = ip_address(host.partition("%")[0])
     address = getattr(address, "ipv4_mapped", None) or address
     return Peer(str(address), address.is_loopback)
-
-
-def lies_in(peer: Peer, networks: Iterable[Network]) -> bool:
-    """Whether its address does; who has none lies nowhere."""
-    if not peer.address:
-        return False
-    address = ip_address(peer.address)
-    return any(address in network for network in networks)
 
 
 class Session(Protocol):
@@ -84,9 +76,9 @@ class Connections:
         self._clients[session.peer.address] += 1
         if len(self._open) > self._total:
             return False
-        return self._clients[session.peer.address] <= self._per_client or lies_in(session.peer, self._proxies)
+        return self._clients[session.peer.address] <= self._per_client or lies_in(session.peer.address, self._proxies)
 
-    def rename(self, session: Session, peer: Peer) -> bool:
+    def recount(self, session: Session, peer: Peer) -> bool:
         """Count a session for another client, whom a proxy has named; the answer is as of :meth:`enter`."""
         self._forget_client(session)
         session.peer = peer

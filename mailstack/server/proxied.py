@@ -27,8 +27,9 @@ from zope.interface import directlyProvides, implementer, providedBy
 
 from mailstack.config.settings import Network
 from mailstack.interfaces import IEventLog
+from mailstack.model.networks import lies_in
 from mailstack.protocol.proxy_header import Announced, Malformed, ProxyHeader
-from mailstack.server.connections import LOCAL, Peer, lies_in, peer_of
+from mailstack.server.connections import LOCAL, Peer, peer_of
 
 PREFIX = "haproxy:"
 
@@ -50,7 +51,7 @@ class Gate:
 
     def listed(self, peer: Peer) -> bool:
         """A UNIX socket's file says itself who may use it."""
-        return peer == LOCAL or lies_in(peer, self._proxies)
+        return peer == LOCAL or lies_in(peer.address, self._proxies)
 
     def cut(self, peer: Peer, reason: str) -> None:
         """Log it: one line a minute for each reason, with the number of those that were not told before."""

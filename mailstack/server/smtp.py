@@ -18,10 +18,10 @@ from zope.interface import implementer
 
 from mailstack.interfaces import IReception
 from mailstack.model.reply import Reply
-from mailstack.protocol.smtp_events import Body, Event, StartTls
+from mailstack.protocol.smtp_events import Body, Event, StartTls, XClient
 from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.server.bindings import channel_bindings
-from mailstack.server.connections import Connections, Peer
+from mailstack.server.connections import Connections, Peer, peer_at
 from mailstack.server.conversation import Conversation
 from mailstack.server.tls import tls_name
 
@@ -67,9 +67,15 @@ class SmtpConversation(Conversation):
         self._reply(event, await reply)
 
     def _reply(self, event: Event, reply: Reply) -> None:
+        if isinstance(event, XClient) and reply.positive and not self._renamed(event):
+            reply = TOO_MANY
         self.say(self.session.answer(reply))
         if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
+
+    def _renamed(self, event: XClient) -> bool:
+        """From now on the connection counts for the client that the proxy has named; False: that has too many."""
+        return self._connections.recount(self, peer_at(event.address))
 
     def handshakeCompleted(self) -> None:
         self._reception.secured(tls_name(self.transport), partial(channel_bindings, self.transport))

@@ -20,6 +20,7 @@ from tests.fakes import ListLog
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
 
 STRANGER, NEIGHBOUR = "192.0.2.7", "198.51.100.9"  #: the second is in [relay] networks
+PROXY, LOCAL_PROXY = "198.51.100.25", "127.0.0.25"  #: in [server] xclient; the first is in [relay] networks too
 NOW = 1_000_000_000.0
 
 ALIASES = {
@@ -32,7 +33,13 @@ ALIASES = {
 def settings(message_size: int = 10_000, recipients: int = 4, errors: int = 20) -> Settings:
     return Settings(
         Path("mail.ini"),
-        Server("mail.office.test", ("office.test", "second.test"), Path("var"), Address("alice", "office.test")),
+        Server(
+            "mail.office.test",
+            ("office.test", "second.test"),
+            Path("var"),
+            Address("alice", "office.test"),
+            xclient=(ip_network(PROXY), ip_network(LOCAL_PROXY)),
+        ),
         Accounts(Path("users"), None),
         smtp=Listener(("tcp:25",)),
         relay=Relay((ip_network("198.51.100.0/24"), ip_network("2001:db8::/32")), ("backup.test",)),
@@ -115,7 +122,7 @@ class Office:
         self.ids += 1
         return f"ID{self.ids}"
 
-    def surroundings(self, submission: bool, tls: bool) -> Surroundings:
+    def surroundings(self, submission: bool, tls: bool, tls_required: bool = False) -> Surroundings:
         return Surroundings(
             self.settings,
             self.directory,
@@ -127,12 +134,19 @@ class Office:
             lambda: NOW,
             submission,
             tls,
+            tls_required=tls_required,
         )
 
     def reception(
-        self, client: str = STRANGER, *, submission: bool = False, tls: bool = True, loopback: bool = False
+        self,
+        client: str = STRANGER,
+        *,
+        submission: bool = False,
+        tls: bool = True,
+        tls_required: bool = False,
+        loopback: bool = False,
     ) -> Reception:
-        return Reception(self.surroundings(submission, tls), client, loopback)
+        return Reception(self.surroundings(submission, tls, tls_required), client, loopback)
 
     @property
     def letters(self) -> Sequence[Letter]:

@@ -6,7 +6,7 @@ import pytest
 
 from mailstack.intake.visitor import Visitor
 from mailstack.model.address import Address
-from mailstack.protocol.smtp_events import Hello
+from mailstack.protocol.smtp_events import Hello, XClient
 
 ALICE = Address("alice", "office.test")
 
@@ -40,6 +40,46 @@ def test_confidential(tls: str, loopback: bool, confidential: bool) -> None:
     assert Visitor("192.0.2.7", loopback, tls).confidential is confidential
 
 
-@pytest.mark.parametrize(("address", "shown"), [("192.0.2.7", "unknown[192.0.2.7]"), ("", "unknown[local]")])
-def test_shown_as_postfix_does(address: str, shown: str) -> None:
-    assert str(Visitor(address, False)) == shown
+@pytest.mark.parametrize(
+    ("address", "loopback", "shown"),
+    [
+        ("192.0.2.7", False, "unknown[192.0.2.7]"),
+        ("", True, "unknown[local]"),
+        ("", False, "unknown[unknown]"),
+    ],
+)
+def test_shown_as_postfix_does(address: str, loopback: bool, shown: str) -> None:
+    assert str(Visitor(address, loopback)) == shown
+
+
+def test_client_that_a_proxy_names_has_nothing_of_the_proxy() -> None:
+    """Neither that it is on loopback, nor who is logged in, nor how it greeted."""
+    visitor = Visitor("127.0.0.1", True, "", Hello("proxy", True), ALICE)
+    visitor.renamed(XClient(name="far.test", address="192.0.2.7"), None)
+    assert str(visitor) == "far.test[192.0.2.7]"
+    assert (visitor.loopback, visitor.confidential, visitor.user, visitor.hello.name) == (False, False, None, "")
+
+
+def test_client_on_loopback_behind_a_proxy() -> None:
+    visitor = Visitor("192.0.2.1", False)
+    visitor.renamed(XClient(address="::1"), None)
+    assert visitor.confidential
+
+
+def test_proxy_that_does_not_know_its_client() -> None:
+    """No address is not the proxy's address."""
+    visitor = Visitor("127.0.0.1", True)
+    visitor.renamed(XClient(name="far.test"), None)
+    assert str(visitor) == "far.test[unknown]"
+    assert not visitor.confidential
+
+
+def test_name_in_the_greeting_of_the_client_stands_for_that_of_the_proxy() -> None:
+    """Until TLS is up: then it is the client itself that greets, or the proxy says it again."""
+    visitor = Visitor("192.0.2.1", False)
+    visitor.renamed(XClient(address="192.0.2.7", hello="laptop.test"), None)
+    visitor.greeted(Hello("proxy.test", True))
+    assert visitor.hello == Hello("laptop.test", True)
+    visitor.secured("TLSv1.3")
+    visitor.greeted(Hello("new.test", True))
+    assert (visitor.hello.name, visitor.address) == ("new.test", "192.0.2.7")

@@ -46,7 +46,7 @@ def test_received_with_tls() -> None:
 
 @pytest.mark.parametrize(
     ("client", "shown"),
-    [("192.0.2.7", "([192.0.2.7])"), ("2001:db8::7", "([IPv6:2001:db8::7])"), ("", "([local])")],
+    [("192.0.2.7", "([192.0.2.7])"), ("2001:db8::7", "([IPv6:2001:db8::7])"), ("local", "([local])")],
 )
 def test_address_literal(client: str, shown: str) -> None:
     """RFC 5321 §4.1.3."""

@@ -1,6 +1,6 @@
 """POP3 as data: every dialogue, at once and octet by octet, with the same answers.
 
-Settings: ``@ peer local`` (loopback; else far away), ``@ tls offered`` or ``@ tls up`` from the beginning,
+Settings: ``@ peer local`` (loopback; else far away), ``@ tls offered``, ``required``, or ``up`` from the beginning,
 ``@ letter NAME CONTENT`` in NAME's mailbox, ``@ in-use NAME``, ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``,
 ``@ scram`` (there are keys for it), ``@ patient`` (more than 4 errors are borne).
 ``@ handshake`` happens where it stands: TLS comes up.
@@ -35,7 +35,9 @@ class Server:
             if step.kind == "@":
                 self._prepare(*step.text.partition(" ")[::2])
         self.policy = Pop3Policy(self.office.open(self.errors), CLIENT)
-        self.session = Pop3Session(self.tls == "up", self.local, self.tls != "", self.policy.mechanisms)
+        self.session = Pop3Session(
+            self.tls == "up", self.local, self.tls != "", self.policy.mechanisms, self.tls == "required"
+        )
         if self.tls == "up":
             self.policy.bindings = lambda: BINDINGS
         self._said = READY.line()

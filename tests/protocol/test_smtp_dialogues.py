@@ -1,8 +1,10 @@
 """SMTP as data: every dialogue at once, octet by octet and cut at random, with the same answers.
 
 Settings, wherever they stand at the top: ``@ port submission`` (else the one for other servers); ``@ peer`` ``local``
-(loopback), ``neighbour`` (in [relay] networks), else a stranger; ``@ tls`` ``up`` from the beginning, ``none`` when not
-on offer; ``@ limit NAME NUMBER`` for one of [limits]; ``@ scram``: there are keys for it.
+(loopback), ``neighbour`` (in [relay] networks), ``proxy`` (in both [relay] networks and [server] xclient),
+``local-proxy`` (the latter, on loopback), else a stranger; ``@ tls`` ``up`` from the beginning, ``none`` when not on
+offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one of [limits];
+``@ scram``: there are keys for it.
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write`` or ``add``
 fails with it; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ letters N`` (so many are in
@@ -26,13 +28,13 @@ from mailstack.protocol.smtp_events import Body, StartTls
 from mailstack.protocol.smtp_server import SmtpServer
 from tests import dialogue
 from tests.fakes import at_once
-from tests.intake.office import NEIGHBOUR, STRANGER, Office
+from tests.intake.office import LOCAL_PROXY, NEIGHBOUR, PROXY, STRANGER, Office
 
 FOLDER = Path(__file__).parent.parent / "dialogues" / "smtp"
 FILES = sorted(FOLDER.glob("*.txt"))
 BINDINGS = {"tls-exporter": b"the channel"}
 TLS = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"
-PEERS = {"stranger": STRANGER, "neighbour": NEIGHBOUR, "local": "127.0.0.1"}
+PEERS = {"stranger": STRANGER, "neighbour": NEIGHBOUR, "local": "127.0.0.1", "proxy": PROXY, "local-proxy": LOCAL_PROXY}
 
 
 def at_random(data: bytes, seed: int) -> list[bytes]:
@@ -67,8 +69,9 @@ class Server:
         self.reception: Reception = self.office.reception(
             PEERS[options["peer"]],
             submission=options["port"] == "submission",
-            tls=options["tls"] == "offered",
-            loopback=options["peer"] == "local",
+            tls=options["tls"] in ("offered", "required"),
+            tls_required=options["tls"] == "required",
+            loopback=options["peer"] in ("local", "local-proxy"),
         )
         if options["tls"] == "up":
             self.reception.secured(TLS, lambda: BINDINGS)

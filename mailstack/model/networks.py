@@ -1,0 +1,14 @@
+"""Addresses and the networks that they lie in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+
+def lies_in(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether an IP address does; ``""``, which is none, lies nowhere."""
+    if not address:
+        return False
+    parsed = ip_address(address)
+    return any(parsed in network for network in networks)
