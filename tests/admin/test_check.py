@@ -75,6 +75,24 @@ class TestCertificate:
         make_certificate(self.certificate, self.key, name="*.office.test")
         assert len(self.found()) == 1
 
+    def test_several_pairs(self) -> None:
+        """Each is looked at; one that is for our name is enough."""
+        second, second_key = self.certificate.with_name("second.pem"), self.key_path.with_name("second key.pem")
+        make_certificate(second, make_key(second_key), name="other.test")
+        pairs = [(second, second_key), (self.certificate, self.key_path)]
+        found = [(one.level, one.text) for one in inspect(pairs, HOST, NOW)]
+        assert found == [
+            (Level.OK, f"{second}: valid until 2027-02-21, with its key"),
+            (Level.OK, f"{self.certificate}: valid until 2027-02-21, with its key"),
+        ]
+        assert [one.text for one in inspect(pairs, "third.test", NOW)][2:] == [
+            "none of the certificates is for third.test: mail programs will complain"
+        ]
+        make_key(second_key)
+        found = [(one.level, one.text) for one in inspect(pairs, HOST, NOW)]
+        assert found[0] == (Level.PROBLEM, f"{second_key} is not the key of {second}")
+        assert found[1][0] is Level.OK
+
     def test_another_key(self) -> None:
         make_key(self.key_path)
         assert self.found() == [(Level.PROBLEM, f"{self.key_path} is not the key of {self.certificate}")]
@@ -166,6 +184,35 @@ class TestCheck:
         result = office.run("check")
         assert result.exit_code == 1
         assert "is not the key of" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("policy", "said"),
+        [
+            ("smtp:required", "smtp is required: mail from servers without TLS will not come in"),
+            ("pop3:none", "[pop3] listen has no TLS: only programs on this machine can log in there"),
+            ("submission:none", "[submission] listen has no TLS: only programs on this machine can log in there"),
+        ],
+    )
+    def test_policies_that_somebody_should_think_about(self, office: Office, policy: str, said: str) -> None:
+        assert said not in office.run("check").stdout
+        office.ini.write_text(f"{MAIL_INI}[tls]\npolicy = {policy}\n")
+        result = office.run("check")
+        assert result.exit_code == 0
+        assert said in result.stdout
+
+    def test_keys_that_everybody_can_read(self, office: Office) -> None:
+        """Each of them."""
+        lines = {"certificate": "", "key": ""}
+        for name in ("one", "two"):
+            make_certificate(office.folder / f"{name}.pem", make_key(office.folder / f"{name} key.pem"))
+            (office.folder / f"{name} key.pem").chmod(0o644)
+            lines["certificate"] += f"\n  {name}.pem"
+            lines["key"] += f"\n  {name} key.pem"
+        keys = "\n".join(f"{key} ={value}" for key, value in lines.items())
+        office.ini.write_text(f"{MAIL_INI}[tls]\n{keys}\n")
+        said = office.run("check").stdout
+        for name in ("one", "two"):
+            assert f"{office.folder / name} key.pem: everybody on this machine may read" in said
 
     def test_a_file_where_the_data_folder_should_be(self, office: Office) -> None:
         office.users.parent.touch()

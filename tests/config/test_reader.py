@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mailstack.config.ini import scan
 from mailstack.config.options import options
 from mailstack.config.problem import ConfigurationError
 from mailstack.config.reader import load
-from mailstack.config.settings import Route, Settings
+from mailstack.config.settings import LOOPBACK, Route, Settings, TlsPolicy
 from mailstack.model.address import Address
 
 MINIMAL = "[server]\nhostname = mail.office.test\ndomains = office.test\n"
@@ -106,6 +107,39 @@ class TestMeaning:
         found = read(tmp_path, MINIMAL + f"[routes]\n* = smarthost\n[smarthost]\n{text}\n").smarthost
         assert (found.host, found.port) == (host, port)
 
+    def test_several_certificates(self, tmp_path: Path) -> None:
+        """One path a line, in pairs; there may be spaces in a path, and commas."""
+        for name in ("one cert.pem", "one key.pem", "two, cert.pem", "two key.pem"):
+            (tmp_path / name).touch()
+        certificates = "certificate =\n  one cert.pem\n  two, cert.pem\n"
+        found = read(tmp_path, f"{MINIMAL}[tls]\n{certificates}key = one key.pem\n  two key.pem\n").tls
+        assert found.pairs == (
+            (tmp_path / "one cert.pem", tmp_path / "one key.pem"),
+            (tmp_path / "two, cert.pem", tmp_path / "two key.pem"),
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "policy"),
+        [
+            ("", TlsPolicy()),
+            ("required", TlsPolicy("required", "required", "required")),
+            ("submission:required POP3:None", TlsPolicy("opportunistic", "required", "none")),
+            ("none, smtp:opportunistic", TlsPolicy("opportunistic", "none", "none")),
+        ],
+    )
+    def test_policy_for_each_service(self, tmp_path: Path, text: str, policy: TlsPolicy) -> None:
+        assert read(tmp_path, MINIMAL + f"[tls]\npolicy = {text}\n").tls.policy == policy
+
+    def test_proxies(self, tmp_path: Path) -> None:
+        usual, other = (
+            read(tmp_path, MINIMAL),
+            read(tmp_path, MINIMAL + "proxies = 192.0.2.1\nxclient = 2001:db8::/64\n"),
+        )
+        assert (usual.server.proxies, usual.server.xclient) == (LOOPBACK, ())
+        assert other.server.proxies == (ip_network("192.0.2.1"),)
+        assert other.server.xclient == (ip_network("2001:db8::/64"),)
+        assert read(tmp_path, MINIMAL + "proxies =\n").server.proxies == ()
+
     def test_a_file_from_another_system_is_read(self, tmp_path: Path) -> None:
         """A byte order mark, and CRLF line ends."""
         found = read(tmp_path, b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode())
@@ -191,6 +225,19 @@ class TestProblems:
                 "[tls]\ncertificate = gone\nkey = mail.ini\n",
                 "[tls] certificate: {}/gone cannot be read: No such file or directory",
             ),
+            ("[tls]\nkey = gone\ncertificate = mail.ini\n", "[tls] key: {}/gone cannot be read"),
+            (
+                "[tls]\nkey = mail.ini\ncertificate = mail.ini\n  mail.ini\n",
+                "[tls] key: the number of keys is 1, that of certificates 2; name one key for each certificate",
+            ),
+            ("[tls]\npolicy = some\n", "[tls] policy: 'some' is not known here; write none, opportunistic or required"),
+            ("[tls]\npolicy = imap:none\n", "[tls] policy: 'imap' is not known here; write smtp, submission or pop3"),
+            ("[tls]\npolicy = :none\n", "[tls] policy: '' is not known here; write smtp, submission or pop3"),
+            ("[tls]\npolicy = smtp:none smtp:none\n", "[tls] policy: 'smtp:none' says again what was said already"),
+            ("[tls]\npolicy = none required\n", "[tls] policy: 'required' says again what was said already"),
+            ("xclient = 0.0.0.0/0\n", "[server] xclient: 0.0.0.0/0 is everybody: every client could say"),
+            ("proxies = ::/0\n", "[server] proxies: ::/0 is everybody: every client could say"),
+            ("proxies = here\n", "[server] proxies: 'here' is not a network"),
             ("[smtp]\nlisten = tcp:2587\n", "[submission] listen: tcp:2587 is taken by another service"),
             ("[queue]\ndelay_warning = 4h 15m\n", "[queue] delay_warning: the times do not rise"),
             ("[queue]\nretry =\n", "[queue] retry: the list is empty"),

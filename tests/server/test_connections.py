@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from attrs import define, field
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 
-from mailstack.server.connections import Connections, Peer, peer_of
+from mailstack.server.connections import Connections, Peer, peer_at, peer_of
 
 
 @define(eq=False)
@@ -57,6 +58,21 @@ def test_limits() -> None:
     connections.leave(d)
     assert connections.enter(e)
     assert len(connections) == 3
+
+
+def test_proxies_may_have_more_than_one_client() -> None:
+    """But not more than all together; and whom one names counts as itself from then on."""
+    connections = Connections(4, 1, (ip_network("192.0.2.0/30"),))
+    a, b, c, d, e = (client("192.0.2.1") for _ in range(5))
+    assert [connections.enter(each) for each in (a, b, c, d, e)] == [True, True, True, True, False]
+    connections.leave(e)
+    assert connections.recount(a, peer_at("198.51.100.1"))
+    assert not connections.recount(b, peer_at("198.51.100.1"))
+    assert connections.recount(c, peer_at(""))
+    for each in (a, b, c, d):
+        connections.leave(each)
+    assert not connections._clients
+    assert not len(connections)
 
 
 def test_counts_do_not_grow_with_clients_that_are_gone() -> None:

@@ -309,6 +309,32 @@ def test_stls() -> None:
     assert service.log[-1][2]["tls"] == "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"
 
 
+INJECTION = b"CAPA\r\nSTLS\r\nUSER mallory\r\nPASS x\r\n"
+PLAIN = INJECTION.index(b"USER")  # octets that may come in plain
+
+
+@pytest.mark.parametrize("cut", range(1, len(INJECTION)))
+def test_octets_behind_stls_however_the_stream_is_cut(cut: int) -> None:
+    """Those in the segment with STLS end the session; those in one of their own are for TLS, which they are not."""
+    service = Service(tls=object())
+    wire = service.connect()
+    for piece in (INJECTION[:cut], INJECTION[cut:]):
+        if wire.tls is None:
+            wire.send(piece)
+    assert (wire.tls is not None) == (cut == PLAIN)
+    assert wire.disconnecting == (cut != PLAIN)
+    assert wire.said.endswith(b"-ERR Nothing may follow STLS before its answer\r\n") == (cut != PLAIN)
+
+
+def test_user_is_forgotten_with_stls() -> None:
+    """The name was said in plain: the password that follows belongs to nobody."""
+    wire = Service(tls=object()).connect()
+    wire.send(b"USER alice\r\n")
+    wire.send(b"STLS\r\n")
+    wire.shake_hands()
+    assert wire.send(b"PASS sesame\r\n") == b"-ERR USER comes first\r\n"
+
+
 def test_injection_after_stls() -> None:
     service = Service(tls=object())
     wire = service.connect()

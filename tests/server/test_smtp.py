@@ -16,7 +16,7 @@ from mailstack.model.reply import Reply
 from mailstack.server.connections import Connections
 from mailstack.server.conversation import ENOUGH, FAREWELL
 from mailstack.server.smtp import Listening, SmtpFactory
-from tests.intake.office import NEIGHBOUR, STRANGER, Office, RefusingSpool
+from tests.intake.office import NEIGHBOUR, PROXY, STRANGER, Office, RefusingSpool
 from tests.server.wire import BUFFER, Wire
 
 COMMAND, DATA = 300.0, 60.0
@@ -58,7 +58,7 @@ class Service:
     ) -> None:
         self.clock = Clock()
         self.office = Office(spool=spool or RefusingSpool())
-        self.connections = Connections(total, per_client)
+        self.connections = Connections(total, per_client, self.office.settings.server.xclient)
         listening = Listening(
             lambda peer: self.office.reception(
                 peer.address, submission=submission, tls=tls is not None, loopback=peer.loopback
@@ -332,6 +332,76 @@ def test_octets_behind_starttls() -> None:
     assert wire.send(b"STARTTLS\r\nEHLO evil\r\n").startswith(b"421 5.5.1 ")
     assert wire.disconnecting
     assert wire.tls is None
+
+
+INJECTION = b"EHLO a\r\nSTARTTLS\r\nEHLO evil\r\nMAIL FROM:<>\r\n"
+PLAIN = INJECTION.index(b"EHLO evil")  # octets that may come in plain
+
+
+@pytest.mark.parametrize("cut", range(1, len(INJECTION)))
+def test_octets_behind_starttls_however_the_stream_is_cut(cut: int) -> None:
+    """Those in the segment with STARTTLS end the session; those in one of their own are for TLS, which they are not."""
+    service = Service(tls=object())
+    wire = service.connect()
+    for piece in (INJECTION[:cut], INJECTION[cut:]):
+        if wire.tls is None:
+            wire.send(piece)
+    assert b"greets evil" not in wire.said
+    assert (wire.tls is not None) == (cut == PLAIN)
+    assert wire.said.endswith(
+        b"421 5.5.1 Octets after STARTTLS, before TLS: that is an attack or a broken client\r\n"
+    ) == (cut != PLAIN)
+    if wire.tls is not None:
+        wire.shake_hands()
+        assert wire.send(b"MAIL FROM:<>\r\n").startswith(b"503 5.5.1 "), "the greeting is forgotten"
+
+
+# ---- Clients that a proxy names with XCLIENT
+
+
+def test_named_client_is_counted_as_itself() -> None:
+    """The proxy may have many connections, each of its clients a few; who has too many hears so, and is gone."""
+    service = Service(per_client=2)
+    wires = [service.connect(PROXY) for _ in range(5)]
+    assert {wire.said for wire in wires} == {GREETING}
+    first, second, third, other, _ = wires
+    assert first.send(b"XCLIENT ADDR=192.0.2.7\r\n") == GREETING
+    assert second.send(b"XCLIENT ADDR=192.0.2.7\r\n") == GREETING
+    assert third.send(b"XCLIENT ADDR=192.0.2.7\r\n") == b"421 4.7.0 Too many connections, try again later\r\n"
+    assert third.disconnecting
+    assert other.send(b"XCLIENT ADDR=192.0.2.8\r\n") == GREETING
+    for wire in wires:
+        wire.lose()
+    assert not service.connections._clients
+    assert not len(service.connections)
+
+
+def test_proxies_do_not_go_beyond_the_limit_of_all() -> None:
+    service = Service(total=1)
+    assert service.connect(PROXY).said == GREETING
+    assert service.connect(PROXY).said.startswith(b"421 4.7.0 ")
+
+
+def test_received_names_the_client_and_not_the_proxy(service: Service) -> None:
+    wire = service.connect(PROXY)
+    wire.send(b"XCLIENT ADDR=IPV6:2001:db8::7 NAME=far.test HELO=laptop.far.test\r\n")
+    assert wire.send(ENVELOPE + b"x: 1\r\n.\r\n") == TAKEN + QUEUED % 1
+    with service.office.spool.open("ID1") as file:
+        assert b"Received: from laptop.far.test (far.test [IPv6:2001:db8::7])\n" in file.read()
+
+
+def test_log_in_is_throttled_by_the_named_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(submission=True)
+    clients: list[str] = []
+
+    async def login(name: str, password: str, client: str) -> Address | Reply:
+        clients.append(client)
+        return Address("alice", "office.test")
+
+    monkeypatch.setattr(service.office.authenticator, "login", login)
+    wire = service.connect(PROXY)
+    wire.send(b"XCLIENT ADDR=127.0.0.9\r\nEHLO a\r\nAUTH PLAIN AGFsaWNlAHNlc2FtZQ==\r\n")
+    assert clients == ["127.0.0.9"]
 
 
 # ---- Limits and the end
