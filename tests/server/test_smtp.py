@@ -348,9 +348,7 @@ def test_octets_behind_starttls_however_the_stream_is_cut(cut: int) -> None:
             wire.send(piece)
     assert b"greets evil" not in wire.said
     assert (wire.tls is not None) == (cut == PLAIN)
-    assert wire.said.endswith(
-        b"421 5.5.1 Octets after STARTTLS, before TLS: that is an attack or a broken client\r\n"
-    ) == (cut != PLAIN)
+    assert (b"421 5.5.1 Octets after STARTTLS, before TLS" in wire.said) == (cut != PLAIN)
     if wire.tls is not None:
         wire.shake_hands()
         assert wire.send(b"MAIL FROM:<>\r\n").startswith(b"503 5.5.1 "), "the greeting is forgotten"
