@@ -102,7 +102,8 @@ class MailServer(MultiService):
     def _tls(self) -> None:
         pairs, folder = self._settings.tls.pairs, self._settings.server.data / "tls"
         self._self_signed = not pairs
-        self.certificates = Certificates(pairs or [(folder / "cert.pem", folder / "key.pem")], self._log)
+        pairs = pairs or ((folder / "cert.pem", folder / "key.pem"),)
+        self.certificates = Certificates(pairs, self._log, monotonic, time)
 
     def _spool_and_queue(self) -> None:
         settings, log = self._settings, self._log

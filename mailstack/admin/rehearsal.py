@@ -87,6 +87,11 @@ class Rehearsal:
             return "smtp", "listen"
         return "submission", "listen_tls" if self.implicit_tls else "listen"
 
+    @property
+    def _policy(self) -> str:
+        policies = self.settings.tls.policy
+        return policies.submission if self.submission else policies.smtp
+
     def call(self, client: str) -> MemoryCall:
         """Somebody with this IP address calls. Every call finds an empty spool."""
         spool = MemorySpool()
@@ -100,7 +105,8 @@ class Rehearsal:
             new_id=lambda: f"REHEARSAL{len(spool.stored)}",
             now=time,
             submission=self.submission,
-            tls=not self.implicit_tls,
+            tls=not self.implicit_tls and self._policy != "none",
+            tls_required=self._policy == "required",
         )
         reception = Reception(around, client, ip_address(client).is_loopback)
         if self.implicit_tls:

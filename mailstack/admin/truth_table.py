@@ -35,6 +35,7 @@ _REFUSED: Mapping[str, Option] = {
     "foreign": ("relay", "networks"),
 }
 LOGIN_FIRST = "530"
+TLS_FIRST = "530 5.7.0 Must issue a STARTTLS"
 
 
 @frozen
@@ -185,6 +186,8 @@ def _play(rehearsal: Rehearsal, client: Client, tls: bool, recipient: Address) -
 
 
 def _decides(answer: str, to: str, client: Client, login: str, port: Option) -> Option:
+    if answer.startswith(TLS_FIRST):
+        return "tls", "policy"
     if answer.startswith(LOGIN_FIRST):
         return port
     if not answer.startswith("2"):

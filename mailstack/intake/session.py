@@ -53,7 +53,9 @@ class Session:
     def may_name_client(self) -> bool:
         """Whether this is a proxy that we believe, and one that has not spoken for a client yet. After that it may hand
         on what the client itself says."""
-        return not self.visitor.named and lies_in(self.visitor.address, self.settings.server.xclient)
+        if self.visitor.named or self.lacks_tls:
+            return False
+        return lies_in(self.visitor.address, self.settings.server.xclient)
 
     def forget(self) -> None:
         """Drop what was begun."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic, time
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
@@ -27,8 +26,8 @@ class Certificates:
         self,
         pairs: Sequence[tuple[Path, Path]],
         log: IEventLog,
-        now: Callable[[], float] = monotonic,
-        wall: Callable[[], float] = time,
+        now: Callable[[], float],
+        wall: Callable[[], float],
     ) -> None:
         """Each is a certificate and its key; the first is for clients that name no host, or one that none is for.
         ``now`` in seconds; ``wall`` is Unix time, as files have it."""

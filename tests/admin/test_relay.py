@@ -56,6 +56,15 @@ class TestTable:
             ("[relay] networks", f"{office.ini}:6"),
         ]
 
+    def test_tls_policy(self, office: Office) -> None:
+        """Where TLS is required, and missing, that is what decides."""
+        office.ini.write_text(MAIL_INI + "[tls]\npolicy = smtp:required\n" + RELAY)
+        rows = self.rows(office, who="stranger", port="[smtp] listen", to="local")
+        assert [(row["tls"], row["answer"], row["option"]) for row in rows] == [
+            ("no", "530 5.7.0 Must issue a STARTTLS command first", "[tls] policy"),
+            ("yes", "250 2.1.5 Ok", "[server] domains"),
+        ]
+
     def test_networks(self, office: Office) -> None:
         """On the port of users they have to log in as everybody else."""
         assert all(row["taken"] for row in self.rows(office, who="network 198.51.100.0/24", port="[smtp] listen"))

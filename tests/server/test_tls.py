@@ -35,7 +35,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def load(certificate: Path, key: Path) -> Certificates:
-    loaded = Certificates([(certificate, key)], ListLog())
+    loaded = Certificates([(certificate, key)], ListLog(), lambda: 0.0, lambda: 0.0)
     loaded.load()
     return loaded
 
