@@ -60,6 +60,15 @@ def test_client_that_a_proxy_names_has_nothing_of_the_proxy() -> None:
     assert (visitor.loopback, visitor.confidential, visitor.user, visitor.hello.name) == (False, False, None, "")
 
 
+def test_channel_of_the_proxy_is_not_that_of_its_client() -> None:
+    """SCRAM-SHA-256-PLUS could not work through it."""
+    visitor = Visitor("127.0.0.1", True)
+    visitor.secured("TLSv1.3", lambda: {"tls-exporter": b"x"})
+    visitor.renamed(XClient(address="192.0.2.7"), None)
+    assert visitor.bindings() == {}
+    assert visitor.tls
+
+
 def test_client_on_loopback_behind_a_proxy() -> None:
     visitor = Visitor("192.0.2.1", False)
     visitor.renamed(XClient(address="::1"), None)

@@ -13,23 +13,22 @@ from OpenSSL import SSL
 from twisted.internet.task import Clock
 
 from mailstack.server.bindings import channel_bindings
+from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections
 from mailstack.server.smtp import Listening, SmtpFactory
-from mailstack.server.tls import ServerCertificate, make_self_signed
+from mailstack.server.tls import make_self_signed
 from tests.intake.office import Office
-from tests.server.test_tls import Client
+from tests.server.test_tls import Client, load
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> ServerCertificate:
+def certificate(tmp_path: Path) -> Certificates:
     files = tmp_path / "cert.pem", tmp_path / "key.pem"
     make_self_signed(*files, ["mail.office.test"], datetime(2026, 1, 2, tzinfo=UTC))
-    loaded = ServerCertificate(*files)
-    loaded.load()
-    return loaded
+    return load(*files)
 
 
-def connected(certificate: ServerCertificate, version: int, before: Client | None = None) -> Client:
+def connected(certificate: Certificates, version: int, before: Client | None = None) -> Client:
     """``before``: go on with its session."""
     office = Office()
     listening = Listening(lambda peer: office.reception(submission=True, tls=False), 300, 180, None)
@@ -47,28 +46,28 @@ def ours(client: Client) -> Mapping[str, bytes]:
     return channel_bindings(client.server.wrappedProtocol.transport)
 
 
-def test_tls_1_3_has_an_exporter(certificate: ServerCertificate) -> None:
+def test_tls_1_3_has_an_exporter(certificate: Certificates) -> None:
     """RFC 9266: as the client sees it; tls-unique is not defined there."""
     client = connected(certificate, SSL.TLS1_3_VERSION)
     assert set(ours(client)) == {"tls-exporter", "tls-server-end-point"}
     assert ours(client)["tls-exporter"] == client.ssl.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
 
 
-def test_tls_1_2_has_its_first_finished_message(certificate: ServerCertificate) -> None:
+def test_tls_1_2_has_its_first_finished_message(certificate: Certificates) -> None:
     """RFC 5929 §3."""
     client = connected(certificate, SSL.TLS1_2_VERSION)
     assert set(ours(client)) == {"tls-unique", "tls-server-end-point"}
     assert ours(client)["tls-unique"] == client.ssl.get_finished()
 
 
-def test_a_resumed_session_has_none(certificate: ServerCertificate) -> None:
+def test_a_resumed_session_has_none(certificate: Certificates) -> None:
     """Its first message may be the same on two channels, RFC 7627."""
     first = connected(certificate, SSL.TLS1_2_VERSION)
     assert set(ours(connected(certificate, SSL.TLS1_2_VERSION, first))) == {"tls-server-end-point"}
 
 
 @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
-def test_the_certificate(certificate: ServerCertificate, version: int) -> None:
+def test_the_certificate(certificate: Certificates, version: int) -> None:
     """RFC 5929 §4."""
     client = connected(certificate, version)
     seen = client.ssl.get_peer_certificate(as_cryptography=True)
@@ -76,6 +75,6 @@ def test_the_certificate(certificate: ServerCertificate, version: int) -> None:
     assert ours(client)["tls-server-end-point"] == seen.fingerprint(hashes.SHA256())
 
 
-def test_two_channels_differ(certificate: ServerCertificate) -> None:
+def test_two_channels_differ(certificate: Certificates) -> None:
     first, second = (ours(connected(certificate, SSL.TLS1_3_VERSION))["tls-exporter"] for _ in range(2))
     assert first != second

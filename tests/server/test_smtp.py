@@ -392,7 +392,7 @@ def test_log_in_is_throttled_by_the_named_client(monkeypatch: pytest.MonkeyPatch
     service = Service(submission=True)
     clients: list[str] = []
 
-    async def login(name: str, password: str, client: str) -> Address | Reply:
+    async def login(name: str, password: str, client: str, authzid: str) -> Address | Reply:
         clients.append(client)
         return Address("alice", "office.test")
 
