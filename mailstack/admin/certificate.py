@@ -39,7 +39,7 @@ def _leaf(certificate: Path, key: Path) -> x509.Certificate:
     """The first certificate of the file, which must be the key's. OSError, Unusable."""
     try:
         leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise Unusable(f"{certificate} is not a PEM certificate") from None
     secret = _key(key)
     if _public(leaf.public_key()) != _public(secret.public_key()):

@@ -136,7 +136,7 @@ def _context(
         # A key of a kind that is no use here is a TypeError.
         context.use_privatekey(serialization.load_pem_private_key(secret, None))  # type: ignore[arg-type]
         context.check_privatekey()
-    except (SSL.Error, ValueError, TypeError, UnsupportedAlgorithm):
+    except (SSL.Error, ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         wrong = "are not a PEM certificate and its key without a passphrase"
         raise ValueError(f"{certificate} and {key} {wrong}") from None
     return context, found

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from mailstack.server.certificate_names import forms, names
@@ -127,15 +129,33 @@ def test_names_that_a_certificate_may_have(host: str, expected: tuple[str, str])
     assert forms(host) == expected
 
 
-def test_certificate_without_a_list_of_names(tmp_path: Path) -> None:
-    """As some appliances still make them."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+def signed(common: str, *extensions: x509.ExtensionType) -> tuple[x509.Certificate, bytes]:
+    """A certificate as nobody should make them, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Old.test")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
     built = x509.CertificateBuilder(subject, subject, key.public_key(), 1).not_valid_before(NOW).not_valid_after(NOW)
-    assert names(built.sign(key, hashes.SHA256())) == {"old.test"}
+    for extension in extensions:
+        built = built.add_extension(extension, critical=False)
+    pem, form, cover = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return built.sign(key, hashes.SHA256()), key.private_bytes(pem, form, cover)
+
+
+def test_certificate_without_a_list_of_names() -> None:
+    """As some appliances still make them."""
+    assert names(signed("Old.test")[0]) == {"old.test"}
+
+
+def test_certificate_with_names_that_nobody_can_read(tmp_path: Path) -> None:
+    """It is for no host, but can be the first one."""
+    garbage = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\x30\x7f\x00")
+    store = Store(tmp_path, "mail.one.test", "mail.two.test")
+    certificate, key = signed("mail.one.test", garbage)
+    assert names(certificate) == frozenset()
+    store.pair("mail.one.test")[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    store.pair("mail.one.test")[1].write_bytes(key)
+    store.certificates.load()
+    assert store.served("mail.one.test") == 1
+    assert store.served("mail.two.test") == store.serial("mail.two.test")
 
 
 # ---- Files that change
