@@ -27,6 +27,7 @@ from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.durable import make_folders
 from mailstack.intake.masquerade import SourceWatch
+from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.relay import RelayRule
 from mailstack.intake.surroundings import Surroundings, unheard
@@ -36,6 +37,7 @@ from mailstack.model.ids import Ids
 from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.lines import Lines
 from mailstack.queue.mailer import Mailer
+from mailstack.queue.notices import Notices
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
 from mailstack.queue.transports import Transports
@@ -122,10 +124,12 @@ class MailServer(MultiService):
         verdict = Verdict(schedule, log, time, rng)
         self.queue = Dispatcher(self.spool, transports, verdict, lines, reporter, log, self._reactor, time)
         self._add(self.queue)
+        self.notices = Notices(mailer, self.spool, settings.server.postmaster, log, time, self.queue.wake)
 
     def _receivers(self) -> None:
         server, rule = self._settings.server, RelayRule.of(self._settings.relay)
         self._sources = SourceWatch(rule.trusts, (server.hostname, *server.domains), monotonic, self._log)
+        self._rates = SendingRates(self._settings.limits.recipients_per_hour)
         for name, listener in (("smtp", self._settings.smtp), ("submission", self._settings.submission)):
             self._listen(name, listener, partial(self._smtp, submission=name == "submission"))
 
@@ -145,6 +149,8 @@ class MailServer(MultiService):
             tls=self._starttls(policy, implicit_tls) is not None,
             tls_required=policy == "required",
             greeted=unheard if submission else self._sources.greeted,
+            rates=self._rates,
+            notify=lambda message: Deferred.fromCoroutine(self.notices.send(message)),
         )
 
         def receive(peer: Peer) -> Reception:

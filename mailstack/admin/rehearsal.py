@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from mailstack.accounts.directory import Directory
 from mailstack.config.settings import Settings
+from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
 from mailstack.interfaces import Bindings, IAuthenticator, IDirectory, IEventLog
@@ -107,6 +108,8 @@ class Rehearsal:
             submission=self.submission,
             tls=not self.implicit_tls and self._policy != "none",
             tls_required=self._policy == "required",
+            rates=SendingRates(self.settings.limits.recipients_per_hour),
+            notify=lambda message: None,
         )
         reception = Reception(around, client, ip_address(client).is_loopback)
         if self.implicit_tls:

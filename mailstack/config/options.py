@@ -60,7 +60,9 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
         "dns": {"servers": values.each(hosts.name_server)},
         "limits": {
             "message_size": values.size,
+            "header_size": values.size,
             "recipients": values.count,
+            "recipients_per_hour": values.count,
             "connections": values.count,
             "connections_per_client": values.count,
             "errors": values.count,

@@ -15,7 +15,8 @@ from mailstack.model.address import Address
 Network = IPv4Network | IPv6Network
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
@@ -126,7 +127,9 @@ class Limits:
     """Sizes in octets, times in seconds. What the peers allow stands in ``etc/mail.ini``."""
 
     message_size: int = 25 * MIB
+    header_size: int = 256 * KIB
     recipients: int = 1000
+    recipients_per_hour: int = 1000
     connections: int = 1000
     connections_per_client: int = 50
     errors: int = 20

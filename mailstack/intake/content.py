@@ -47,6 +47,8 @@ async def _accept(session: Session, transaction: Transaction) -> Reply:
     await session.around.spool.add(letter, transaction.content)
     # From here on the letter is ours: the 250 must leave, or the client sends it again.
     session.errors = 0
+    if transaction.charge is not None:
+        transaction.charge.keep()
     try:
         session.record.accepted(letter, transaction.header.message_id)
         session.around.wake(letter)

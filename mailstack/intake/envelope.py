@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from mailstack.intake.ownership import not_own
+from mailstack.intake.ratelimit import full
 from mailstack.intake.relay import RELAYING_DENIED
 from mailstack.intake.session import Session
+from mailstack.intake.submission import SubmissionRule
 from mailstack.intake.transaction import TOO_BIG, Transaction
 from mailstack.interfaces import Resolution
 from mailstack.model.address import Address
@@ -14,7 +17,6 @@ from mailstack.protocol import smtp_events as events
 SENDER_OK = Reply(250, "2.1.0", "Ok")
 RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
 LOGIN_FIRST = Reply(530, "5.7.0", "Log in first: this port is for our users")
-NOT_YOURS = Reply(553, "5.7.1", "That sender address is not yours")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in another message")
 
 
@@ -23,20 +25,21 @@ def on_mail(session: Session, event: events.Mail) -> Reply:
         return session.record.refused("MAIL", LOGIN_FIRST, event.sender)
     if event.size > session.settings.limits.message_size:
         return session.record.refused("MAIL", TOO_BIG, event.sender)
-    if session.visitor.user is not None and not owns(session, event.sender):
-        return session.record.refused("MAIL", NOT_YOURS, event.sender)
-    session.transaction = Transaction(event.sender, session.settings.limits.message_size)
+    if session.visitor.user is None:
+        session.transaction = Transaction(event.sender, session.settings.limits)
+        return SENDER_OK
+    return _on_submission(session, event.sender, session.visitor.user)
+
+
+def _on_submission(session: Session, sender: Address | None, user: Address) -> Reply:
+    """Our users send as themselves, or as nobody; their messages are completed, and counted."""
+    refusal = not_own(session, sender) if sender is not None else None
+    if refusal is not None:
+        return session.record.refused("MAIL", refusal, sender)
+    edit = SubmissionRule(session, sender or user).edit
+    charge = session.around.rates.charge(user)
+    session.transaction = Transaction(sender, session.settings.limits, edit, charge)
     return SENDER_OK
-
-
-def owns(session: Session, sender: Address | None) -> bool:
-    """Our users send as themselves, or as an alias that reaches them."""
-    user, directory = session.visitor.user, session.around.directory
-    if sender is None or (user is not None and sender.key == user.key):
-        return True
-    if not directory.is_local(sender.domain):
-        return False
-    return any(target.address == user for target in directory.resolve(sender).recipients)
 
 
 def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
@@ -49,6 +52,9 @@ def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
     found = _resolve(session, recipient)
     if found.refusal is not None:
         return session.record.refused("RCPT", found.refusal, transaction.sender, recipient)
+    over = full(session)
+    if over is not None:
+        return over
     transaction.add(found.recipients)
     return RECIPIENT_OK
 

@@ -72,6 +72,12 @@ class Record:
     def too_many_errors(self) -> None:
         self._log.event(NO_ID, what=f"too many errors from {self._visitor}", helo=self._helo)
 
+    def too_much(self, limit: int, pause: float) -> None:
+        """An account has sent to as many recipients as it may in an hour; ``pause`` in seconds."""
+        user = self._visitor.user
+        what = f"{user} has sent to {limit} recipients within an hour, its limit: more are put off for {pause:.0f} s,"
+        self._log.warn(NO_ID, what=what, client=self._visitor, sasl_username=user)
+
     def trouble(self, id: str, error: Exception) -> Reply:
         """Something went wrong on our side; returns what the client hears. Call it in the ``except`` clause."""
         if not isinstance(error, OSError):

@@ -61,4 +61,6 @@ class Session:
         """Drop what was begun."""
         if self.transaction is not None:
             self.transaction.discard()
+            if self.transaction.charge is not None:
+                self.transaction.charge.give_back()
             self.transaction = None

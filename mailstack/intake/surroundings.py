@@ -7,6 +7,7 @@ from collections.abc import Callable
 from attrs import field, frozen
 
 from mailstack.config.settings import Settings
+from mailstack.intake.rate import SendingRates
 from mailstack.intake.relay import RelayRule
 from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, ISpool
 from mailstack.model.letter import Letter
@@ -28,6 +29,9 @@ class Surroundings:
     now: Callable[[], float]
     submission: bool  #: for our users, who log in; else for other servers
     tls: bool  #: STARTTLS can be had
+    rates: SendingRates  #: how much each account has sent, on whatever port
+    #: sends a letter to the postmaster; it is made when its queue id is known
+    notify: Callable[[Callable[[str], bytes]], object]
     greeted: Callable[[str, str], None] = unheard  #: hears of each HELO and EHLO: the client's address, the name
     tls_required: bool = field(default=False, kw_only=True)  #: nothing goes without it
     rule: RelayRule = field(init=False)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 
+from mailstack.config.settings import Limits
+from mailstack.intake.rate import Charge
 from mailstack.interfaces import IIncoming, ISpool
 from mailstack.message.header import HeaderScan, begins_with_field
 from mailstack.message.trace import Hop, delivery_fields, received
@@ -18,8 +21,13 @@ MAX_RECEIVED = 50  # hops, the contract's figure; Postfix's hopcount_limit is th
 OUR_FAULT = Reply(451, "4.3.0", "Our fault, not yours: try again later")
 DISK_FULL = Reply(452, "4.3.1", "Not enough disk space here, try again later")
 TOO_BIG = Reply(552, "5.3.4", "Message too big for this server")
+HEADER_TOO_BIG = Reply(552, "5.3.4", "Message header too big for this server")
 STRAY = Reply(550, "5.6.0", "Bare CR or LF in the message; lines end in CRLF (RFC 5321 section 2.3.8)")
 LOOP = Reply(554, "5.4.6", f"Too many hops: {MAX_RECEIVED} Received fields, so this message goes in circles")
+
+#: Makes of a header, as the client gave it, the one that is stored; gets the queue id and the time, too. A Reply
+#: refuses the message.
+Edit = Callable[[bytes, str, float], bytes | Reply]
 
 
 def disk_reply(error: OSError) -> Reply:
@@ -30,10 +38,16 @@ def disk_reply(error: OSError) -> Reply:
 class Transaction:
     """Collects the envelope, then streams the content to the spool."""
 
-    def __init__(self, sender: Address | None, max_size: int) -> None:
+    def __init__(
+        self, sender: Address | None, limits: Limits, edit: Edit | None = None, charge: Charge | None = None
+    ) -> None:
+        """``edit`` is asked once the header is whole, until then nothing is stored. ``charge`` is what the recipients
+        count against."""
         self.id = "NOQUEUE"  #: from DATA on the queue id
         self.sender = sender
-        self._max_size = max_size
+        self.charge = charge
+        self._limits = limits
+        self._edit = edit
         self._recipients: dict[Address, Recipient] = {}
         self.content: IIncoming | None = None
         self.refusal: Reply | None = None
@@ -51,7 +65,8 @@ class Transaction:
         """DATA: open a file and put our fields before what comes. After an OSError DATA may come again."""
         self.discard()
         self.id = id
-        self.header = HeaderScan()
+        self.header = HeaderScan(self._limits.header_size)
+        self._held = self._edit is not None
         self._arrived = now
         self._size = self._lines = self._checksum = self._taken = 0
         self._eight_bit = False
@@ -66,12 +81,28 @@ class Transaction:
         if self.content is None or self.refusal is not None:
             return
         self._taken += len(chunk) + chunk.count(b"\n")
-        if self._taken > self._max_size:
+        if self._taken > self._limits.message_size:
             self.give_up(TOO_BIG)
             return
         chunk = self._opened(chunk)
-        self.header.feed(chunk)
-        self._write(self.content, chunk)
+        behind = self.header.feed(chunk)
+        if self.header.too_big:
+            self.give_up(HEADER_TOO_BIG)
+        elif not self._held:
+            self._write(self.content, chunk)
+        elif self.header.whole:
+            self._release(self.content, behind)
+
+    def _release(self, content: IIncoming, behind: bytes) -> None:
+        """The header is whole: have it judged and changed, then store it."""
+        assert self._edit is not None, "nothing is held back without it"
+        self._held = False
+        edited = self._edit(self.header.octets, self.id, self._arrived)
+        if isinstance(edited, Reply):
+            self.give_up(edited)
+            return
+        self.header.become(edited)
+        self._write(content, edited + behind)
 
     def _opened(self, chunk: bytes) -> bytes:
         """The chunk; at the start of the message held back until it is clear whether there is a header."""
@@ -87,6 +118,7 @@ class Transaction:
     def give_up(self, refusal: Reply) -> None:
         """Keep nothing of the message; the refusal's time comes with the end of data."""
         self.refusal = refusal
+        self.header = HeaderScan(0)
         self.discard()
 
     def _write(self, content: IIncoming, octets: bytes) -> None:
@@ -97,9 +129,12 @@ class Transaction:
         self._eight_bit = self._eight_bit or not octets.isascii()
 
     def verdict(self, stray: bool) -> Reply | None:
-        """What is wrong with the content, at its end."""
+        """What is wrong with the content, at its end. OSError when the disk refuses what was held back."""
         if stray:
             return STRAY
+        if self.content is not None and self._held:
+            # A header without a blank line and a body.
+            self._release(self.content, b"")
         if self.refusal is None and self.header.received >= MAX_RECEIVED:
             return LOOP
         return self.refusal

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-#: Octets of header that are looked at; what stands behind is taken on trust.
-MAX_SCANNED = 256 * 1024
 MAX_LINE = 998  # octets without its end, RFC 5322 §2.1.1
 
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -17,20 +15,45 @@ _MESSAGE_ID = re.compile(rb"^message-id[ \t]*:[ \t]*(?:\n[ \t]+)?([^\s]{1,300})"
 class HeaderScan:
     """Keeps the header of a message that comes in pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        """``limit`` in octets with CRLF; when it is passed, :attr:`too_big` is set and nothing more is kept."""
+        self._limit = limit
         self._head = bytearray()
-        self._whole = False
+        self._lines = 0
+        self.whole = False  #: the blank line behind it has come
+        self.too_big = False
 
-    def feed(self, chunk: bytes) -> None:
-        if self._whole:
-            return
-        searched = max(0, len(self._head) - 1)
-        self._head += chunk[: MAX_SCANNED - len(self._head)]
+    def feed(self, chunk: bytes) -> bytes:
+        """Returns what stands behind the header, from the blank line on."""
+        if self.whole or self.too_big:
+            return chunk
+        known = len(self._head)
+        self._head += chunk
+        self._lines += chunk.count(b"\n")
+        behind = self._split(known)
+        self.too_big = len(self._head) + self._lines > self._limit
+        return behind
+
+    def _split(self, known: int) -> bytes:
+        """Cut the header off at the blank line. There is none within the first ``known`` octets."""
         # A message may begin with the blank line: then it has no header.
-        end = 0 if self._head.startswith(b"\n") else self._head.find(b"\n\n", searched)
-        self._whole = end >= 0 or len(self._head) >= MAX_SCANNED
-        if end >= 0:
-            del self._head[end:]
+        end = 0 if self._head.startswith(b"\n") else self._head.find(b"\n\n", max(0, known - 1)) + 1
+        self.whole = end > 0 or self._head.startswith(b"\n")
+        if not self.whole:
+            return b""
+        behind = bytes(self._head[end:])
+        del self._head[end:]
+        self._lines = self._head.count(b"\n")
+        return behind
+
+    @property
+    def octets(self) -> bytes:
+        """The header with its last line end, or what there is of it."""
+        return bytes(self._head)
+
+    def become(self, octets: bytes) -> None:
+        """The header was changed to this."""
+        self._head[:] = octets
 
     @property
     def received(self) -> int:

@@ -10,6 +10,7 @@ from attrs import define, field
 from zope.interface import implementer
 
 from mailstack.config.settings import Accounts, Limits, Listener, Relay, Server, Settings
+from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
 from mailstack.interfaces import IIncoming, ISpool
@@ -116,7 +117,14 @@ class Office:
         )
     )
     woken: list[str] = field(factory=list)
+    notices: list[bytes] = field(factory=list)
+    rates: SendingRates = field(init=False)
+    now: float = NOW
     ids: int = 0
+
+    @rates.default
+    def _rates_of_the_settings(self) -> SendingRates:
+        return SendingRates(self.settings.limits.recipients_per_hour)
 
     def new_id(self) -> str:
         self.ids += 1
@@ -131,9 +139,11 @@ class Office:
             self.log,
             lambda letter: self.woken.append(letter.id),
             self.new_id,
-            lambda: NOW,
+            lambda: self.now,
             submission,
             tls,
+            self.rates,
+            lambda message: self.notices.append(message("NOTICE")),
             tls_required=tls_required,
         )
 

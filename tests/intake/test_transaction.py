@@ -7,7 +7,8 @@ import zlib
 
 import pytest
 
-from mailstack.intake.transaction import DISK_FULL, OUR_FAULT, TOO_BIG, Transaction, disk_reply
+from mailstack.config.settings import Limits
+from mailstack.intake.transaction import DISK_FULL, OUR_FAULT, TOO_BIG, Edit, Transaction, disk_reply
 from mailstack.message.trace import Hop
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
@@ -22,8 +23,10 @@ def recipient(name: str, original: str = "") -> Recipient:
     return Recipient(Address(name, "office.test"), Address(original or name, "office.test"))
 
 
-def begun(spool: RefusingSpool, *names: str, max_size: int = 1000) -> Transaction:
-    transaction = Transaction(SENDER, max_size)
+def begun(
+    spool: RefusingSpool, *names: str, max_size: int = 1000, max_header: int = 1000, edit: Edit | None = None
+) -> Transaction:
+    transaction = Transaction(SENDER, Limits(message_size=max_size, header_size=max_header), edit)
     transaction.add(tuple(map(recipient, names or ("alice",))))
     transaction.begin(spool, "ID1", HOP, NOW)
     return transaction
@@ -62,7 +65,7 @@ def test_letter_has_the_measures_of_its_file(spool: RefusingSpool, body: bytes) 
 
 def test_each_target_once(spool: RefusingSpool) -> None:
     """Named twice, directly and by an alias, it stays as it was first given."""
-    transaction = Transaction(SENDER, 1000)
+    transaction = Transaction(SENDER, Limits())
     transaction.add((recipient("alice", "boss"), recipient("bob", "boss")))
     transaction.add((recipient("alice"),))
     assert transaction.recipients == (recipient("alice", "boss"), recipient("bob", "boss"))

@@ -1,0 +1,41 @@
+"""Letters to the postmaster, about what the server has seen. They go through the spool as every letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from mailstack.interfaces import IEventLog, ISpool
+from mailstack.model.address import Address
+from mailstack.model.letter import Letter
+from mailstack.queue.mailer import Mailer
+
+
+@frozen
+class Notices:
+    mailer: Mailer
+    spool: ISpool
+    postmaster: Address
+    log: IEventLog
+    now: Callable[[], float]
+    wake: Callable[[Letter], None]
+
+    async def send(self, message: Callable[[str], bytes]) -> None:
+        """``message`` gets the queue id and gives header and body, LF line ends. What goes wrong is logged: nobody
+        waits for the letter."""
+        try:
+            letter = await self._add(message)
+        except OSError as error:
+            self.log.warn("notice", what=f"cannot write to the postmaster: {error}")
+        except Exception as error:
+            self.log.failure("notice", repr(error))
+        else:
+            self.log.event(letter.id, what=f"notice to the postmaster, {self.postmaster}")
+            self.wake(letter)
+
+    async def _add(self, message: Callable[[str], bytes]) -> Letter:
+        recipients = self.mailer.recipients(self.postmaster)
+        letter, content = self.mailer.compose(recipients, message, self.now())
+        await self.spool.add(letter, content)
+        return letter
