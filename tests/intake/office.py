@@ -31,7 +31,9 @@ ALIASES = {
 }
 
 
-def settings(message_size: int = 10_000, recipients: int = 4, errors: int = 20) -> Settings:
+def settings(
+    message_size: int = 10_000, recipients: int = 4, errors: int = 20, recipients_per_hour: int = 1000
+) -> Settings:
     return Settings(
         Path("mail.ini"),
         Server(
@@ -44,7 +46,12 @@ def settings(message_size: int = 10_000, recipients: int = 4, errors: int = 20) 
         Accounts(Path("users"), None),
         smtp=Listener(("tcp:25",)),
         relay=Relay((ip_network("198.51.100.0/24"), ip_network("2001:db8::/32")), ("backup.test",)),
-        limits=Limits(message_size=message_size, recipients=recipients, errors=errors),
+        limits=Limits(
+            message_size=message_size,
+            recipients=recipients,
+            errors=errors,
+            recipients_per_hour=recipients_per_hour,
+        ),
     )
 
 

@@ -8,10 +8,19 @@ import zlib
 import pytest
 
 from mailstack.config.settings import Limits
-from mailstack.intake.transaction import DISK_FULL, OUR_FAULT, TOO_BIG, Edit, Transaction, disk_reply
+from mailstack.intake.transaction import (
+    DISK_FULL,
+    HEADER_TOO_BIG,
+    OUR_FAULT,
+    TOO_BIG,
+    Edit,
+    Transaction,
+    disk_reply,
+)
 from mailstack.message.trace import Hop
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
+from mailstack.model.reply import Reply
 from tests import cuts
 from tests.intake.office import NOW, RefusingSpool
 
@@ -90,6 +99,72 @@ def test_too_big_is_not_kept(spool: RefusingSpool) -> None:
     transaction.body(b"x" * 1000)
     assert not spool.begun
     transaction.discard()
+
+
+@pytest.mark.parametrize(("size", "refusal"), [(100, None), (101, HEADER_TOO_BIG)])
+@pytest.mark.parametrize("end", [b"\nbody\n" * 9, b""])
+@pytest.mark.parametrize("edit", [None, lambda header, id, now: header])
+def test_header_size_is_that_of_the_wire(
+    spool: RefusingSpool, size: int, refusal: object, end: bytes, edit: Edit | None
+) -> None:
+    """With CRLF, up to the blank line; that of the body does not matter. The same in whatever pieces it comes."""
+    header = b"x: 1\n" + b"y" * (size - 12) + b":\n \n"
+    assert len(header.replace(b"\n", b"\r\n")) == size
+    message = header + end
+    for pieces in ([message], cuts.at(message, range(len(message)))):
+        spool.begun.clear()
+        transaction = begun(spool, max_size=10_000, max_header=100, edit=edit)
+        for piece in pieces:
+            transaction.body(piece)
+        assert transaction.verdict(stray=False) == refusal
+        assert bool(spool.begun) == (refusal is None)
+
+
+def test_endless_header_is_not_kept(spool: RefusingSpool) -> None:
+    """Not while it is held back, either."""
+    transaction = begun(spool, max_size=10**9, edit=lambda header, id, now: header)
+    for _ in range(1000):
+        transaction.body(b"x: y\n" * 1000)
+        assert len(transaction.header.octets) <= 1000 + 5000
+    assert not spool.begun
+    assert transaction.verdict(stray=False) == HEADER_TOO_BIG
+
+
+@pytest.mark.parametrize("message", [b"", b"x: 1\n", b"x: 1\n y\n\nbody\n\nmore\n", b"\nbody\n", b"no field\n\nbody\n"])
+def test_header_is_edited_once_whole(spool: RefusingSpool, message: bytes) -> None:
+    """One call with all of it; the rest is as it came, and the measures are those of the file."""
+    for pieces in cuts.everywhere(message):
+        spool.begun.clear()
+        seen: list[bytes] = []
+
+        def edit(header: bytes, id: str, now: float, seen: list[bytes] = seen) -> bytes:
+            assert (id, now) == ("ID1", NOW)
+            seen.append(header)
+            return b"Message-ID: <1>\n" + header.upper()
+
+        transaction = begun(spool, edit=edit)
+        for piece in pieces:
+            transaction.body(piece)
+        assert transaction.verdict(stray=False) is None
+        header = message[: max(0, message.find(b"\n\n")) + 1] if b":" in message[:2] else b""
+        header = message if message == b"x: 1\n" else header
+        assert seen == [header]
+        content = stored(spool)
+        blank = b"\n" if message.startswith(b"no") else b""
+        assert content.endswith(b"\nMessage-ID: <1>\n" + header.upper() + blank + message.removeprefix(header))
+        assert transaction.letter().size == len(content)
+        assert transaction.letter().checksum == zlib.crc32(content)
+        assert transaction.header.message_id == "<1>"
+
+
+def test_edit_may_refuse(spool: RefusingSpool) -> None:
+    """Nothing is kept then; what else comes is dropped."""
+    refusal = Reply(553, "5.7.1", "no")
+    transaction = begun(spool, edit=lambda header, id, now: refusal)
+    for piece in (b"x: 1\n", b"\n", b"body\n"):
+        transaction.body(piece)
+    assert not spool.begun
+    assert transaction.verdict(stray=False) == refusal
 
 
 def test_stray_is_told_before_all_else(spool: RefusingSpool) -> None:

@@ -9,7 +9,8 @@ offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one o
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write`` or ``add``
 fails with it; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ letters N`` (so many are in
 the spool), ``@ letter CONTENT`` (so did the last one come), ``@ envelope SENDER RECIPIENT…`` (of the last one),
-``@ logged TEXT`` (something in the log's lines holds it).
+``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the postmaster, and
+warnings in the log).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.log import line
 from mailstack.protocol.smtp_events import Body, StartTls
@@ -80,6 +82,7 @@ class Server:
     def _limit(self, name: str, number: str) -> None:
         settings = self.office.settings
         self.office.settings = evolve(settings, limits=evolve(settings.limits, **{name: int(number)}))
+        self.office.rates = SendingRates(self.office.settings.limits.recipients_per_hour)
 
     def setting(self, key: str, value: str) -> None:
         match key:
@@ -100,6 +103,8 @@ class Server:
             case "envelope":
                 letter = self.office.letters[-1]
                 assert [str(letter.sender or "<>"), *(str(each.address) for each in letter.recipients)] == value.split()
+            case "notices":
+                assert len(self.office.notices) == len(self.office.log.warnings) == int(value)
             case "logged":
                 log = self.office.log
                 lines = [line(id, fields) for id, fields in log.events + log.warnings] + log.failures

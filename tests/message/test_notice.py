@@ -1,0 +1,41 @@
+"""What the postmaster reads of an account that sends too much."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+
+from attrs import evolve
+
+from mailstack.message.notice import Excess, excess_notice
+from mailstack.model.address import Address
+
+EXCESS = Excess(
+    Address("alice", "office.test"),
+    1000,
+    1_000_000_000.0,
+    1_000_003_000.0,
+    ("192.0.2.7", "2001:db8::1", ""),
+    "mail.office.test",
+    Address("postmaster", "office.test"),
+)
+
+
+def test_notice() -> None:
+    """Which account, how much, since when, from where, and what to do; no program answers it (RFC 3834)."""
+    notice = email.message_from_bytes(excess_notice(EXCESS, "ID1"), policy=email.policy.default)
+    assert notice["Subject"] == "alice@office.test sends too much"
+    assert notice["To"] == "postmaster@office.test"
+    assert notice["Auto-Submitted"] == "auto-generated"
+    assert notice["Message-ID"] == "<ID1@mail.office.test>"
+    text = notice.get_content()
+    words = " ".join(text.split())
+    assert "alice@office.test has sent mail to 1000 recipients since Sun, 09 Sep 2001 01:46:40 -0000." in words
+    assert "  192.0.2.7\n  2001:db8::1\n  a program on this machine" in text
+    assert "\n  mailstack user passwd alice@office.test\n" in text
+    assert max(map(len, text.splitlines())) <= 78
+
+
+def test_always_seven_bit() -> None:
+    octets = excess_notice(evolve(EXCESS, account=Address("åsa", "büro.test")), "ID1")
+    assert octets.isascii()

@@ -1,0 +1,58 @@
+"""Letters to the postmaster."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+import pytest
+
+from mailstack.model.address import Address
+from mailstack.queue.mailer import Mailer
+from mailstack.queue.notices import Notices
+from mailstack.spool.memory import MemorySpool
+from tests.fakes import ListLog, at_once
+from tests.fakes_accounts import MemoryDirectory
+
+POSTMASTER = Address("alice", "office.test")
+
+
+class Office:
+    def __init__(self) -> None:
+        self.spool, self.log = MemorySpool(), ListLog()
+        self.woken: list[str] = []
+        mailer = Mailer("mail.office.test", MemoryDirectory(["alice@office.test"]), self.spool, lambda: "ID1")
+        self.notices = Notices(
+            mailer, self.spool, POSTMASTER, self.log, lambda: 1e9, lambda letter: self.woken.append(letter.id)
+        )
+
+    def send(self, message: Callable[[str], bytes]) -> None:
+        at_once(self.notices.send(message))
+
+
+def test_notice_is_a_letter_like_any_other() -> None:
+    """From the null sender, so that it never bounces."""
+    office = Office()
+    office.send(lambda id: f"Subject: {id}\n\nhello\n".encode())
+    (stored,) = office.spool.stored.values()
+    assert stored.letter.sender is None
+    assert [each.address for each in stored.letter.recipients] == [POSTMASTER]
+    assert stored.content.startswith(b"Return-Path: <>\nDelivered-To: alice@office.test\nReceived: by mail.office.test")
+    assert stored.content.endswith(b"Subject: ID1\n\nhello\n")
+    assert office.woken == ["ID1"]
+    assert "notice to the postmaster" in str(office.log.events)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), RuntimeError("a bug")])
+def test_nobody_waits_for_it(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong stands in the log, and goes no further."""
+    office = Office()
+
+    def refuse(id: str) -> None:
+        raise error
+
+    monkeypatch.setattr(office.spool, "receive", refuse)
+    office.send(lambda id: b"x: y\n")
+    assert not office.woken
+    assert len(office.log.warnings) == isinstance(error, OSError)
+    assert len(office.log.failures) == isinstance(error, RuntimeError)
