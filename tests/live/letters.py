@@ -60,6 +60,12 @@ LARGE = letter(encoded(SUBJECT), 5_000_000)
 #: What others make of it: raw UTF-8 in the header.
 RAW = letter(SUBJECT, 2_000, id="2")
 
+
+def written_by(address: str, letter: bytes) -> bytes:
+    """The same letter from one of our users, who must not send as somebody else."""
+    return letter.replace(b"From: Friend <friend@far.test>", f"From: <{address}>".encode(), 1)
+
+
 OURS = {"return-path", "delivered-to", "received"}
 
 

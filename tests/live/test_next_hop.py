@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.live import letters
 from tests.live.conftest import MakeOffice, next_hop
 from tests.live.dns_server import DnsServer
 from tests.live.fake_server import certificate
-from tests.live.letters import LARGE, RAW
 from tests.live.office import Office, Sections
 from tests.live.ports import free_ports
 from tests.live.postfix import Postfix
@@ -21,6 +21,8 @@ from tests.live.programs import program
 from tests.live.sink import Sink, refuse
 from tests.live.test_queue import bounce_in, deferred
 from tests.live.waiting import eventually
+
+LARGE, RAW = (letters.written_by("alice@office.test", letter) for letter in (letters.LARGE, letters.RAW))
 
 
 def send(office: Office, letter: bytes, *recipients: str) -> None:
