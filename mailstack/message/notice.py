@@ -59,7 +59,7 @@ def _text(excess: Excess) -> str:
     return "\n\n".join(
         [
             _filled(happened),
-            f"It sent from:\n{clients}",
+            f"It sent from these addresses:\n{clients}",
             _filled(act),
             f"  mailstack user passwd {excess.account}",
             _filled(waiting),
