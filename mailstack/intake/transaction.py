@@ -84,14 +84,26 @@ class Transaction:
         if self._taken > self._limits.message_size:
             self.give_up(TOO_BIG)
             return
-        chunk = self._opened(chunk)
+        self._take(self.content, self._opened(chunk))
+
+    def _take(self, content: IIncoming, chunk: bytes) -> None:
         behind = self.header.feed(chunk)
         if self.header.too_big:
             self.give_up(HEADER_TOO_BIG)
         elif not self._held:
-            self._write(self.content, chunk)
+            self._write(content, chunk)
         elif self.header.whole:
-            self._release(self.content, behind)
+            self._release(content, behind)
+
+    def _finish(self, content: IIncoming) -> None:
+        """Nothing more comes: store what was held back."""
+        if self._opening:
+            # Text without a line end, too short for a field: BDAT can bring it.
+            text, self._opening = b"\n" + self._opening, None
+            self._take(content, text)
+        if self._held and self.refusal is None:
+            # A header without a blank line and a body.
+            self._release(content, b"")
 
     def _release(self, content: IIncoming, behind: bytes) -> None:
         """The header is whole: have it judged and changed, then store it."""
@@ -132,9 +144,8 @@ class Transaction:
         """What is wrong with the content, at its end. OSError when the disk refuses what was held back."""
         if stray:
             return STRAY
-        if self.content is not None and self._held:
-            # A header without a blank line and a body.
-            self._release(self.content, b"")
+        if self.content is not None:
+            self._finish(self.content)
         if self.refusal is None and self.header.received >= MAX_RECEIVED:
             return LOOP
         return self.refusal

@@ -157,6 +157,23 @@ def test_header_is_edited_once_whole(spool: RefusingSpool, message: bytes) -> No
         assert transaction.header.message_id == "<1>"
 
 
+@pytest.mark.parametrize("edit", [None, lambda header, id, now: header])
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [(b"text", b"\n\ntext"), (b"some text", b"\n\nsome text"), (b"x: 1", b"\nx: 1"), (b"x: 1\n\ny", b"\nx: 1\n\ny")],
+)
+def test_last_line_without_its_end(spool: RefusingSpool, message: bytes, kept: bytes, edit: Edit | None) -> None:
+    """BDAT may bring such a message: nothing of it is lost."""
+    for pieces in cuts.everywhere(message):
+        spool.begun.clear()
+        transaction = begun(spool, edit=edit)
+        for piece in pieces:
+            transaction.body(piece)
+        assert transaction.verdict(stray=False) is None
+        assert stored(spool).endswith(b"+0000" + kept)
+        assert transaction.letter().size == len(stored(spool))
+
+
 def test_edit_may_refuse(spool: RefusingSpool) -> None:
     """Nothing is kept then; what else comes is dropped."""
     refusal = Reply(553, "5.7.1", "no")
