@@ -200,6 +200,20 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync_paths([path.parent])
 
 
+def swap(path: Path, content: bytes) -> None:
+    """Swap a file's content in one step, for our own user's eyes; not durable, for what may be lost."""
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
+    try:
+        try:
+            write_all(fd, content)
+        finally:
+            os.close(fd)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
 def _take_after(fd: int, path: Path, mode: int) -> None:
     """Owner and mode of the file at ``path``; of its folder, with ``mode``, when it is new (root makes it for us)."""
     there = path.exists()

@@ -45,8 +45,39 @@ class IReception(Interface):
     def secured(tls: str, bindings: Bindings = no_bindings) -> None:
         """TLS is up (``tls``: version and cipher): everything that was said before is forgotten (RFC 3207 §4.2)."""
 
+    def who() -> tuple[str, str]:
+        """The client's IP address ("" for a UNIX socket) and the account that it has logged in to ("" for none)."""
+
     def closed() -> None:
         """The connection is gone; what was not answered is dropped."""
+
+
+# ---- What was said
+
+#: A line of the client without secrets; a reply; the octets of a message; a note.
+Said = bytes | Reply | int | str
+#: Tells :meth:`IReception.who`.
+Who = Callable[[], tuple[str, str]]
+
+
+class IRecording(Interface):
+    """Notes what is said in one session. Cheap, in bounded memory, and never raises."""
+
+    def add(said: Said) -> None:
+        """Once for each line, in order. The caller gives nothing that is secret."""
+
+    def secured(tls: str) -> None:
+        """TLS is up: version and cipher."""
+
+    def end() -> None:
+        """The connection is gone. More than once is as good as once."""
+
+
+class ISessions(Interface):
+    """Keeps the last sessions for the administrator."""
+
+    def begin(service: str, port: int, who: Who) -> IRecording:
+        """A client has connected to a port of ours (0: a UNIX socket)."""
 
 
 # ---- Who exists

@@ -48,6 +48,8 @@ from mailstack.server.connections import Connections, Peer
 from mailstack.server.pop3_policy import PostOffice
 from mailstack.server.ports import Port, Ports
 from mailstack.server.proxied import Gate
+from mailstack.server.session_file import path_below
+from mailstack.server.sessions import Sessions
 from mailstack.server.signals import Signals
 from mailstack.server.threads import Threads
 from mailstack.server.tls import make_self_signed
@@ -78,6 +80,7 @@ class MailServer(MultiService):
         self._tls()
         self._spool_and_queue()
         self._gate = Gate(self._settings.server.proxies, reactor, self._log)
+        self._sessions()
         self._receivers()
         self._pop3()
         self._add(Signals([self.certificates.load, self.directory.reload], self._log, reactor))
@@ -126,6 +129,13 @@ class MailServer(MultiService):
         self._add(self.queue)
         self.notices = Notices(mailer, self.spool, settings.server.postmaster, log, time, self.queue.wake)
 
+    def _sessions(self) -> None:
+        settings = self._settings
+        path = path_below(settings.server.data)
+        thread = Threads("sessions", 1, self._reactor)
+        self.sessions = Sessions(settings.log.sessions, path, thread.run, self._reactor, time, self._log)
+        self._add(self.sessions)
+
     def _receivers(self) -> None:
         server, rule = self._settings.server, RelayRule.of(self._settings.relay)
         self._sources = SourceWatch(rule.trusts, (server.hostname, *server.domains), monotonic, self._log)
@@ -157,9 +167,9 @@ class MailServer(MultiService):
             return Reception(around, peer.address, peer.loopback)
 
         limits = self._settings.limits
-        listening = smtp.Listening(
-            receive, limits.command_timeout, limits.data_timeout, self._starttls(policy, implicit_tls)
-        )
+        tls = self._starttls(policy, implicit_tls)
+        service = "submission" if submission else "smtp"
+        listening = smtp.Listening(receive, limits.command_timeout, limits.data_timeout, tls, self.sessions, service)
         return smtp.SmtpFactory(self._reactor, connections, listening)
 
     def _pop3(self) -> None:
@@ -266,7 +276,7 @@ class MailServer(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for names in (("smtp", "submission", "pop3", "signals"), ("queue",)):
+        for names in (("smtp", "submission", "pop3", "signals"), ("queue", "sessions")):
             await gatherResults([maybeDeferred(self.namedServices[name].stopService) for name in names])
         await self.disk.run(self.spool.close)
         self._log.event("mailstack", what="stopped")

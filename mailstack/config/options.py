@@ -71,5 +71,9 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "data_timeout": values.seconds,
             "pop3_timeout": values.seconds,
         },
-        "log": {"format": values.choice("text", "json"), "level": values.choice("debug", "info", "warn", "error")},
+        "log": {
+            "format": values.choice("text", "json"),
+            "level": values.choice("debug", "info", "warn", "error"),
+            "sessions": values.number,
+        },
     }

@@ -143,6 +143,7 @@ class Limits:
 class Log:
     format: str = "text"  #: text, json
     level: str = "info"  #: debug, info, warn, error
+    sessions: int = 200  #: that are kept to be looked at; 0: none
 
 
 @frozen

@@ -73,6 +73,13 @@ def _quantity(text: str, kind: str, fix: str) -> tuple[int, str]:
     return int(found[1]), found[2]
 
 
+def number(text: str) -> int:
+    """None or more."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise BadValue(f"{text!r} is not a number", "write a whole number, 0 or more")
+    return int(text)
+
+
 def count(text: str) -> int:
     """One or more."""
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:

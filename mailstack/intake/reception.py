@@ -60,6 +60,10 @@ class Reception:
         self._session.forget()
         self._session.visitor.secured(tls, bindings)
 
+    def who(self) -> tuple[str, str]:
+        visitor = self._session.visitor
+        return visitor.address, str(visitor.user or "")
+
     def closed(self) -> None:
         transaction = self._session.transaction
         if transaction is not None and transaction.content is not None:

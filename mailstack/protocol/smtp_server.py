@@ -11,6 +11,7 @@ from enum import IntEnum, auto
 
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl
+from mailstack.protocol.discretion import A_LONG_LINE, HIDDEN, Discretion
 from mailstack.protocol.dots import DotDecoder
 from mailstack.protocol.lines import Line, LineReader
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Malformed, Mechanism, Proof
@@ -35,6 +36,10 @@ from mailstack.protocol.smtp_events import (
 
 #: Octets of a command line with its end. RFC 5321 §4.5.3.1.4 demands 512, extensions add to it; Postfix takes 2,048.
 MAX_COMMAND_LINE = 2048
+
+
+#: Commands that may be shown as they are. All others: see :mod:`.discretion`.
+_OPEN: set[type[Event]] = {Hello, Mail, Rcpt, Reset, StartTls}
 
 
 class State(IntEnum):
@@ -80,10 +85,13 @@ TLS_INJECTION = Reply(421, "5.5.1", "Octets after STARTTLS, before TLS: that is 
 
 
 class SmtpServer:
-    """One connection. ``closing``: hang up after what was answered last."""
+    """One connection. ``closing``: hang up after what was answered last. ``heard``: the client's last line as it may be
+    shown to others, for the caller to take away."""
 
     def __init__(self) -> None:
         self.closing = False
+        self.heard: bytes | None = None
+        self._discretion = Discretion()
         self._state = State.GREET
         self._lines = LineReader()
         self._pending: Event | None = None
@@ -147,12 +155,20 @@ class SmtpServer:
         line = self._lines.next(sasl.MAX_LINE if mechanism else MAX_COMMAND_LINE)
         if line is None:
             return None
+        self.heard = HIDDEN
         if isinstance(line, Line) and line.strict:
-            return self._response(mechanism, line.text) if mechanism else self._event_of(line.text)
+            return self._response(mechanism, line.text) if mechanism else self._command(line.text)
         self._mechanism = None
-        if isinstance(line, Line):
-            return Rejected(NOT_STRICT)
-        return Rejected(TOO_LONG_IN_AUTH if mechanism else TOO_LONG)
+        rejected = Rejected(NOT_STRICT if isinstance(line, Line) else TOO_LONG_IN_AUTH if mechanism else TOO_LONG)
+        if not mechanism:
+            text = line.text if isinstance(line, Line) else A_LONG_LINE
+            self.heard = self._discretion.shown(text, rejected)
+        return rejected
+
+    def _command(self, text: bytes) -> Event:
+        event = self._event_of(text)
+        self.heard = text if type(event) in _OPEN else self._discretion.shown(text, event)
+        return event
 
     def _event_of(self, text: bytes) -> Event:
         event = parse(text)

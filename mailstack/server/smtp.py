@@ -16,17 +16,20 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ServerFactory
 from zope.interface import implementer
 
-from mailstack.interfaces import IReception
+from mailstack.interfaces import IReception, ISessions
 from mailstack.model.reply import Reply
-from mailstack.protocol.smtp_events import Body, Event, StartTls, XClient
+from mailstack.protocol.smtp_events import Body, BodyEnd, Event, StartTls, XClient
 from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.server.bindings import channel_bindings
 from mailstack.server.connections import Connections, Peer, peer_at
 from mailstack.server.conversation import Conversation
+from mailstack.server.recording import NO_SESSIONS
 from mailstack.server.tls import tls_name
 
 TOO_MANY = Reply(421, "4.7.0", "Too many connections, try again later")
 SILENT = Reply(421, "4.4.2", "You have been silent for too long, good bye")
+#: A challenge as it may be shown: it is half of a secret.
+CHALLENGE = Reply(334, "", "***")
 STOPPING = Reply(421, "4.3.2", "The server stops, try again in a moment")
 
 
@@ -38,6 +41,8 @@ class Listening:
     command_timeout: float  #: seconds
     data_timeout: float  #: seconds between two pieces of a message
     tls: IOpenSSLServerConnectionCreator | None
+    sessions: ISessions = NO_SESSIONS
+    service: str = "smtp"  #: smtp, submission
 
 
 @implementer(IHandshakeListener)
@@ -47,13 +52,33 @@ class SmtpConversation(Conversation):
     def __init__(self, clock: IReactorTime, connections: Connections, listening: Listening) -> None:
         super().__init__(clock, connections)
         self._listening = listening
+        self._octets = 0  # of the message that arrives, with CRLF line ends
         self.session: SmtpServer = SmtpServer()
 
     def greet(self, admitted: bool) -> None:
         self._reception = self._listening.receive(self.peer)
-        self.say((self._reception.greeting() if admitted else TOO_MANY).wire())
+        listening = self._listening
+        port = getattr(self.transport.getHost(), "port", 0)
+        self._recording = listening.sessions.begin(listening.service, port, self._reception.who)
+        self._say(self._reception.greeting() if admitted else TOO_MANY)
+
+    def _say(self, reply: Reply) -> None:
+        self._recording.add(reply)
+        self.say(reply.wire())
+
+    def _record(self, event: Event) -> None:
+        heard = self.session.heard
+        if heard is not None:
+            self.session.heard = None
+            self._recording.add(heard)
+        if isinstance(event, Body):
+            self._octets += len(event.chunk) + event.chunk.count(b"\n")
+        elif self._octets or isinstance(event, BodyEnd):
+            self._recording.add(self._octets)
+            self._octets = 0
 
     def respond(self, event: Event) -> Awaitable[None] | None:
+        self._record(event)
         if isinstance(event, Body):
             self._reception.body(event.chunk)
             return None
@@ -69,7 +94,10 @@ class SmtpConversation(Conversation):
     def _reply(self, event: Event, reply: Reply) -> None:
         if isinstance(event, XClient) and reply.positive and not self._renamed(event):
             reply = TOO_MANY
-        self.say(self.session.answer(reply))
+        octets = self.session.answer(reply)
+        if octets:
+            self._recording.add(CHALLENGE if reply.code == CHALLENGE.code else reply)
+            self.say(octets)
         if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
 
@@ -78,15 +106,20 @@ class SmtpConversation(Conversation):
         return self._connections.recount(self, peer_at(event.address))
 
     def handshakeCompleted(self) -> None:
-        self._reception.secured(tls_name(self.transport), partial(channel_bindings, self.transport))
+        tls = tls_name(self.transport)
+        self._reception.secured(tls, partial(channel_bindings, self.transport))
+        self._recording.secured(tls)
 
     def patience(self) -> float:
         return self._listening.data_timeout if self.session.receiving else self._listening.command_timeout
 
     def farewell(self, timeout: bool) -> bytes:
-        return (SILENT if timeout else STOPPING).wire()
+        reply = SILENT if timeout else STOPPING
+        self._recording.add(reply)
+        return reply.wire()
 
     def finished(self) -> None:
+        self._recording.end()
         self._reception.closed()
 
 

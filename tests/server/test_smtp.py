@@ -17,6 +17,7 @@ from mailstack.server.connections import Connections
 from mailstack.server.conversation import ENOUGH, FAREWELL
 from mailstack.server.smtp import Listening, SmtpFactory
 from tests.intake.office import NEIGHBOUR, PROXY, STRANGER, Office, RefusingSpool
+from tests.server.recordings import ListSessions
 from tests.server.wire import BUFFER, Wire
 
 COMMAND, DATA = 300.0, 60.0
@@ -59,6 +60,7 @@ class Service:
         self.clock = Clock()
         self.office = Office(spool=spool or RefusingSpool())
         self.connections = Connections(total, per_client, self.office.settings.server.xclient)
+        self.sessions = ListSessions(self.clock)
         listening = Listening(
             lambda peer: self.office.reception(
                 peer.address, submission=submission, tls=tls is not None, loopback=peer.loopback
@@ -66,6 +68,8 @@ class Service:
             COMMAND,
             DATA,
             tls,
+            self.sessions,
+            "submission" if submission else "smtp",
         )
         self.factory = SmtpFactory(self.clock, self.connections, listening)
 

@@ -1,0 +1,169 @@
+"""What is said in a session, noted while it is said.
+
+Thousands of lines a second go through here, and hardly any is ever looked at. So a line is a tuple in a list, and text
+is made of it when it is written to the file, once a session.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from zope.interface import implementer
+
+from mailstack.interfaces import IRecording, ISessions, Said, Who
+from mailstack.model.reply import Reply
+from mailstack.model.transcript import CLIENT, NOTE, SERVER
+
+#: Lines that are kept of one session: its first and its last ones. Honest clients need about 10 for each letter.
+FIRST = LAST = 100
+MAX_LINE = 200  # characters kept of one line
+
+#: In words, how a session ended whose last reply was this one.
+_ENDINGS = {"221": "QUIT", "421 4.4.2": "time-out", "421 4.3.2": "server stopped"}
+_QUEUED = re.compile(r"queued as (\w+)\Z")  # the end of the final reply to data, which scripts rely on
+
+
+@implementer(IRecording)
+class Recording:
+    """One session. ``seconds`` is the clock of its lines, ``end`` is told when it is over."""
+
+    __slots__ = ("_end", "_first", "_last", "_open", "_seconds", "_start", "_who", "began", "id", "lines", "port",
+                 "service", "tls")  # fmt: skip
+
+    def __init__(
+        self,
+        id: int,
+        began: float,
+        seconds: Callable[[], float],
+        service: str,
+        port: int,
+        who: Who,
+        end: Callable[[Recording], None],
+    ) -> None:
+        self.id = id
+        self.began = began
+        self.service = service
+        self.port = port
+        self.tls = ""
+        self.lines = 0
+        self._who: Who | tuple[str, str] = who
+        self._seconds = seconds
+        self._start = seconds()
+        self._first: list[tuple[float, Said]] = []
+        self._last: deque[tuple[float, Said]] | None = None
+        self._open = True
+        self._end = end
+
+    def add(self, said: Said) -> None:
+        self.lines += 1
+        if self.lines <= FIRST:
+            self._first.append((self._seconds(), said))
+        elif self._last is None:
+            self._last = deque([(self._seconds(), said)], LAST)
+        else:
+            self._last.append((self._seconds(), said))
+
+    def secured(self, tls: str) -> None:
+        self.tls = tls
+        self.add(f"({tls})")
+
+    def end(self) -> None:
+        if self._open:
+            self._open = False
+            self.add("(end of the connection)")
+            # The policy behind it need not be kept for this.
+            self._who = self._identity()
+            self._end(self)
+
+    def _identity(self) -> tuple[str, str]:
+        return self._who() if callable(self._who) else self._who
+
+    # ---- As it is written
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON has it: see :mod:`.session_file`."""
+        client, user = self._identity()
+        return {
+            "id": self.id,
+            "began": round(self.began, 3),
+            "seconds": round(self._seconds() - self._start if self._open else self._all()[-1][0] - self._start, 3),
+            "client": client,
+            "user": user,
+            "service": self.service,
+            "port": self.port,
+            "tls": self.tls,
+            "ended": "" if self._open else self._ending(),
+            "queue_ids": list(self._queue_ids()),
+            "lines": list(self._texts()),
+        }
+
+    def _all(self) -> list[tuple[float, Said]]:
+        return [*self._first, *(self._last or ())]
+
+    def _ending(self) -> str:
+        for _, said in reversed(self._all()):
+            if isinstance(said, Reply) and said.code in (221, 421):
+                words = f"{said.code} {said.status}" if said.code == 421 else str(said.code)
+                return _ENDINGS.get(words, words)
+            if not isinstance(said, str):
+                break
+        return "lost"
+
+    def _queue_ids(self) -> Iterator[str]:
+        after_message = False
+        for _, said in self._all():
+            if after_message and isinstance(said, Reply) and (found := _QUEUED.search(said.text)):
+                yield found[1]
+            after_message = isinstance(said, int)
+
+    def _texts(self) -> Iterator[tuple[int, str, str]]:
+        missing = self.lines - len(self._first) - len(self._last or ())
+        for number, (moment, said) in enumerate(self._all()):
+            milliseconds = round((moment - self._start) * 1000)
+            if missing and number == FIRST:
+                yield milliseconds, NOTE, f"({missing:,} lines are missing here)"
+            yield from ((milliseconds, *line) for line in _spoken(said))
+
+
+def _spoken(said: Said) -> Iterator[tuple[str, str]]:
+    if isinstance(said, bytes):
+        yield CLIENT, _short(said[: MAX_LINE * 4].decode("utf-8", "backslashreplace"))
+    elif isinstance(said, Reply):
+        for line in said.wire().decode("utf-8").splitlines():
+            yield SERVER, _short(line)
+    elif isinstance(said, int):
+        yield CLIENT, f"(message, {said:,} octets)"
+    else:
+        yield NOTE, said
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_LINE else f"{text[: MAX_LINE - 1]}…"
+
+
+@implementer(IRecording)
+class NoRecording:
+    """Notes nothing."""
+
+    def add(self, said: Said) -> None:
+        pass
+
+    def secured(self, tls: str) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+@implementer(ISessions)
+class NoSessions:
+    """Keeps none."""
+
+    def begin(self, service: str, port: int, who: Who) -> IRecording:
+        return NO_RECORDING
+
+
+NO_RECORDING, NO_SESSIONS = NoRecording(), NoSessions()

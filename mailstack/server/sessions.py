@@ -1,0 +1,150 @@
+"""The last sessions, for whoever wants to look at them: [log] sessions."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+from mailstack.durable import make_folders, swap
+from mailstack.interfaces import IEventLog, IRecording, ISessions, Who
+from mailstack.server import session_file
+from mailstack.server.recording import NO_RECORDING, Recording
+
+#: Seconds between two looks at what has changed.
+PAUSE = 1.0
+#: How much longer than the last writing took the next one waits: so it never takes more than 2 % of the time.
+RESPITE = 50
+LONGEST_PAUSE = 60.0
+
+
+@implementer(ISessions)
+class Sessions(Service):
+    """Keeps the ``keep`` sessions that ended last and as many of the open ones, the youngest, and writes them to a file
+    for other processes.
+
+    Each session that has ended is encoded once; of those that end within one second, no more than ``keep``. The file is
+    replaced in a thread and never synced: what a power loss takes of it is no mail.
+    """
+
+    name = "sessions"
+
+    def __init__(
+        self,
+        keep: int,
+        path: Path,
+        run: Callable[..., Awaitable[Any]],
+        clock: IReactorTime,
+        now: Callable[[], float],
+        log: IEventLog,
+    ) -> None:
+        """``run`` calls a function in a thread."""
+        self._keep = keep
+        self._path = path
+        self._run = run
+        self._clock = clock
+        self._now = now
+        self._log = log
+        self._next = 1
+        self._open: dict[int, Recording] = {}
+        self._ended: deque[Recording] = deque(maxlen=keep)
+        self._kept: deque[bytes] = deque(maxlen=keep)
+        self._alarm: IDelayedCall | None = None
+        self._written: object = None
+        self._writing: Deferred[None] | None = None
+        self._trouble = ""
+
+    def begin(self, service: str, port: int, who: Who) -> IRecording:
+        if not self._keep:
+            return NO_RECORDING
+        recording = Recording(self._next, self._now(), self._clock.seconds, service, port, who, self._end)
+        self._open[self._next] = recording
+        self._next += 1
+        self._changed()
+        return recording
+
+    def _end(self, recording: Recording) -> None:
+        del self._open[recording.id]
+        self._ended.append(recording)
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._alarm is None and self._writing is None:
+            self._look_again(PAUSE)
+
+    # ---- Start and stop
+
+    def startService(self) -> None:
+        """OSError: the folder cannot be made, or what is there cannot be read."""
+        Service.startService(self)
+        if not self._keep:
+            self._path.unlink(missing_ok=True)
+            return
+        make_folders(self._path.parent)
+        found = session_file.ended(self._path)
+        self._kept.extend(found.values())
+        self._next = max(found, default=0) + 1
+
+    async def _stop(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._writing is not None:
+            await self._writing
+        if self._keep:
+            await self._write()
+
+    def stopService(self) -> Deferred[None]:
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    # ---- The file
+
+    def _look_again(self, seconds: float) -> None:
+        if self.running:
+            self._alarm = self._clock.callLater(seconds, self._look)
+
+    def _look(self) -> None:
+        self._alarm = None
+        self._writing = Deferred()
+        Deferred.fromCoroutine(self._look_and_write(self._writing))
+
+    async def _look_and_write(self, done: Deferred[None]) -> None:
+        began = self._clock.seconds()
+        try:
+            await self._write()
+        finally:
+            self._writing = None
+            done.callback(None)
+            if self._open or self._ended:
+                taken = self._clock.seconds() - began
+                self._look_again(min(max(PAUSE, taken * RESPITE), LONGEST_PAUSE))
+
+    async def _write(self) -> None:
+        """Nothing when nothing has changed."""
+        state = self._next, len(self._ended), sum(each.lines for each in self._open.values())
+        if state == self._written:
+            return
+        self._kept.extend(session_file.encode(each.facts()) for each in self._ended)
+        self._ended.clear()
+        youngest = islice(reversed(self._open.values()), self._keep)
+        content = b"".join([*self._kept, *(session_file.encode(each.facts()) for each in youngest)])
+        self._written = self._next, 0, state[2]
+        try:
+            await self._run(swap, self._path, content)
+            self._trouble = ""
+        except OSError as error:
+            self._complain(error)
+
+    def _complain(self, error: OSError) -> None:
+        """Once, however long it lasts: nobody loses mail by it."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._log.warn("sessions", what=f"cannot be written, so they cannot be looked at: {error}")
