@@ -15,6 +15,7 @@ from mailstack.admin.check import check
 from mailstack.admin.output import clean
 from mailstack.admin.queue import queue
 from mailstack.admin.relay import relay
+from mailstack.admin.session import session
 from mailstack.admin.site import Failed, Site
 from mailstack.admin.user import user
 from mailstack.config.locate import locate
@@ -83,11 +84,15 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack user add alice@office.test   a new mailbox, with a made-up password
     mailstack alias resolve sales          where does mail for sales go?
     mailstack queue list                   what waits to be sent?
+<<<<<<< HEAD
     mailstack relay test                   is this an open relay?
+=======
+    mailstack session list                 who has talked with the server?
+>>>>>>> fd85a36 (Show the last sessions, and say what each line means)
     """
     if context.obj is None:
         context.obj = Site(locate(config, os.environ))
 
 
-for command in (check, user, alias, queue, relay):
+for command in (check, user, alias, queue, relay, session):
     main.add_command(command)

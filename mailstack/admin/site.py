@@ -20,6 +20,8 @@ from mailstack.config.reader import load
 from mailstack.config.settings import Settings
 from mailstack.interfaces import IQueueDesk
 from mailstack.model.address import Address
+from mailstack.model.transcript import Transcript
+from mailstack.server import session_file
 
 OpenQueue = Callable[[Path], IQueueDesk]
 T = TypeVar("T", Users, Aliases)
@@ -55,6 +57,10 @@ class Site:
     @property
     def users_file(self) -> UsersFile:
         return UsersFile(self.settings.accounts.users)
+
+    def sessions(self) -> list[Transcript]:
+        """The oldest first; none where the server has never run. OSError."""
+        return session_file.read(session_file.path_below(self.settings.server.data))
 
     def users(self) -> Users:
         """OSError."""

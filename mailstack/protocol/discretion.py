@@ -29,16 +29,16 @@ _BEFORE_SECRETS = ("AUTH", "BDAT", "DATA")
 
 
 class Discretion:
-    """The lines of one session, in their order."""
+    """The lines of one session, in their order. ``wary``: a line may be a part of a message, or of a log-in."""
 
     def __init__(self) -> None:
-        self._wary = False
+        self.wary = False
 
     def shown(self, line: bytes, event: Event) -> bytes:
         """As it may be shown; ``event`` is what it means."""
         word, _, rest = line.partition(b" ")
         verb = word.decode("ascii", "replace").upper()
-        wary, self._wary = self._wary, self._wary or verb.startswith(_BEFORE_SECRETS)
+        wary, self.wary = self.wary, self.wary or verb.startswith(_BEFORE_SECRETS)
         if verb.startswith("AUTH"):
             return _without_response(line)
         if line is A_LONG_LINE:

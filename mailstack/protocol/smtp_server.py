@@ -27,6 +27,7 @@ from mailstack.protocol.smtp_events import (
     Event,
     Hello,
     Mail,
+    Quit,
     Rcpt,
     Rejected,
     Reset,
@@ -39,7 +40,7 @@ MAX_COMMAND_LINE = 2048
 
 
 #: Commands that may be shown as they are. All others: see :mod:`.discretion`.
-_OPEN: set[type[Event]] = {Hello, Mail, Rcpt, Reset, StartTls}
+_OPEN: set[type[Event]] = {Hello, Mail, Rcpt, Data, Reset, Quit, StartTls}
 
 
 class State(IntEnum):
@@ -167,7 +168,11 @@ class SmtpServer:
 
     def _command(self, text: bytes) -> Event:
         event = self._event_of(text)
-        self.heard = text if type(event) in _OPEN else self._discretion.shown(text, event)
+        if type(event) in _OPEN:
+            self.heard = text
+            self._discretion.wary |= type(event) is Data
+        else:
+            self.heard = self._discretion.shown(text, event)
         return event
 
     def _event_of(self, text: bytes) -> Event:

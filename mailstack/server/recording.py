@@ -19,7 +19,7 @@ from mailstack.model.transcript import CLIENT, NOTE, SERVER
 
 #: Lines that are kept of one session: its first and its last ones. Honest clients need about 10 for each letter.
 FIRST = LAST = 100
-MAX_LINE = 200  # characters kept of one line
+MAX_LINE = 200  # characters shown of one line; of a client's no more octets are kept, and one to tell that it is cut
 
 #: In words, how a session ended whose last reply was this one.
 _ENDINGS = {"221": "QUIT", "421 4.4.2": "time-out", "421 4.3.2": "server stopped"}
@@ -130,7 +130,7 @@ class Recording:
 
 def _spoken(said: Said) -> Iterator[tuple[str, str]]:
     if isinstance(said, bytes):
-        yield CLIENT, _short(said[: MAX_LINE * 4].decode("utf-8", "backslashreplace"))
+        yield CLIENT, _short(said.decode("utf-8", "backslashreplace"))
     elif isinstance(said, Reply):
         for line in said.wire().decode("utf-8").splitlines():
             yield SERVER, _short(line)

@@ -23,7 +23,7 @@ from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.server.bindings import channel_bindings
 from mailstack.server.connections import Connections, Peer, peer_at
 from mailstack.server.conversation import Conversation
-from mailstack.server.recording import NO_SESSIONS
+from mailstack.server.recording import MAX_LINE, NO_SESSIONS
 from mailstack.server.tls import tls_name
 
 TOO_MANY = Reply(421, "4.7.0", "Too many connections, try again later")
@@ -70,7 +70,7 @@ class SmtpConversation(Conversation):
         heard = self.session.heard
         if heard is not None:
             self.session.heard = None
-            self._recording.add(heard)
+            self._recording.add(heard[: MAX_LINE + 1])
         if isinstance(event, Body):
             self._octets += len(event.chunk) + event.chunk.count(b"\n")
         elif self._octets or isinstance(event, BodyEnd):

@@ -1,0 +1,90 @@
+"""What a command or a reply of SMTP means, for people: a sentence in their language, and where it is written.
+
+The sentences are data, in the folder ``meaning``: whoever may read files gives their tables to :class:`Dictionary`.
+:mod:`.advice` is another thing: it tells the sender of a letter that came back what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+#: The languages that every meaning has.
+LANGUAGES = ("en", "zh")
+
+#: The files of the folder ``meaning``.
+TABLES = ("commands", "keywords", "status")
+
+#: What is no command has names of its own among the commands.
+GREETING, MESSAGE, RESPONSE, UNKNOWN, HIDDEN, LONG, ANY = (
+    "greeting", "message", "response", "unknown", "hidden", "long", "any",
+)  # fmt: skip
+
+#: A colon, a full stop, and what is between two sentences.
+_PUNCTUATION = {"en": (": ", ".", " "), "zh": ("：", "。", "")}  # noqa: RUF001 - that is a Chinese colon
+
+Table = Mapping[str, Any]  # Any: as TOML has it
+
+
+@frozen
+class Meaning:
+    """``text`` is one line; ``source`` the sections of RFCs."""
+
+    text: str
+    source: str
+
+
+@frozen
+class Dictionary:
+    """One language of the tables, each of which is a whole file."""
+
+    commands: Table
+    keywords: Table
+    status: Table
+    language: str = field(default="en")
+
+    @language.validator
+    def _known(self, attribute: object, value: str) -> None:
+        if value not in LANGUAGES:
+            raise ValueError(f"no such language: {value}")
+
+    def verb(self, line: str) -> str:
+        """The command, as the tables name it."""
+        word = line.partition(" ")[0].upper()
+        return word if word in self.commands and word.isupper() else UNKNOWN
+
+    def command(self, verb: str, line: str = "") -> Meaning:
+        """What the client says with a whole line: the command, and the words of its argument that have a meaning."""
+        entry = self.commands[verb]
+        words = (word.partition("=")[0].upper() for word in line.split(" ")[1:])
+        return self._joined([entry, *(entry[word] for word in words if word in entry and not word.isdigit())])
+
+    def reply(self, verb: str, code: int, status: str = "") -> Meaning:
+        """What the server answers to it; ``status`` is the enhanced code, "" where there is none."""
+        both, entry = f"{code} {status}", self.commands[verb]
+        for table in (entry, self.commands[ANY]):
+            if both in table:
+                return self._joined([table[both]])
+        general = self.commands[ANY]
+        found = entry.get(str(code)) or general.get(str(code)) or general[str(code)[0]]
+        return self._joined([found, *self._detail(status)])
+
+    def _detail(self, status: str) -> Iterator[Table]:
+        """Of a success, "other" is nothing to talk about."""
+        kind, _, rest = status.partition(".")
+        found = self.status.get(rest)
+        if found is not None and not (kind == "2" and rest.endswith(".0")):
+            colon, stop, _ = _PUNCTUATION[self.language]
+            yield {**found, self.language: f"{status}{colon}{found[self.language]}{stop}"}
+
+    def keyword(self, line: str) -> Meaning | None:
+        """What a line of EHLO's reply offers."""
+        entry = self.keywords.get(line.partition(" ")[0].upper())
+        return None if entry is None else self._joined([entry])
+
+    def _joined(self, entries: list[Table]) -> Meaning:
+        gap = _PUNCTUATION[self.language][2]
+        sources = dict.fromkeys(entry["rfc"] for entry in entries)
+        return Meaning(gap.join(entry[self.language] for entry in entries), ", ".join(sources))
