@@ -236,3 +236,21 @@ def test_many_paths_need_few_descriptors(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "fsync", sync)
     durable.sync_paths([*paths, tmp_path / "gone"])
     assert synced == 250 and most <= durable.MAX_OPEN and not is_open
+
+
+class TestSwap:
+    def test_content_and_mode(self, tmp_path: Path) -> None:
+        """Nobody else may read it, whatever could be read before."""
+        path = tmp_path / "a"
+        path.write_bytes(b"old")
+        path.chmod(0o644)
+        durable.swap(path, b"new")
+        assert path.read_bytes() == b"new"
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_old_content_stays_when_the_disk_refuses(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "a").write_bytes(b"old")
+        monkeypatch.setattr(os, "write", fails(errno.ENOSPC))
+        with pytest.raises(OSError, match="No space"):
+            durable.swap(tmp_path / "a", b"new")
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]

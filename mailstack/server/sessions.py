@@ -141,6 +141,7 @@ class Sessions(Service):
             await self._run(swap, self._path, content)
             self._trouble = ""
         except OSError as error:
+            self._written = None
             self._complain(error)
 
     def _complain(self, error: OSError) -> None:
