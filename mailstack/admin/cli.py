@@ -84,11 +84,8 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack user add alice@office.test   a new mailbox, with a made-up password
     mailstack alias resolve sales          where does mail for sales go?
     mailstack queue list                   what waits to be sent?
-<<<<<<< HEAD
     mailstack relay test                   is this an open relay?
-=======
     mailstack session list                 who has talked with the server?
->>>>>>> fd85a36 (Show the last sessions, and say what each line means)
     """
     if context.obj is None:
         context.obj = Site(locate(config, os.environ))

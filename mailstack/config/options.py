@@ -74,6 +74,6 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
         "log": {
             "format": values.choice("text", "json"),
             "level": values.choice("debug", "info", "warn", "error"),
-            "sessions": values.number,
+            "sessions": values.up_to(10_000),
         },
     }

@@ -73,11 +73,15 @@ def _quantity(text: str, kind: str, fix: str) -> tuple[int, str]:
     return int(found[1]), found[2]
 
 
-def number(text: str) -> int:
+def up_to(most: int) -> Callable[[str], int]:
     """None or more."""
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise BadValue(f"{text!r} is not a number", "write a whole number, 0 or more")
-    return int(text)
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > most:
+            raise BadValue(f"{text!r} is not a number that can be used here", f"write a whole number from 0 to {most}")
+        return int(text)
+
+    return number
 
 
 def count(text: str) -> int:
