@@ -10,6 +10,12 @@ from mailstack.config import hosts, values
 
 Parse = Callable[[str], object]
 
+_LOG: dict[str, Parse] = {
+    "format": values.choice("text", "json"),
+    "level": values.choice("debug", "info", "warn", "error"),
+    "sessions": values.up_to(10_000),
+}
+
 
 def options(folder: Path) -> dict[str, dict[str, Parse]]:
     """All sections and keys and what their values are; [routes] has domains for keys. Paths begin in ``folder``."""
@@ -71,9 +77,5 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "data_timeout": values.seconds,
             "pop3_timeout": values.seconds,
         },
-        "log": {
-            "format": values.choice("text", "json"),
-            "level": values.choice("debug", "info", "warn", "error"),
-            "sessions": values.up_to(10_000),
-        },
+        "log": _LOG,
     }
