@@ -82,8 +82,14 @@ class Sessions(Service):
     # ---- Start and stop
 
     def startService(self) -> None:
-        """OSError: the folder cannot be made, or what is there cannot be read."""
+        """A file that cannot be read is no reason to take no mail."""
         Service.startService(self)
+        try:
+            self._load()
+        except OSError as error:
+            self._complain(error)
+
+    def _load(self) -> None:
         if not self._keep:
             self._path.unlink(missing_ok=True)
             return
@@ -148,4 +154,4 @@ class Sessions(Service):
         """Once, however long it lasts: nobody loses mail by it."""
         if str(error) != self._trouble:
             self._trouble = str(error)
-            self._log.warn("sessions", what=f"cannot be written, so they cannot be looked at: {error}")
+            self._log.warn("sessions", what=f"cannot be kept in {self._path}: {error.strerror}")

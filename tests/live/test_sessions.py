@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.live.conftest import MakeOffice
 from tests.live.office import Office
 from tests.live.programs import run_anyhow
+from tests.live.test_scram import gsasl
 from tests.live.waiting import eventually
 from tests.live.wire import DOMAIN, PASSWORD, Wire
 
@@ -78,6 +80,18 @@ def test_no_secrets_are_kept(office: Office, mechanism: str, password: str) -> N
     assert found["user"] == (f"alice@{DOMAIN}" if password == PASSWORD else "")
     assert found["protocol"] == ("ESMTPSA" if password == PASSWORD else "ESMTPS")
     assert_no_secret(office.data, password)
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"])
+def test_no_proofs_are_kept(make_office: MakeOffice, mechanism: str) -> None:
+    """Nonces, salt and proofs are enough to try passwords on. GNU SASL shows what it sends and gets."""
+    office = make_office(users=("dave",)).start()
+    said = gsasl(office, mechanism, "TLS 1.3")
+    assert wait_for(office, "--said", f"AUTH {mechanism}")["user"] == f"dave@{DOMAIN}"
+    kept = (office.data / "state/sessions.jsonl").read_text()
+    exchanged = re.findall(r"[A-Za-z0-9+/]{40,}=*", said)
+    assert len(exchanged) > 3
+    assert [word for word in exchanged if word in kept] == []
 
 
 def test_no_secrets_are_kept_where_nobody_can_log_in(office: Office) -> None:

@@ -190,6 +190,15 @@ def test_restart_with_a_file_that_is_broken(place: Place) -> None:
     assert place.ids == [1, 2]
 
 
+def test_restart_where_nothing_can_be_read(tmp_path: Path) -> None:
+    """The server takes mail all the same."""
+    (tmp_path / "state").write_bytes(b"a file where a folder should be")
+    place = Place(tmp_path)
+    assert len(place.log.warnings) == 1
+    place.talk()
+    place.clock.advance(PAUSE)
+
+
 def test_none_are_kept(place: Place) -> None:
     """And what was kept before is removed."""
     place.talk()
