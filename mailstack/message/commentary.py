@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from mailstack.message.explain import GREETING, HIDDEN, LONG, MESSAGE, RESPONSE, Dictionary, Meaning
+from mailstack.message.explain import ANY, GREETING, HIDDEN, LONG, MESSAGE, RESPONSE, Dictionary, Meaning
 from mailstack.model.transcript import CLIENT, SERVER, Spoken
 
 #: RFC 5321 §4.2.1, RFC 3463 §2.
@@ -53,4 +53,8 @@ class Commentary:
             return self._dictionary.keyword(rest)
         if more == "-" and self._verb != "EHLO":
             return None
-        return self._dictionary.reply(self._verb, int(code), status or "")
+        verb = self._verb
+        if verb == GREETING:
+            # From here on the server speaks of itself when nothing was asked.
+            self._verb = ANY
+        return self._dictionary.reply(verb, int(code), status or "")

@@ -22,7 +22,13 @@ FIRST = LAST = 100
 MAX_LINE = 200  # characters shown of one line; of a client's no more octets are kept, and one to tell that it is cut
 
 #: In words, how a session ended whose last reply was this one.
-_ENDINGS = {"221": "QUIT", "421 4.4.2": "time-out", "421 4.3.2": "server stopped"}
+_ENDINGS = {
+    "221": "QUIT",
+    "421 4.4.2": "time-out",
+    "421 4.3.2": "server stopped",
+    "554 5.5.1": "554 5.5.1",  # the client did not wait for our greeting
+}
+LOST = "lost"
 _QUEUED = re.compile(r"queued as (\w+)\Z")  # the end of the final reply to data, which scripts rely on
 
 
@@ -105,12 +111,12 @@ class Recording:
 
     def _ending(self) -> str:
         for _, said in reversed(self._all()):
-            if isinstance(said, Reply) and said.code in (221, 421):
-                words = f"{said.code} {said.status}" if said.code == 421 else str(said.code)
-                return _ENDINGS.get(words, words)
+            if isinstance(said, Reply):
+                words = f"{said.code} {said.status}" if said.code >= 400 else str(said.code)
+                return words if said.code == 421 and words not in _ENDINGS else _ENDINGS.get(words, LOST)
             if not isinstance(said, str):
                 break
-        return "lost"
+        return LOST
 
     def _queue_ids(self) -> Iterator[str]:
         after_message = False

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.model.transcript import Spoken, Transcript
+from mailstack.server.recording import LOST
 
 
 def path_below(data: Path) -> Path:
@@ -51,7 +52,7 @@ def ended(path: Path) -> dict[int, bytes]:
     for line in lines(path):
         transcript = decode(line)
         if transcript is not None:
-            found[transcript.id] = line if transcript.ended else encode({**json.loads(line), "ended": "lost"})
+            found[transcript.id] = line if transcript.ended else encode({**json.loads(line), "ended": LOST})
     return dict(sorted(found.items()))
 
 

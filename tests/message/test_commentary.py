@@ -34,6 +34,12 @@ def test_greeting() -> None:
     assert last("S 421 4.7.0 Too many") == ENGLISH.reply("greeting", 421, "4.7.0")
 
 
+def test_what_the_server_says_by_itself() -> None:
+    found = meanings("S 220 mail.office.test ESMTP", "S 421 4.7.0 That is TLS")
+    assert found == [ENGLISH.reply("greeting", 220), ENGLISH.reply("any", 421, "4.7.0")]
+    assert last("C NOOP", "S 250 Ok", "S 421 4.4.2 Silent") == ENGLISH.reply("any", 421, "4.4.2")
+
+
 def test_reply_belongs_to_the_command_before_it() -> None:
     found = meanings("C RCPT TO:<a@far.test>", "S 550 5.7.1 Relaying denied", "C NOOP", "S 250 2.0.0 Ok")
     assert found == [

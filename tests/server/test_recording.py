@@ -61,6 +61,8 @@ def test_the_dialogue() -> None:
         (Reply(421, "4.4.2", "Silent"), "time-out"),
         (Reply(421, "4.3.2", "Stops"), "server stopped"),
         (Reply(421, "4.7.0", "Too many errors"), "421 4.7.0"),
+        (Reply(554, "5.5.1", "Too early"), "554 5.5.1"),
+        (Reply(550, "5.1.1", "No"), "lost"),
         (OK, "lost"),
         (b"MAIL", "lost"),
     ],
