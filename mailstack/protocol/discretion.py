@@ -1,8 +1,8 @@
 """What of a client's line may be kept for those who look at the session later: no secret, nothing of a message.
 
-What we do not understand may be either: the answer to an AUTH that was refused, the message after a DATA that was
-refused, the PASS of a program that is on the wrong port. So of such lines no more than the first word is shown, and
-after AUTH, DATA or BDAT not even that.
+What we do not understand may be either: the answer to an AUTH that was refused or garbled, the message after a DATA
+that was refused, the PASS of a program that is on the wrong port. So of the first such line no more than the first word
+is shown, and of all others, or after AUTH, DATA or BDAT, not even that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _AUTH = re.compile(
     re.IGNORECASE,
 )
 _ENVELOPE = re.compile(rb"(?:MAIL FROM|RCPT TO):", re.IGNORECASE)
-_WORD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,11}\Z")
+_WORD = re.compile(rb"(?:[A-Z]{1,12}|[a-z]{1,12})\Z")  # what base64 makes hardly ever
 #: Commands whose argument may be anything.
 _FREE = (Rejected, Help, Noop, Verify)
 _BEFORE_SECRETS = ("AUTH", "BDAT", "DATA")
@@ -38,12 +38,12 @@ class Discretion:
         """As it may be shown; ``event`` is what it means."""
         word, _, rest = line.partition(b" ")
         verb = word.decode("ascii", "replace").upper()
-        wary, self.wary = self.wary, self.wary or verb.startswith(_BEFORE_SECRETS)
+        known = verb in PARSERS
+        wary, self.wary = self.wary, self.wary or not known or verb.startswith(_BEFORE_SECRETS)
         if verb.startswith("AUTH"):
             return _without_response(line)
         if line is A_LONG_LINE:
             return line
-        known = verb in PARSERS
         if (known and not (wary and isinstance(event, _FREE))) or _ENVELOPE.match(line):
             return line
         if not known and (wary or not _WORD.match(word)):

@@ -10,15 +10,21 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.task import Clock
 
+from mailstack.message.commentary import Commentary
+from mailstack.protocol.smtp_commands import PARSERS
 from mailstack.server.connections import Connections
 from mailstack.server.smtp import Listening, SmtpFactory
 from tests.fuzz.sessions import pieces, session
 from tests.intake.office import STRANGER, Office
+from tests.message.meanings import ENGLISH
+from tests.server.recordings import ListSessions
 from tests.server.wire import Wire
 
 HANG = 1.0  # seconds that the answer to one client may take
 MAX_LINE = 2_048  # octets; RFC 5321 §4.5.3.1.5 has 512, and HELP and echoed addresses stay far below this
 REPLY = re.compile(rb"[2-5][0-9]{2}[ -][^\r\n\0]*\Z")
+MAX_KEPT = 201 + 20  # lines of one session that are kept, a note, and what an EHLO at the cut has more
+SECRET = re.compile("c2VzYW1l|AGFsaWNlAHNlc2FtZQ|YWxpY2UA|Yz1iaXdz")  # the passwords that the clients try
 OURS = ("office.test", "second.test", "backup.test")
 #: A foreign address that an alias of ours leads to, and only that one.
 FORWARDED = {"alice@far.test"}
@@ -36,6 +42,11 @@ class Place:
     clock: Clock = field(factory=Clock)
     office: Office = field(factory=Office)
     connections: Connections = field(factory=lambda: Connections(1_000, 1_000))
+    sessions: ListSessions = field(init=False)
+
+    @sessions.default
+    def _kept(self) -> ListSessions:
+        return ListSessions(self.clock)
 
     def factory(self) -> SmtpFactory:
         return SmtpFactory(self.clock, self.connections, self._listening())
@@ -44,7 +55,8 @@ class Place:
         def receive(peer: Any) -> Any:  # Any: as the shell has them
             return self.office.reception(peer.address, submission=self.submission, tls=True, loopback=peer.loopback)
 
-        return Listening(receive, 300.0, 300.0, object())  # type: ignore[arg-type]  # nobody shakes hands here
+        tls: Any = object()  # nobody shakes hands here
+        return Listening(receive, 300.0, 300.0, tls, self.sessions)
 
 
 def play(seed: int) -> None:
@@ -64,6 +76,22 @@ def play(seed: int) -> None:
     _judge(place, wire, perf_counter() - started)
 
 
+def _judge_record(place: Place) -> None:
+    """What is kept to be looked at."""
+    (transcript,) = place.sessions.transcripts
+    if len(transcript.lines) > MAX_KEPT:
+        raise Broken(f"{len(transcript.lines)} lines are kept")
+    if not transcript.ended:
+        raise Broken("its record has no end")
+    for line, meaning in Commentary(ENGLISH).lines(transcript.lines):
+        if line.who == "C" and meaning is None:
+            raise Broken(f"nothing is known of {line.text!r}")
+        verb = line.text.partition(" ")[0].upper()
+        if (found := SECRET.search(line.text)) and (verb == "AUTH" or verb not in PARSERS):
+            # In the argument of another command it was put by :func:`mutated`, not by a client.
+            raise Broken(f"{found[0]!r} is kept: {line.text!r}")
+
+
 def _judge(place: Place, wire: Wire, took: float) -> None:
     office = place.office
     if office.log.failures:
@@ -80,6 +108,7 @@ def _judge(place: Place, wire: Wire, took: float) -> None:
     for line in lines:
         if len(line) > MAX_LINE or not REPLY.match(line):
             raise Broken(f"not a reply: {line[:200]!r}")
+    _judge_record(place)
     for letter in office.letters:
         foreign = [
             str(each.address)

@@ -103,7 +103,8 @@ def test_a_message_after_data_came_out_of_order() -> None:
         (b"GET / HTTP/1.1", b"GET ***"),
         (b"USER alice", b"USER ***"),
         (b"PASS " + PASSWORD, b"PASS ***"),
-        (b"a1 LOGIN alice " + PASSWORD, b"a1 ***"),
+        (b"a1 LOGIN alice " + PASSWORD, b"***"),
+        (CODED, b"***"),
         (b"Authorization: Basic " + CODED, b"AUTH ***"),
         (b"MIAL FROM:<a@far.test>", b"MIAL ***"),
         (b"XYZZY", b"XYZZY"),
@@ -117,6 +118,12 @@ def test_a_message_after_data_came_out_of_order() -> None:
 def test_lines_that_are_not_understood(line: bytes, shown: bytes) -> None:
     """The first word shows what kind of client it is; the rest may be a password of another protocol."""
     assert heard(line) == [shown]
+
+
+def test_after_the_first_line_that_is_not_understood() -> None:
+    """It may have been meant as AUTH."""
+    assert heard(b"x" * 3000, b"hello") == [b"(a line that is too long)", b"***"]
+    assert heard(b"AHTU LOGIN", b"hello", b"HELP me", b"EHLO a") == [b"AHTU ***", b"***", b"HELP ***", b"EHLO a"]
 
 
 def test_bare_line_feeds() -> None:
