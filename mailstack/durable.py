@@ -201,17 +201,12 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def swap(path: Path, content: bytes) -> None:
-    """Swap a file's content in one step, for our own user's eyes; not durable, for what may be lost."""
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
-    try:
-        try:
-            write_all(fd, content)
-        finally:
-            os.close(fd)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Swap a file's content in one step, for our own user's eyes; not durable, for what may be lost. One writer at a
+    time: a crash leaves one more file at most."""
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    write_new(scratch, content)
+    scratch.replace(path)
 
 
 def _take_after(fd: int, path: Path, mode: int) -> None:

@@ -248,6 +248,12 @@ class TestSwap:
         assert path.read_bytes() == b"new"
         assert path.stat().st_mode & 0o777 == 0o600
 
+    def test_after_a_crash(self, tmp_path: Path) -> None:
+        """What was left half written does not stay."""
+        (tmp_path / ".a.new").write_bytes(b"ha")
+        durable.swap(tmp_path / "a", b"new")
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
     def test_old_content_stays_when_the_disk_refuses(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "a").write_bytes(b"old")
         monkeypatch.setattr(os, "write", fails(errno.ENOSPC))
