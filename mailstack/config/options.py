@@ -10,6 +10,14 @@ from mailstack.config import hosts, values
 
 Parse = Callable[[str], object]
 
+_QUEUE: dict[str, Parse] = {
+    "retry": values.some(values.seconds),
+    "lifetime": values.seconds,
+    "bounce_lifetime": values.seconds,
+    "delay_warning": values.each(values.seconds),
+    "concurrency": values.count,
+    "concurrency_per_destination": values.count,
+}
 _LOG: dict[str, Parse] = {
     "format": values.choice("text", "json"),
     "level": values.choice("debug", "info", "warn", "error"),
@@ -47,14 +55,7 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "domains": values.each(values.domain),
             "i_accept_an_open_relay": values.yes_or_no,
         },
-        "queue": {
-            "retry": values.some(values.seconds),
-            "lifetime": values.seconds,
-            "bounce_lifetime": values.seconds,
-            "delay_warning": values.each(values.seconds),
-            "concurrency": values.count,
-            "concurrency_per_destination": values.count,
-        },
+        "queue": _QUEUE,
         "routes": {},
         "smarthost": {
             "host": values.optional(hosts.next_hop),
