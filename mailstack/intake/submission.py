@@ -55,17 +55,17 @@ class SubmissionRule:
         return None if checked == 1 else NO_SENDER
 
     def _checked(self, name: str, value: bytes) -> int | Reply:
-        """The number of addresses in a field, if all are own."""
-        count = 0
+        """The number of addresses in a field, if all are own; the same one twice counts once."""
+        found = set()
         try:
             for address in mailboxes(value):
                 refusal = not_own(self.session, address)
                 if refusal is not None:
                     return _with_address(refusal, name, address)
-                count += 1
+                found.add(address.key)
         except BadField as error:
             return Reply(550, "5.6.0", f"{name} {error} (RFC 5322 section 3.4)")
-        return count
+        return len(found)
 
 
 def _with_address(refusal: Reply, name: str, address: Address) -> Reply:

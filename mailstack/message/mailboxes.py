@@ -2,7 +2,8 @@
 
 The parsers of the standard library guess what a broken field may have meant, and readers of mail guess otherwise: of
 ``alice@a.test boss@b.test`` one sees only alice. Some of them raise IndexError or RecursionError, or take quadratic
-time. Who checks an address must not guess, so what has not just one meaning is refused here.
+time. Who checks an address must not guess, so what has not just one meaning is refused here. Of ``a@b <c@d>``, which
+some programs write where a name should be quoted, both are mailboxes, whichever a reader may see.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ _COMMENT_PART = re.compile(r"[()] | (?:[^()\\] | \\.)++ | \\", re.VERBOSE)
 
 #   addr-spec = local-part "@" domain, in kinds of tokens: A an atom, Q a quoted string, L a literal.
 _SPEC = r"[AQ](?:\.[AQ])*+@(?:A(?:\.A)*+|L)"
-#   mailbox = [phrase] "<" addr-spec ">" / addr-spec; a group is a phrase, ":", a list and ";".
+#   mailbox = [phrase] "<" addr-spec ">" / addr-spec, or an address for the phrase; a group is a phrase, ":", a list and ";".
 _ITEM = re.compile(
-    rf"""(?: (?:[AQ][AQ.]*+)? <(?P<angle>{_SPEC})> | (?P<bare>{_SPEC}) ) (?=[,;]|\Z)
+    rf"""(?: (?: (?P<said>{_SPEC}) | [AQ][AQ.]*+ )? <(?P<angle>{_SPEC})> | (?P<bare>{_SPEC}) ) (?=[,;]|\Z)
         | (?P<open>[AQ][AQ.]*+:) | (?P<close>;(?=,|\Z)) | ,++""",
     re.VERBOSE,
 )
@@ -86,8 +87,7 @@ def _specs(kinds: str) -> Iterator[tuple[int, int]]:
             raise BadField("is not a list of addresses")
         group = (group or bool(found["open"])) and not found["close"]
         place = found.end()
-        if found["angle"] or found["bare"]:
-            yield found.span("angle" if found["angle"] else "bare")
+        yield from (found.span(name) for name in ("said", "angle", "bare") if found[name])
     if group:
         raise BadField("has a group without its end")
 
