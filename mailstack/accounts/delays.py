@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 
 from attrs import frozen
 
-MAX_DELAY = 8.0  # seconds; mail programs wait for a minute or more, a guesser gets 450 tries an hour
+MAX_DELAY = 4.0  # seconds; no mail program gives up so soon, a guesser gets 900 tries an hour
 FIRST_DELAY = 0.5  # seconds; doubled with each further failure
 HALF_LIFE = 900.0  # seconds after which failures count half: an attack is forgotten in an afternoon
 MAX_KEYS = 10_000  # remembered of each kind; beyond, the one that failed longest ago is forgotten

@@ -27,7 +27,8 @@ _COMMENT_PART = re.compile(r"[()] | (?:[^()\\] | \\.)++ | \\", re.VERBOSE)
 
 #   addr-spec = local-part "@" domain, in kinds of tokens: A an atom, Q a quoted string, L a literal.
 _SPEC = r"[AQ](?:\.[AQ])*+@(?:A(?:\.A)*+|L)"
-#   mailbox = [phrase] "<" addr-spec ">" / addr-spec, or an address for the phrase; a group is a phrase, ":", a list and ";".
+#   mailbox = [phrase] "<" addr-spec ">" / addr-spec, or an address for the phrase;
+#   a group is a phrase, ":", a list and ";".
 _ITEM = re.compile(
     rf"""(?: (?: (?P<said>{_SPEC}) | [AQ][AQ.]*+ )? <(?P<angle>{_SPEC})> | (?P<bare>{_SPEC}) ) (?=[,;]|\Z)
         | (?P<open>[AQ][AQ.]*+:) | (?P<close>;(?=,|\Z)) | ,++""",

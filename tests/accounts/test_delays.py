@@ -27,15 +27,15 @@ class TestDelays:
 
     def test_it_grows_for_an_address_whatever_the_accounts(self) -> None:
         waited = [self.fail(1, account=str(number))[0] for number in range(9)]
-        assert waited == [0, 0, 0, 0.5, 1, 2, 4, 8, 8]
+        assert waited == [0, 0, 0, 0.5, 1, 2, 4, 4, 4]
 
     def test_it_grows_for_an_account_wherever_they_come_from(self) -> None:
         waited = [self.fail(1, f"10.{number}.0.1")[0] for number in range(11)]
-        assert waited == [0, 0, 0, 0, 0, 0.5, 1, 2, 4, 8, 8]
+        assert waited == [0, 0, 0, 0, 0, 0.5, 1, 2, 4, 4, 4]
 
     def test_it_grows_for_a_network(self) -> None:
         waited = [self.fail(1, f"192.0.2.{number}", str(number))[0] for number in range(26)]
-        assert waited == [0] * 20 + [0.5, 1, 2, 4, 8, 8]
+        assert waited == [0] * 20 + [0.5, 1, 2, 4, 4, 4]
         assert self.delays.seconds("192.0.3.1", "x") == 0
 
     def test_never_more_than_the_largest(self) -> None:
@@ -61,7 +61,7 @@ class TestDelays:
 
     def test_failures_are_forgotten_by_and_by(self) -> None:
         self.fail(7)
-        assert self.delays.seconds(HOME, "alice") == 8
+        assert self.delays.seconds(HOME, "alice") == 4
         self.clock.advance(HALF_LIFE)
         assert self.delays.seconds(HOME, "alice") == 1
         self.clock.advance(HALF_LIFE)
