@@ -36,7 +36,7 @@ class MemoryDirectory:
         aliases: Mapping[str, Sequence[str]] = {},
         domains: Sequence[str] = ("office.test",),
     ) -> None:
-        self._accounts = {key: Address.parse(key) for key in accounts}
+        self._accounts = {address.key: address for address in map(Address.parse, accounts)}
         self._aliases = {key: [Address.parse(target) for target in targets] for key, targets in aliases.items()}
         self._domains = domains
         for domain in domains:

@@ -15,6 +15,7 @@ from attrs import frozen
 from mailstack.accounts.lines import BrokenLine
 from mailstack.accounts.quoting import Logical, logical_lines, split
 from mailstack.model.address import Address
+from mailstack.model.domain import to_ascii
 
 INCLUDE = ":include:"
 MAX_INCLUDE_DEPTH = 5  # include files in include files
@@ -92,10 +93,11 @@ class AliasReader:
 
     def _key(self, name: str) -> str:
         if name.startswith("@"):
-            domain, key = name[1:].lower(), name.lower()
+            domain = to_ascii(name[1:])
+            key = f"@{domain}"
         else:
             address = self._address(name)
-            domain, key = address.domain, address.key if "@" in name else address.local.lower()
+            domain, key = address.domain, address.key if "@" in name else address.canonical.local
         if domain not in self._domains:
             raise ValueError(f"{name}: {domain} is not in [server] domains")
         return key
@@ -136,7 +138,7 @@ class AliasReader:
             if word.startswith(start):
                 raise ValueError(f"{word!r}: {wrong}")
         address = self._address(word)
-        return Address(address.local.lower(), address.domain) if address.domain in self._domains else address
+        return address.canonical if address.domain in self._domains else address
 
     def _address(self, word: str) -> Address:
         """A bare name belongs to the first domain."""

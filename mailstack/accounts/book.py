@@ -73,7 +73,7 @@ class Book:
         return Step(depth, address, "loop") if mailbox_only else self._catch_all(address, depth)
 
     def _candidates(self, address: Address) -> Iterator[Address]:
-        exact = Address(address.local.lower(), address.domain)
+        exact = address.canonical
         yield exact
         delimiter = self.settings.accounts.recipient_delimiter
         base = exact.local.partition(delimiter)[0] if delimiter else ""

@@ -90,4 +90,4 @@ def canonical(name: str, domains: Collection[str]) -> Address:
         raise ValueError(f"{parsed}: a passwd-file cannot hold this name")
     if parsed.domain not in domains:
         raise ValueError(f"{parsed}: {parsed.domain} is not in [server] domains")
-    return Address(parsed.local.lower(), parsed.domain)
+    return parsed.canonical

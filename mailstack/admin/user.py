@@ -83,7 +83,7 @@ def passwd(site: Site, address: str, password_stdin: bool) -> None:
 def remove(site: Site, address: str) -> None:
     """Take an account away. Its mail stays where it is."""
     parsed = site.address(address)
-    account = Address(parsed.local.lower(), parsed.domain)
+    account = parsed.canonical
     try:
         site.users_file.remove(account)
     except NoSuchAccount:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from mailstack.config.problem import BadValue
 from mailstack.config.settings import DAY, HOUR, MIB, MINUTE, Network, TlsPolicy
 from mailstack.model.address import Address
+from mailstack.model.domain import to_ascii
 
 T = TypeVar("T")
 
@@ -107,21 +108,15 @@ def yes_or_no(text: str) -> bool:
 
 
 def domain(text: str) -> str:
-    """A domain name in lower case, in the form that DNS has."""
-    name = text.lower().removesuffix(".")
-    if not name.isascii():
-        raise BadValue(f"{text!r} has letters that DNS does not know", f"write {_ascii_form(name)}")
+    """A domain name in lower case, in the form that DNS has: ``例子.测试`` is ``xn--fsqu00a.xn--0zwm56d``."""
+    try:
+        name = to_ascii(text).removesuffix(".")
+    except ValueError as error:
+        raise BadValue(str(error), "write a name such as mail.example.com") from None
     # A name that ends in a number would be an address (RFC 1123 §2.1).
     if not _DOMAIN.match(name) or name.rpartition(".")[2].isdigit():
         raise BadValue(f"{text!r} is not a domain name", "write a name such as mail.example.com")
     return name
-
-
-def _ascii_form(name: str) -> str:
-    try:
-        return name.encode("idna").decode("ascii")
-    except UnicodeError:
-        return "its xn-- form"
 
 
 def network(text: str) -> Network:

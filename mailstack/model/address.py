@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from mailstack.model.domain import to_ascii, to_unicode
+
+#: What RFC 6531 §3.3 adds to atoms, quoted strings and labels. Which of these characters are invisible or control
+#: something is a question of their own: see :func:`visible`.
+UTF8 = r"\u0080-\U0010ffff"
+ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{UTF8}-]+"
 
 #: RFC 5321 §4.1.2: Dot-string, with which a local part needs no quotes.
-DOT_STRING = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
+DOT_STRING = re.compile(rf"{ATOM}(?:\.{ATOM})*\Z")
 
 #: RFC 5321 §4.1.2: Quoted-string, for the others; group 1 is what stands between the quotes.
-QUOTED_STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])+)"\Z')
+QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{UTF8}]|\\[ -~])+)"\Z')
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 #: A domain name (an underscore is borne, it occurs) or an address literal.
@@ -20,7 +28,8 @@ DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Za-z:.-]+\])\Z")
 
 @frozen(order=True)
 class Address:
-    """One mailbox. ``local`` is without quotes and as it was written; ``domain`` is in lower case.
+    """One mailbox. ``local`` is without quotes and as it was written (in NFC, RFC 6532 §3.1); ``domain`` is in lower
+    case and has A-labels only, so that it can be compared and asked for in DNS.
 
     >>> str(Address("two words", "office.test"))
     '"two words"@office.test'
@@ -33,9 +42,25 @@ class Address:
         return _written(self.local, self.domain)
 
     @property
+    def isascii(self) -> bool:
+        """Whether every server can take it. A domain's letters alone need no SMTPUTF8."""
+        return self.local.isascii()
+
+    @property
+    def unicode(self) -> str:
+        """As people write it, and SMTPUTF8 (RFC 6531 §3.7): the domain with U-labels."""
+        return _written(self.local, to_unicode(self.domain))
+
+    @property
+    def canonical(self) -> Address:
+        """The form that our own accounts have: their local parts do not depend on case."""
+        local = folded(self.local)
+        return self if local == self.local else evolve(self, local=local)
+
+    @property
     def key(self) -> str:
-        """The form for comparisons: our own users' local parts do not depend on case."""
-        return f"{self.local.lower()}@{self.domain}"
+        """The form for comparisons, as text."""
+        return f"{folded(self.local)}@{self.domain}"
 
     @classmethod
     def parse(cls, text: str) -> Address:
@@ -46,11 +71,33 @@ class Address:
         quoted = QUOTED_STRING.match(local)
         if quoted:
             local = re.sub(r"\\(.)", r"\1", quoted[1])
-        elif not DOT_STRING.match(local):
+        if not (quoted or DOT_STRING.match(local)) or not visible(local):
             raise ValueError(f"{text!r}: the part before the @ has a character that it must not have")
-        if not DOMAIN.match(domain):
-            raise ValueError(f"{text!r}: {domain!r} is not a domain")
-        return cls(local, domain.rstrip(".").lower())
+        return cls(composed(local), address_domain(domain))
+
+
+def address_domain(text: str) -> str:
+    """The form that :class:`Address` keeps of a domain or an address literal. ValueError: it is neither."""
+    domain = to_ascii(text)
+    if not DOMAIN.match(domain):
+        raise ValueError(f"{text!r} is not a domain")
+    return domain.rstrip(".")
+
+
+def visible(text: str) -> bool:
+    """No control, formatting (bidirectional, zero-width), unassigned or private characters, no spaces but ASCII's:
+    two addresses that look the same shall be the same."""
+    return text.isprintable()
+
+
+def composed(local: str) -> str:
+    """NFC: one form for what Unicode can spell in several ways."""
+    return local if local.isascii() else unicodedata.normalize("NFC", local)
+
+
+def folded(local: str) -> str:
+    """In lower case, and composed again: that of a composed text need not be."""
+    return composed(local.lower())
 
 
 @lru_cache(maxsize=1024)

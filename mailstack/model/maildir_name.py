@@ -9,7 +9,7 @@ MAX_LOCAL_PART = 64  # octets, RFC 5321 §4.5.3.1.1
 
 def below_mail(address: Address) -> str:
     """``DOMAIN/LOCALPART``, the canonical account's path below ``mail/``. ValueError: it would lead out of there."""
-    local = address.local.lower()
+    local = address.canonical.local
     if "/" in local or not local.isprintable():
         raise ValueError(f"{address}: a folder cannot have this name")
     if local.startswith(".") or not local:

@@ -151,3 +151,12 @@ def test_who_can_use_scram(office: Office) -> None:
     office.users.write_text("\n".join(lines))
     known = {account["address"][0]: len(account["mechanisms"]) for account in office.json("user", "list")}
     assert known == {"a": 4, "b": 2, "c": 4, "d": 0}
+
+
+def test_name_in_any_script(office: Office) -> None:
+    assert office.run("user", "add", "Zoe\u0308@OFFICE.test", "--password-stdin", input="x\n").exit_code == 0
+    (line,) = stored(office)
+    assert line.startswith("zo\u00eb@office.test:{PLAIN}x")
+    assert "zo\u00eb" in office.run("user", "list").stdout
+    assert office.run("user", "remove", "zo\u00cb@office.test").exit_code == 0
+    assert stored(office) == []

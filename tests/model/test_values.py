@@ -76,12 +76,15 @@ class TestIds:
 
 class TestMaildirName:
     @pytest.mark.parametrize(
-        ("local", "name"), [("Alice", "alice"), ("a b", "a b"), ("a.b", "a.b"), ("x" * 64, "x" * 64)]
+        ("local", "name"),
+        [("Alice", "alice"), ("a b", "a b"), ("a.b", "a.b"), ("x" * 64, "x" * 64), ("ÜX", "üx"), ("用户", "用户")],
     )
     def test_below_mail(self, local: str, name: str) -> None:
         assert below_mail(Address(local, "office.test")) == f"office.test/{name}"
 
-    @pytest.mark.parametrize("local", ["", ".", "..", ".hidden", "a/b", "../x", "a\0b", "a\nb", "x" * 65, "ü" * 33])
+    @pytest.mark.parametrize(
+        "local", ["", ".", "..", ".hidden", "a/b", "../x", "a\0b", "a\nb", "x" * 65, "ü" * 33, "a\u202e"]
+    )
     def test_nothing_leads_out_of_there(self, local: str) -> None:
         with pytest.raises(ValueError, match=r"office\.test: "):
             below_mail(Address(local, "office.test"))
