@@ -12,7 +12,7 @@ from zope.interface import Attribute, Interface
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry
 from mailstack.model.letter import Due, Letter, Recipient
-from mailstack.model.outcome import Failed, Outcome
+from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
 from mailstack.protocol.sasl_steps import Lookup, Proof
 from mailstack.protocol.smtp_events import Event
@@ -141,7 +141,9 @@ class Result:
     """What an attempt came to for one recipient."""
 
     number: int
-    state: str  #: ``sent``, ``deferred``, ``bounced``
+    #: ``sent``, ``deferred``, ``bounced``; ``delivered`` or ``relayed`` where the sender wants to hear of success;
+    #: ``reported`` where the sender does not want to hear of failure
+    state: str
     reply: Reply
     relay: str = "none"  #: who said so: ``host[ip]:port``, ``local``, ``none``
     next_attempt: float = 0.0  #: Unix time, when deferred
@@ -173,16 +175,17 @@ class ISpool(Interface):
         waits for it. OSError: nothing of it is recorded."""
 
     async def report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
-        """Add the report (if any), then mark all ``bounced`` recipients of the letter as reported and note how many
-        delay warnings were sent. Durable on return; after an OSError, or a crash in between, the report may be made
-        twice, but is never lost."""
+        """Add the report (if any), then mark the sender of the letter as told of all that was :meth:`unreported`, and
+        note how many delay warnings were sent. Durable on return; after an OSError, or a crash in between, the report
+        may be made twice, but is never lost."""
 
     async def due(now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
-        """Letters with recipients due at ``now``, the longest waiting first; not those in ``exclude``. Letters whose
-        ``bounced`` recipients were not reported count as due, with what is pending and due (maybe nothing)."""
+        """Letters with recipients due at ``now``, the longest waiting first; not those in ``exclude``. Letters with
+        something :meth:`unreported` count as due, with what is pending and due (maybe nothing)."""
 
-    async def failures(id: str) -> Sequence[tuple[Recipient, Failed]]:
-        """The recipients of a letter in state ``bounced``, which no report has told of yet."""
+    async def unreported(id: str) -> Sequence[tuple[Recipient, Outcome]]:
+        """The recipients of a letter of which no report has told yet, and ought to: those that failed, and those that
+        went well where the sender wants to hear it."""
 
     async def next_due(after: float) -> float | None:
         """When the first attempt later than ``after`` is to be made; None when nothing waits."""

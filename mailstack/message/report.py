@@ -1,84 +1,82 @@
-"""Delivery status notifications: a letter that tells a sender what became of another one. RFC 3461 - 3464."""
+"""Delivery status notifications: a letter that tells a sender what became of another one. RFC 3461 - 3464, and
+RFC 6533 where addresses or the header have UTF-8."""
 
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from email import quoprimime
 from email.utils import formatdate
 
-from attrs import frozen
+from mailstack.message.report_fields import folded, machine_part
+from mailstack.message.report_occasion import Fate, Occasion
+from mailstack.message.report_text import human_part
+from mailstack.model.outcome import Failed
+from mailstack.model.xtext import readable
 
-from mailstack.message.advice import advice
-from mailstack.model.address import Address
-from mailstack.model.letter import Letter, Recipient
-from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
-
-MAX_HEADER = 50_000  #: octets of the original that are returned
-MAX_VALUE = 900  #: characters of one field; a line may have 998 octets, RFC 5322 §2.1.1
-MAX_LISTED = 100  #: recipients that are explained in the human part; all stand in the other one
-
-ACTIONS = {Failed: "failed", Delayed: "delayed", Delivered: "delivered"}
-#: Without a status of its own a reply gets the class of its code.
+#: Octets of the original that are returned where RET=FULL was asked for: of a bigger one only its header. Postfix's
+#: bounce_size_limit is 50,000.
+MAX_FULL = 256 * 1_024
+MAX_LINE = 990  #: octets without its end; RFC 5322 §2.1.1 has 998
+MAX_HEADER = 50_000  #: octets of the original's header that are returned
 
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*(<[!-;=?-~]{1,500}>)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+#: By the gravest of what is told.
 _SUBJECT = {
     "failed": "Undelivered mail: your message could not be delivered",
     "delayed": "Delayed mail: your message is still waiting",
+    "delivered": "Delivered mail: your message has arrived",
+    "relayed": "Relayed mail: your message was passed on",
+    "expanded": "Relayed mail: your message was passed on",
 }
 
 
-@frozen
-class Fate:
-    """What became of one recipient."""
-
-    recipient: Recipient
-    outcome: Outcome
+def octets_wanted(occasion: Occasion, fates: Sequence[Fate]) -> int:
+    """How much of the original :func:`status_report` needs at most, from ``relay_offset`` on."""
+    return MAX_FULL + 1 if _full(occasion, fates) else MAX_HEADER
 
 
-@frozen
-class Occasion:
-    """Who reports, about which letter, when. Times are Unix times."""
+def status_report(occasion: Occasion, fates: Sequence[Fate], original: bytes) -> bytes:
+    """The letter that tells what became of a message, with LF line ends. ``original`` is the beginning of its file,
+    from ``relay_offset`` on: all of it, or :func:`octets_wanted`.
 
-    id: str  #: the report's own queue id
-    hostname: str
-    postmaster: Address
-    letter: Letter  #: the original; its sender is not None
-    now: float
-    until: float  #: when we give up
-
-
-def failure_report(occasion: Occasion, fates: Sequence[Fate], original: bytes) -> bytes:
-    """The letter that returns a message, with LF line ends, 7-bit. ``original`` is the beginning of its file, from
-    ``relay_offset`` on: its whole header, or 50 kB."""
-    return _report(occasion, fates, original, "failed")
-
-
-def delay_report(occasion: Occasion, fates: Sequence[Fate], original: bytes) -> bytes:
-    """The warning that a message is still waiting."""
-    return _report(occasion, fates, original, "delayed")
-
-
-def _report(occasion: Occasion, fates: Sequence[Fate], original: bytes, action: str) -> bytes:
+    7-bit; but its header has UTF-8 if the sender's address has, and a message that comes back whole is as it was.
+    """
     header = _header_of(original)
-    boundary = _boundary(occasion.id, header)
-    human = _part("text/plain", _human(occasion, fates, action).encode("utf-8"), "Notification", "; charset=utf-8")
-    machine = _part("message/delivery-status", _machine(occasion, fates).encode("ascii"), "Delivery report")
-    returned = _part("text/rfc822-headers", header, "Header of the message")
-    lines = [_fields(_top(occasion, header, action, boundary)), "", "This is a report in MIME format.", ""]
-    parts = "".join(f"--{boundary}\n{part}\n" for part in (human, machine, returned))
-    return ("\n".join(lines) + f"\n{parts}--{boundary}--\n").encode("ascii")
+    returned = _returned(occasion, fates, header, original)
+    boundary = _boundary(occasion.id, returned)
+    kind = "message/global-delivery-status" if is_global(occasion, fates) else "message/delivery-status"
+    human = _part("text/plain", human_part(occasion, fates).encode("utf-8"), "Notification", "; charset=utf-8")
+    machine = _part(kind, machine_part(occasion, fates).encode("utf-8"), "Delivery report")
+    parts = b"".join(b"--%s\n%s\n" % (boundary, part) for part in (human, machine, returned))
+    top = folded(_top(occasion, fates, header, boundary.decode("ascii"), returned.isascii())).encode("utf-8")
+    return b"%s\n\nThis is a report in MIME format.\n\n%s--%s--\n" % (top, parts, boundary)
+
+
+def is_global(occasion: Occasion, fates: Sequence[Fate]) -> bool:
+    """Whether something in it needs the types of RFC 6533."""
+    sender = occasion.letter.sender
+    if occasion.letter.smtputf8 or (sender is not None and not sender.isascii):
+        return True
+    return any(not fate.recipient.address.isascii or _has_utf8(fate.recipient.orcpt) for fate in fates)
+
+
+def _has_utf8(orcpt: str) -> bool:
+    return bool(orcpt) and not readable(orcpt).isascii()
 
 
 # ---- The letter around it
 
 
-def _top(occasion: Occasion, header: bytes, action: str, boundary: str) -> Iterable[tuple[str, str]]:
+def _top(
+    occasion: Occasion, fates: Sequence[Fate], header: bytes, boundary: str, seven_bit: bool
+) -> Iterable[tuple[str, str]]:
+    sender = occasion.letter.sender
+    assert sender is not None, "nobody is told of what came from the null sender"
     yield "Date", formatdate(occasion.now)
     yield "From", f"Mail Delivery System <MAILER-DAEMON@{occasion.hostname}>"
-    yield "To", _ascii(str(occasion.letter.sender))
-    yield "Subject", _SUBJECT[action]
+    yield "To", str(sender) if sender.isascii else sender.unicode
+    yield "Subject", next(subject for action, subject in _SUBJECT.items() if any(action == f.action for f in fates))
     yield "Message-ID", f"<{occasion.id}@{occasion.hostname}>"
     found = _MESSAGE_ID.search(re.sub(rb"\n[ \t]+", b" ", header))
     if found:
@@ -88,131 +86,65 @@ def _top(occasion: Occasion, header: bytes, action: str, boundary: str) -> Itera
     yield "Auto-Submitted", "auto-replied"
     yield "MIME-Version", "1.0"
     yield "Content-Type", f'multipart/report; report-type=delivery-status; boundary="{boundary}"'
+    if not seven_bit:
+        yield "Content-Transfer-Encoding", "8bit"
 
 
-def _boundary(id: str, header: bytes) -> str:
-    """One that no part contains; only the header can hold something made up for this."""
-    boundary = f"report/{id}"
-    while boundary.encode("ascii") in header:
-        boundary += "/"
+def _boundary(id: str, returned: bytes) -> bytes:
+    """One that no part contains; only what is returned can hold something made up for this."""
+    boundary = f"report/{id}".encode("ascii")
+    while boundary in returned:
+        boundary += b"/"
     return boundary
 
 
-def _part(kind: str, body: bytes, description: str, parameters: str = "") -> str:
+def _part(kind: str, body: bytes, description: str, parameters: str = "") -> bytes:
     """Quoted-printable where 7-bit lines of up to 998 octets do not do."""
-    plain = body.isascii() and b"\0" not in body and max(map(len, body.split(b"\n"))) <= 990
-    encoding = "7bit" if plain else "quoted-printable"
-    text = body.decode("latin-1")
-    if not plain:
-        text = quoprimime.body_encode(text, maxlinelen=76, eol="\n")
+    if _plain(body):
+        return _fields_of_part(kind, description, "7bit", parameters) + body.rstrip(b"\n") + b"\n"
+    text = quoprimime.body_encode(body.decode("latin-1"), maxlinelen=76, eol="\n").rstrip("\n") + "\n"
+    return _fields_of_part(kind, description, "quoted-printable", parameters) + text.encode("ascii")
+
+
+def _fields_of_part(kind: str, description: str, encoding: str, parameters: str = "") -> bytes:
     fields = [("Content-Description", description), ("Content-Type", kind + parameters)]
-    return _fields([*fields, ("Content-Transfer-Encoding", encoding)]) + f"\n\n{text.rstrip(chr(10))}\n"
+    return (folded([*fields, ("Content-Transfer-Encoding", encoding)]) + "\n\n").encode("ascii")
+
+
+def _plain(body: bytes) -> bool:
+    """Whether it is 7bit, RFC 2045 §2.7."""
+    return body.isascii() and _eight_bit(body)
+
+
+def _eight_bit(body: bytes) -> bool:
+    """RFC 2045 §2.8."""
+    return b"\0" not in body and max(map(len, body.split(b"\n"))) <= MAX_LINE
+
+
+# ---- What comes back of the message
+
+
+def _full(occasion: Occasion, fates: Sequence[Fate]) -> bool:
+    """RFC 3461 §4.3: RET is for failures; RFC 8689 §5: what had to be protected does not come back whole."""
+    letter = occasion.letter
+    failed = any(isinstance(fate.outcome, Failed) for fate in fates)
+    return letter.ret == "FULL" and failed and not letter.require_tls
+
+
+def _returned(occasion: Occasion, fates: Sequence[Fate], header: bytes, original: bytes) -> bytes:
+    smtputf8 = occasion.letter.smtputf8
+    full = _full(occasion, fates) and 0 < len(original) <= MAX_FULL
+    if full and smtputf8:
+        return _part("message/global", original, "The message")
+    # RFC 2046 §5.2.1: message/rfc822 is never encoded, so it comes back whole only as what 8bit can be.
+    if not full or not _eight_bit(original):
+        return _part("message/global-headers" if smtputf8 else "text/rfc822-headers", header, "Header of the message")
+    encoding = "7bit" if original.isascii() else "8bit"
+    end = b"" if original.endswith(b"\n") else b"\n"
+    return _fields_of_part("message/rfc822", "The message", encoding) + original + end
 
 
 def _header_of(original: bytes) -> bytes:
     """The header, at most 50 kB, whole lines."""
     header = original.partition(b"\n\n")[0][:MAX_HEADER].replace(b"\r", b"")
     return header if len(header) < MAX_HEADER else header.rpartition(b"\n")[0] or header
-
-
-# ---- The part for people
-
-
-def _human(occasion: Occasion, fates: Sequence[Fate], action: str) -> str:
-    people = "\n\n".join(_explained(fate, action) for fate in fates[:MAX_LISTED])
-    more = len(fates) - MAX_LISTED
-    if more > 0:
-        people += f"\n\nand {more} more recipients, who are listed in the delivery report below."
-    closing = (
-        f"This report was made by the mail server {occasion.hostname}. If you need help, write to\n"
-        f"{occasion.postmaster} and forward this report."
-    )
-    return f"{_opening(occasion, action)}\n\n{people}\n\n{closing}\n"
-
-
-def _opening(occasion: Occasion, action: str) -> str:
-    sent = formatdate(occasion.letter.arrived)
-    if action == "failed":
-        text = (
-            f"Your message of {sent} could not be delivered to the recipients below. We have stopped trying: "
-            "nothing more will happen unless you act."
-        )
-    else:
-        text = (
-            f"Your message of {sent} could not be delivered yet to the recipients below. This is only a warning: "
-            f"you need not do anything, and should not send it again. We keep trying until "
-            f"{formatdate(occasion.until)}, and tell you if it fails for good."
-        )
-    return textwrap.fill(text, 76)
-
-
-def _explained(fate: Fate, action: str) -> str:
-    reply, hint = fate.outcome.reply, advice(fate.outcome.reply)
-    original = "" if fate.recipient.original == fate.recipient.address else f" (sent to {fate.recipient.original})"
-    if action == "delayed":
-        act = "Wait: we try again by ourselves."
-    elif not reply.permanent:
-        act = f"We have tried for the whole time allowed. {hint.act}"
-    else:
-        act = hint.act
-    who = f" of {fate.outcome.relay}" if _remote(fate.outcome) else ""
-    words = [f"What happened: {hint.happened}", f"What to do: {act}", f"The answer{who}: {_short(str(reply))}"]
-    indented = [textwrap.fill(text, 76, initial_indent="  ", subsequent_indent="    ") for text in words]
-    return "\n".join([f"<{_short(str(fate.recipient.address))}>{_short(original)}", *indented])
-
-
-# ---- The part for programs
-
-
-def _machine(occasion: Occasion, fates: Sequence[Fate]) -> str:
-    """RFC 3464 §2: one block for the message, one for each recipient."""
-    message = [("Reporting-MTA", f"dns; {occasion.hostname}"), ("Arrival-Date", formatdate(occasion.letter.arrived))]
-    return "\n\n".join(_fields(block) for block in (message, *(_status(occasion, fate) for fate in fates))) + "\n"
-
-
-def _status(occasion: Occasion, fate: Fate) -> Iterable[tuple[str, str]]:
-    reply = fate.outcome.reply
-    yield "Original-Recipient", f"rfc822;{_ascii(str(fate.recipient.original))}"
-    yield "Final-Recipient", f"rfc822;{_ascii(str(fate.recipient.address))}"
-    yield "Action", ACTIONS[type(fate.outcome)]
-    yield "Status", reply.full_status
-    if _remote(fate.outcome):
-        yield "Remote-MTA", f"dns; {fate.outcome.relay.partition('[')[0]}"
-    yield "Diagnostic-Code", f"smtp; {_ascii(str(reply))}"
-    yield "Last-Attempt-Date", formatdate(occasion.now)
-    if isinstance(fate.outcome, Delayed):
-        yield "Will-Retry-Until", formatdate(occasion.until)
-
-
-def _remote(outcome: Outcome) -> bool:
-    """Whether it is known which other server has spoken."""
-    return outcome.relay not in ("none", "local", "")
-
-
-# ---- Text from outside
-
-
-def _fields(fields: Iterable[tuple[str, str]]) -> str:
-    """Header fields, folded; a long word stays whole, so nothing is changed but white space."""
-    return "\n".join(
-        textwrap.fill(
-            f"{name}: {value[:MAX_VALUE]}",
-            76,
-            subsequent_indent=" ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for name, value in fields
-    )
-
-
-def _ascii(text: str) -> str:
-    """Printable ASCII, the rest as ``\\x`` escapes."""
-    escaped = text.encode("ascii", "backslashreplace").decode("ascii")
-    return "".join(char if char.isprintable() else "?" for char in escaped)
-
-
-def _short(text: str) -> str:
-    """For people: any script, no control characters, not too long."""
-    clean = "".join(char if char.isprintable() else "?" for char in text)
-    return clean if len(clean) <= MAX_VALUE else f"{clean[:MAX_VALUE]}..."

@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 from attrs import frozen
 
-from mailstack.model.address import Address, path
+from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 
 
@@ -17,7 +17,7 @@ class Hop:
     helo: str
     client: str  #: IP address, or a word where there is none
     hostname: str  #: ours
-    protocol: str  #: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA: RFC 3848
+    protocol: str  #: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA: RFC 3848; UTF8SMTP, UTF8SMTPS, …: RFC 6531 §3.7.3
     tls: str  #: version and cipher, "" without
     name: str = ""  #: of the client's host, if it is known
 
@@ -27,15 +27,16 @@ def date(now: float) -> str:
     return formatdate(now).replace("-0000", "+0000")
 
 
-def delivery_fields(sender: Address | None, recipients: tuple[Recipient, ...]) -> bytes:
-    """Return-Path, and Delivered-To when there is one recipient: of use in a Maildir, not to be relayed."""
-    fields = f"Return-Path: {path(sender)}\n"
+def delivery_fields(sender: Address | None, recipients: tuple[Recipient, ...], utf8: bool = False) -> bytes:
+    """Return-Path, and Delivered-To when there is one recipient: of use in a Maildir, not to be relayed. ``utf8``: the
+    message came with SMTPUTF8, so domains are shown with U-labels."""
+    fields = f"Return-Path: <{_shown(sender, utf8)}>\n"
     if len(recipients) == 1:
-        fields += f"Delivered-To: {recipients[0].address}\n"
-    return fields.encode("ascii")
+        fields += f"Delivered-To: {_shown(recipients[0].address, utf8)}\n"
+    return fields.encode()
 
 
-def received(hop: Hop, id: str, recipients: tuple[Recipient, ...], now: float) -> bytes:
+def received(hop: Hop, id: str, recipients: tuple[Recipient, ...], now: float, utf8: bool = False) -> bytes:
     """The Received field. The recipient is named only when it is alone, or Bcc would leak."""
     client = f"IPv6:{hop.client}" if ":" in hop.client else hop.client
     name = f"{hop.name} " if hop.name else ""
@@ -43,6 +44,17 @@ def received(hop: Hop, id: str, recipients: tuple[Recipient, ...], now: float) -
     if hop.tls:
         lines.append(f"(using {hop.tls})")
     lines.append(f"by {hop.hostname} (mailstack) with {hop.protocol} id {id}")
-    if len(recipients) == 1:
-        lines.append(f"for {path(recipients[0].original)}")
-    return ("\n\t".join(lines) + f";\n\t{date(now)}\n").encode("ascii")
+    if len(recipients) == 1 and _may_be_named(recipients[0]):
+        lines.append(f"for <{_shown(recipients[0].original, utf8 and not recipients[0].original.isascii)}>")
+    return ("\n\t".join(lines) + f";\n\t{date(now)}\n").encode()
+
+
+def _may_be_named(recipient: Recipient) -> bool:
+    """A name beyond ASCII, in a field that is relayed, would ask for SMTPUTF8 where the address itself does not."""
+    return recipient.original.isascii or not recipient.address.isascii
+
+
+def _shown(address: Address | None, utf8: bool) -> str:
+    if address is None:
+        return ""
+    return address.unicode if utf8 else str(address)

@@ -6,6 +6,12 @@ from attrs import frozen
 
 from mailstack.model.address import Address
 
+NEVER, SUCCESS, FAILURE, DELAY = "NEVER", "SUCCESS", "FAILURE", "DELAY"
+
+#: What a sender wants to hear of a recipient, in the words of RFC 3461 §4.1; nothing: NOTIFY was not given.
+Notify = frozenset[str]
+NOT_SAID: Notify = frozenset()
+
 
 @frozen
 class Recipient:
@@ -13,6 +19,26 @@ class Recipient:
 
     address: Address
     original: Address
+    notify: Notify = NOT_SAID
+    orcpt: str = ""  #: ORCPT as given (RFC 3461 §4.2), "" without
+    #: An alias that leads to several, who are recipients of their own. Nothing is sent to it; it stands here because
+    #: its sender is to be told that it was expanded (RFC 3461 §5.2.7.3).
+    expanded: bool = False
+
+    @property
+    def reports_failure(self) -> bool:
+        """RFC 3461 §5.2.6."""
+        return not self.notify or FAILURE in self.notify
+
+    @property
+    def reports_delay(self) -> bool:
+        """RFC 3461 §5.2.5."""
+        return not self.notify or DELAY in self.notify
+
+    @property
+    def reports_success(self) -> bool:
+        """RFC 3461 §5.2.3."""
+        return SUCCESS in self.notify
 
 
 @frozen
@@ -32,6 +58,10 @@ class Letter:
     relay_offset: int
     eight_bit: bool  #: has octets above 127, so a next hop must know 8BITMIME
     checksum: int  #: CRC-32 of the file
+    smtputf8: bool = False  #: its header has UTF-8, and it came as such: a next hop must know SMTPUTF8 (RFC 6531)
+    require_tls: bool = False  #: REQUIRETLS was given (RFC 8689)
+    ret: str = ""  #: FULL, HDRS, or "" when RET was not given (RFC 3461 §4.3)
+    envid: str = ""  #: ENVID as given, xtext (RFC 3461 §4.4); "" without
 
     @property
     def wire_size(self) -> int:
@@ -56,4 +86,4 @@ class Due:
     pending: tuple[Pending, ...]
     entered: float | None = None  #: Unix time at which it came into the queue just now; None: it was there
     warned: int = 0  #: delay warnings sent so far
-    unreported: bool = False  #: has failures that the sender was not told of
+    unreported: bool = False  #: its sender is to be told of something and was not yet

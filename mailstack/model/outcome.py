@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from attrs import frozen
 
 from mailstack.model.reply import Reply
@@ -14,6 +16,9 @@ class Delivered:
     reply: Reply
     relay: str  #: ``host[ip]:port`` or ``local``, for the log
     setup: float = 0.0  #: seconds until the connection was ready, for the log
+    #: What a report calls it (RFC 3464 §2.3.3): delivered, relayed, expanded. "" when the next hop reports: it knows
+    #: DSN, and what the sender wants to hear was passed on.
+    action: str = "delivered"
 
 
 @frozen
@@ -23,6 +28,7 @@ class Delayed:
     reply: Reply
     relay: str = "none"
     setup: float = 0.0
+    action: ClassVar[str] = "delayed"
 
 
 @frozen
@@ -32,6 +38,7 @@ class Failed:
     reply: Reply
     relay: str = "none"
     setup: float = 0.0
+    action: ClassVar[str] = "failed"
 
 
 Outcome = Delivered | Delayed | Failed

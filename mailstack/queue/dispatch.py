@@ -87,8 +87,11 @@ class Dispatcher(Service):
         if not self._woken:
             # Not in the next round of the reactor, when the answers leave, but in the one after.
             self._clock.callLater(0, self._clock.callLater, 0, self._get_up)
-        pending = tuple(Pending(number, recipient) for number, recipient in enumerate(letter.recipients))
-        self._woken[letter.id] = Due(letter, pending, entered=self._now())
+        pending = tuple(
+            Pending(number, recipient) for number, recipient in enumerate(letter.recipients) if not recipient.expanded
+        )
+        unreported = len(pending) < len(letter.recipients)
+        self._woken[letter.id] = Due(letter, pending, entered=self._now(), unreported=unreported)
 
     def _get_up(self) -> None:
         """What stays here goes together: so many letters wait for the disk once."""

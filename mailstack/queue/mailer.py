@@ -33,7 +33,7 @@ class Mailer:
         return found.recipients
 
     def compose(
-        self, recipients: Sequence[Recipient], message: Callable[[str], bytes], now: float
+        self, recipients: Sequence[Recipient], message: Callable[[str], bytes], now: float, require_tls: bool = False
     ) -> tuple[Letter, IIncoming]:
         """A letter and its content, not in the queue yet. ``message`` gets the queue id and gives header and body, LF
         line ends. OSError when the disk refuses."""
@@ -57,5 +57,7 @@ class Mailer:
             relay_offset=len(delivery),
             eight_bit=not octets.isascii(),
             checksum=zlib.crc32(octets),
+            smtputf8=not octets[len(delivery) :].partition(b"\n\n")[0].isascii(),
+            require_tls=require_tls,
         )
         return letter, content

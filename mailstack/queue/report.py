@@ -4,98 +4,98 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from attrs import frozen
+
 from mailstack.interfaces import IEventLog, IIncoming, ISpool, Result
-from mailstack.message.report import Fate, Occasion, delay_report, failure_report
+from mailstack.message.report import octets_wanted, status_report
+from mailstack.message.report_occasion import Fate, Occasion
 from mailstack.model.address import Address, path
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Delayed
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.schedule import Schedule
 
-#: Octets of the original that a report quotes at most.
-MAX_QUOTED = 50_000
+#: Of several actions the gravest names the report in the log, in Postfix's words.
+_KINDS = {
+    "failed": "sender non-delivery notification",
+    "delayed": "sender delay warning",
+    "delivered": "sender delivery status notification",
+    "relayed": "sender delivery status notification",
+    "expanded": "sender delivery status notification",
+}
 
-Write = Callable[[Occasion, Sequence[Fate], bytes], bytes]
+Wake = Callable[[Letter], None]
 
 
+@frozen
 class Reporter:
-    def __init__(
-        self,
-        spool: ISpool,
-        mailer: Mailer,
-        schedule: Schedule,
-        postmaster: Address,
-        log: IEventLog,
-        now: Callable[[], float],
-    ) -> None:
-        self._spool = spool
-        self._mailer = mailer
-        self._schedule = schedule
-        self._postmaster = postmaster
-        self._log = log
-        self._now = now
+    spool: ISpool
+    mailer: Mailer
+    schedule: Schedule
+    postmaster: Address
+    log: IEventLog
+    now: Callable[[], float]
 
-    async def report(self, due: Due, results: Sequence[Result], wake: Callable[[Letter], None]) -> None:
-        """Tell of failures that nobody was told of, and of a delay when its time has come."""
+    async def report(self, due: Due, results: Sequence[Result], wake: Wake) -> None:
+        """Tell of what nobody was told of, and of a delay when its time has come."""
         letter, warned = due.letter, due.warned
-        if due.unreported or any(result.state == "bounced" for result in results):
-            failed = [Fate(recipient, outcome) for recipient, outcome in await self._spool.failures(letter.id)]
-            if failed:  # or the administrator has dropped it
-                await self._send(letter, failed, failure_report, warned, wake)
+        if due.unreported or any(result.state not in ("sent", "deferred", "reported") for result in results):
+            fates = [Fate(recipient, outcome) for recipient, outcome in await self.spool.unreported(letter.id)]
+            if fates:  # or the administrator has dropped it
+                await self._send(letter, fates, warned, wake)
         delayed = [
-            Fate(letter.recipients[result.number], Delayed(result.reply, result.relay))
+            Fate(recipient, Delayed(result.reply, result.relay))
             for result in results
-            if result.state == "deferred"
+            if result.state == "deferred" and (recipient := letter.recipients[result.number]).reports_delay
         ]
         if not delayed or letter.sender is None:
             return
-        earned = self._schedule.warnings(letter.arrived, self._now())
+        earned = self.schedule.warnings(letter.arrived, self.now())
         if earned > warned:
-            await self._send(letter, delayed, delay_report, earned, wake)
+            await self._send(letter, delayed, earned, wake)
 
-    async def _send(
-        self, letter: Letter, fates: Sequence[Fate], write: Write, warned: int, wake: Callable[[Letter], None]
-    ) -> None:
+    async def _send(self, letter: Letter, fates: Sequence[Fate], warned: int, wake: Wake) -> None:
         try:
-            report, content = self._compose(letter, fates, write)
+            report, content = self._compose(letter, fates)
             # The report is durable before the mark that it was made: it may come twice, but is never lost.
-            await self._spool.report(letter.id, report, content, warned)
+            await self.spool.report(letter.id, report, content, warned)
         except OSError as error:
-            # What bounced stays bounced and not reported, and so due: the next sweep comes back here.
-            self._log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
+            # What was not reported stays so, and so due: the next sweep comes back here.
+            self.log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
             return
         if report is not None:
-            kind = "delay warning" if write is delay_report else "non-delivery notification"
-            self._log.event(letter.id, what=f"sender {kind}: {report.id}")
+            kind = next(kind for action, kind in _KINDS.items() if any(fate.action == action for fate in fates))
+            self.log.event(letter.id, what=f"{kind}: {report.id}")
             wake(report)
 
-    def _compose(self, letter: Letter, fates: Sequence[Fate], write: Write) -> tuple[Letter | None, IIncoming | None]:
+    def _compose(self, letter: Letter, fates: Sequence[Fate]) -> tuple[Letter | None, IIncoming | None]:
         recipients = self._recipients(letter)
         if not recipients:
             return None, None
-        now = self._now()
-        until = letter.arrived + self._schedule.lifetime(bounce=False)
-        start = self._start_of(letter)
+        now = self.now()
+        until = letter.arrived + self.schedule.lifetime(bounce=False)
 
         def message(id: str) -> bytes:
-            return write(Occasion(id, self._mailer.hostname, self._postmaster, letter, now, until), fates, start)
+            occasion = Occasion(id, self.mailer.hostname, self.postmaster, letter, now, until)
+            return status_report(occasion, fates, self._start_of(letter, octets_wanted(occasion, fates)))
 
-        return self._mailer.compose(recipients, message, now)
+        # RFC 8689 §5: the report is protected as the letter was, as far as that can be.
+        return self.mailer.compose(recipients, message, now, require_tls=letter.require_tls)
 
     def _recipients(self, letter: Letter) -> tuple[Recipient, ...]:
         if letter.sender is None:
             # RFC 5321 §6.1: nobody is left to be told, and a bounce of a bounce would never end.
-            self._log.warn(letter.id, what="a bounce that cannot be delivered is dropped")
+            self.log.warn(letter.id, what="a bounce that cannot be delivered is dropped")
             return ()
-        recipients = self._mailer.recipients(letter.sender)
+        recipients = self.mailer.recipients(letter.sender)
         if not recipients:
-            self._log.warn(letter.id, what=f"nobody to report to: {path(letter.sender)} does not exist here")
+            self.log.warn(letter.id, what=f"nobody to report to: {path(letter.sender)} does not exist here")
         return recipients
 
-    def _start_of(self, letter: Letter) -> bytes:
+    def _start_of(self, letter: Letter, octets: int) -> bytes:
         try:
-            with self._spool.open(letter.id) as file:
+            with self.spool.open(letter.id) as file:
                 file.seek(letter.relay_offset)
-                return file.read(MAX_QUOTED)
+                return file.read(octets)
         except OSError:
             return b""

@@ -7,9 +7,12 @@ from random import Random
 
 from mailstack.interfaces import IEventLog, Outcomes, Result
 from mailstack.model.address import path
-from mailstack.model.letter import Due, Letter, Pending
+from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.queue.schedule import Schedule
+
+#: Postfix's words for states that say more.
+_STATUS = {"reported": "bounced", "delivered": "sent", "relayed": "sent"}
 
 
 class Verdict:
@@ -30,15 +33,16 @@ class Verdict:
 
     def _judge(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
         if isinstance(outcome, Delivered):
-            return Result(pending.number, "sent", outcome.reply, outcome.relay)
+            return Result(pending.number, _success(letter, pending.recipient, outcome), outcome.reply, outcome.relay)
+        failure = "bounced" if pending.recipient.reports_failure else "reported"
         if isinstance(outcome, Failed):
-            return Result(pending.number, "bounced", outcome.reply, outcome.relay)
+            return Result(pending.number, failure, outcome.reply, outcome.relay)
         following = self._schedule.next_attempt(
             letter.arrived, letter.sender is None, pending.attempts + 1, self._now(), self._rng.random()
         )
         if following is None:
             self._log.event(letter.id, from_=path(letter.sender), status="expired, returned to sender")
-            return Result(pending.number, "bounced", outcome.reply, outcome.relay)
+            return Result(pending.number, failure, outcome.reply, outcome.relay)
         return Result(pending.number, "deferred", outcome.reply, outcome.relay, following)
 
     def _note(self, due: Due, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
@@ -55,8 +59,14 @@ class Verdict:
             delay=_seconds(sum(times)),
             delays="/".join(map(_seconds, times)),
             dsn=result.reply.full_status,
-            status=f"{result.state} ({result.reply})",
+            status=f"{_STATUS.get(result.state, result.state)} ({result.reply})",
         )
+
+
+def _success(letter: Letter, recipient: Recipient, outcome: Delivered) -> str:
+    """``sent``, unless the sender is to hear of it, and from us: RFC 3461 §5.2.2, §5.2.3."""
+    told = recipient.reports_success and letter.sender is not None and outcome.action
+    return outcome.action if told else "sent"
 
 
 def _seconds(interval: float) -> str:

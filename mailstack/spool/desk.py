@@ -20,13 +20,15 @@ from mailstack.model.address import Address
 from mailstack.model.entry import Entry, EntryRecipient
 from mailstack.model.reply import Reply
 from mailstack.spool.errors import as_os_error
-from mailstack.spool.schema import SCHEMA
+from mailstack.spool.schema import prepare, version
 
 _SELECT = """
 SELECT m.id, m.sender, m.size + m.lines, m.arrived, r.address, r.original, r.state, r.attempts, r.next_attempt,
        r.code, r.status, r.reply
 FROM messages AS m JOIN recipients AS r USING (id) {where} ORDER BY m.id, r.number
 """
+#: States that only say whether the sender was told; what they mean is shown.
+AS_SHOWN = {"reported": "bounced", "delivered": "sent", "relayed": "sent", "expanded": "sent"}
 #: Seconds to wait while the server is in the middle of a transaction.
 PATIENCE = 10.0
 
@@ -79,8 +81,9 @@ class QueueDesk:
                 db = sqlite3.connect(self._database, timeout=PATIENCE)
             else:
                 db = sqlite3.connect(":memory:")
-                db.executescript(SCHEMA)
+                prepare(db)
             with closing(db), db:
+                version(db)
                 yield db
         except sqlite3.Error as error:
             raise as_os_error(error) from error
@@ -111,7 +114,7 @@ def _recipient(row: tuple[Any, ...]) -> EntryRecipient:
     return EntryRecipient(
         Address.parse(address),
         Address.parse(original),
-        "bounced" if state == "reported" else state,
+        AS_SHOWN.get(state, state),
         attempts,
         next_attempt if state in ("active", "deferred") else None,
         str(Reply(code, status, text)) if code else "",

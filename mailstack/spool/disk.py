@@ -16,7 +16,7 @@ from zope.interface import implementer
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
 from mailstack.interfaces import IDurable, IEventLog, IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Recipient
-from mailstack.model.outcome import Failed
+from mailstack.model.outcome import Outcome
 from mailstack.spool.batch import Batch, Reported, Settlement
 from mailstack.spool.commit import GroupCommit, InThread
 from mailstack.spool.errors import as_os_error
@@ -162,8 +162,8 @@ class DiskSpool:
         hidden = self._adding | self._store.taken_back
         return [due for due in found if due.letter.id not in hidden]
 
-    async def failures(self, id: str) -> Sequence[tuple[Recipient, Failed]]:
-        found: Sequence[tuple[Recipient, Failed]] = await self._in_thread(self._reader.failures, id)
+    async def unreported(self, id: str) -> Sequence[tuple[Recipient, Outcome]]:
+        found: Sequence[tuple[Recipient, Outcome]] = await self._in_thread(self._reader.unreported, id)
         return found
 
     async def next_due(self, after: float) -> float | None:

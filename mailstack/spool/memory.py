@@ -11,11 +11,12 @@ from zope.interface import implementer
 
 from mailstack.interfaces import IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Failed
+from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 
 DONE = ("sent", "reported")
 WAITING = ("active", "deferred")
+UNREPORTED = ("bounced", "delivered", "relayed", "expanded")
 NOT_TRIED = Reply(0, "", "")
 
 
@@ -58,7 +59,7 @@ class MemorySpool:
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
         assert isinstance(content, MemoryIncoming)
-        rows = [_Row("active", letter.arrived) for _ in letter.recipients]
+        rows = [_Row("expanded" if each.expanded else "active", letter.arrived) for each in letter.recipients]
         self.stored[letter.id] = _Stored(letter, content.content, rows)
 
     async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
@@ -85,8 +86,8 @@ class MemorySpool:
             return
         stored.warned = warned
         for row in stored.rows:
-            if row.state == "bounced":
-                row.state = "reported"
+            if row.state in UNREPORTED:
+                row.state = "reported" if row.state == "bounced" else "sent"
         self._finish(id)
 
     def _finish(self, id: str) -> None:
@@ -98,7 +99,7 @@ class MemorySpool:
         found = []
         for id, stored in self.stored.items():
             times = [row.next_attempt for row in stored.rows if row.state in WAITING and row.next_attempt <= now]
-            times += [0.0 for row in stored.rows if row.state == "bounced"]
+            times += [0.0 for row in stored.rows if row.state in UNREPORTED]
             if times and id not in skip:
                 found.append((min(times), id))
         return [self._due(id, now) for _, id in sorted(found)[:limit]]
@@ -114,15 +115,15 @@ class MemorySpool:
             stored.letter,
             pending,
             warned=stored.warned,
-            unreported=any(row.state == "bounced" for row in stored.rows),
+            unreported=any(row.state in UNREPORTED for row in stored.rows),
         )
 
-    async def failures(self, id: str) -> Sequence[tuple[Recipient, Failed]]:
+    async def unreported(self, id: str) -> Sequence[tuple[Recipient, Outcome]]:
         if id not in self.stored:
             return []
         stored = self.stored[id]
         pairs = zip(stored.letter.recipients, stored.rows, strict=True)
-        return [(recipient, Failed(row.reply, row.relay)) for recipient, row in pairs if row.state == "bounced"]
+        return [(recipient, _outcome(row)) for recipient, row in pairs if row.state in UNREPORTED]
 
     async def next_due(self, after: float) -> float | None:
         rows = [row for stored in self.stored.values() for row in stored.rows if row.state in WAITING]
@@ -141,3 +142,9 @@ class MemorySpool:
 
     def path(self, id: str) -> str:
         return f"/nowhere/{id}"
+
+
+def _outcome(row: _Row) -> Outcome:
+    if row.state == "bounced":
+        return Failed(row.reply, row.relay)
+    return Delivered(row.reply, row.relay, action=row.state)

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.model.address import Address
-from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Failed
+from mailstack.model.letter import NOT_SAID, Due, Letter, Pending, Recipient
+from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool.errors import as_os_error
 
-DUE = """
+#: States of which the sender is to be told, as in the index.
+UNREPORTED = "('bounced', 'delivered', 'relayed', 'expanded')"
+DUE = f"""
 SELECT id FROM (
     SELECT id, next_attempt FROM recipients WHERE state IN ('active', 'deferred') AND next_attempt <= :now
-    UNION ALL SELECT id, 0.0 FROM recipients WHERE state = 'bounced'
+    UNION ALL SELECT id, 0.0 FROM recipients WHERE state IN {UNREPORTED}
 ) WHERE id NOT IN (SELECT value FROM json_each(:exclude)) GROUP BY id ORDER BY min(next_attempt), id LIMIT :limit
 """
+#: What makes a Recipient.
+RECIPIENT = "address, original, notify, orcpt, expanded"
 
 
 class Reader:
@@ -55,31 +59,33 @@ class Reader:
             (id, now),
         )
         pending = tuple(Pending(number, letter.recipients[number], attempts) for number, attempts in rows)
-        return Due(letter, pending, warned=warned, unreported=bool(self.failures(id)))
+        return Due(letter, pending, warned=warned, unreported=bool(self.unreported(id)))
 
     def letter(self, id: str) -> tuple[Letter | None, int]:
         """A letter and how many delay warnings it had."""
         rows = self._rows(
-            "SELECT sender, arrived, size, lines, relay_offset, eight_bit, checksum, warned FROM messages WHERE id = ?",
+            "SELECT sender, arrived, size, lines, relay_offset, eight_bit, checksum, smtputf8, require_tls, ret, envid,"
+            " warned FROM messages WHERE id = ?",
             (id,),
         )
         if not rows:
             return None, 0
-        sender, arrived, size, lines, offset, eight_bit, checksum, warned = rows[0]
-        found = self._rows("SELECT address, original FROM recipients WHERE id = ? ORDER BY number", (id,))
-        recipients = tuple(Recipient(_address(address), _address(original)) for address, original in found)
+        sender, arrived, size, lines, offset, eight_bit, checksum, smtputf8, require_tls, ret, envid, warned = rows[0]
+        found = self._rows(f"SELECT {RECIPIENT} FROM recipients WHERE id = ? ORDER BY number", (id,))
+        recipients = tuple(_recipient(*row) for row in found)
         origin = _address(sender) if sender else None
-        return Letter(id, origin, recipients, arrived, size, lines, offset, bool(eight_bit), checksum), warned
+        measures = (arrived, size, lines, offset, bool(eight_bit), checksum)
+        return Letter(id, origin, recipients, *measures, bool(smtputf8), bool(require_tls), ret, envid), warned
 
-    def failures(self, id: str) -> list[tuple[Recipient, Failed]]:
+    def unreported(self, id: str) -> list[tuple[Recipient, Outcome]]:
         rows = self._rows(
-            "SELECT address, original, code, status, reply, relay FROM recipients"
-            " WHERE id = ? AND state = 'bounced' ORDER BY number",
+            f"SELECT state, code, status, reply, relay, {RECIPIENT} FROM recipients"
+            f" WHERE id = ? AND state IN {UNREPORTED} ORDER BY number",
             (id,),
         )
         return [
-            (Recipient(_address(address), _address(original)), Failed(Reply(code, status, text), relay))
-            for address, original, code, status, text, relay in rows
+            (_recipient(*recipient), _outcome(state, Reply(code, status, text), relay))
+            for state, code, status, text, relay, *recipient in rows
         ]
 
     def next_due(self, after: float) -> float | None:
@@ -106,3 +112,12 @@ class Reader:
 
 def _address(text: str) -> Address:
     return Address.parse(text)
+
+
+def _recipient(address: str, original: str, notify: str, orcpt: str, expanded: int) -> Recipient:
+    wishes = frozenset(notify.split(",")) if notify else NOT_SAID
+    return Recipient(_address(address), _address(original), wishes, orcpt, bool(expanded))
+
+
+def _outcome(state: str, reply: Reply, relay: str) -> Outcome:
+    return Failed(reply, relay) if state == "bounced" else Delivered(reply, relay, action=state)

@@ -1,8 +1,15 @@
-"""The tables of the queue."""
+"""The tables of the queue, and how those of an older mailstack become them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+VERSION = 2  #: ``PRAGMA user_version``
 
 #: Recipients with these states wait for an attempt. The others: ``hold`` waits for the administrator, ``sent`` and
-#: ``reported`` are done, ``bounced`` waits for the report to the sender.
-SCHEMA = """
+#: ``reported`` are done; ``bounced``, and ``delivered``, ``relayed`` and ``expanded`` where the sender wants to hear
+#: of success, wait for the report to the sender.
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS messages (
     id TEXT PRIMARY KEY,
     sender TEXT NOT NULL,            -- '' is the null sender
@@ -13,25 +20,76 @@ CREATE TABLE IF NOT EXISTS messages (
     eight_bit INTEGER NOT NULL,
     checksum INTEGER NOT NULL,       -- CRC-32 of the file
     warned INTEGER NOT NULL DEFAULT 0,
-    batch INTEGER NOT NULL           -- the transaction that added it, see recovery
+    batch INTEGER NOT NULL,          -- the transaction that added it, see recovery
+    smtputf8 INTEGER NOT NULL DEFAULT 0,
+    require_tls INTEGER NOT NULL DEFAULT 0,
+    ret TEXT NOT NULL DEFAULT '',    -- FULL, HDRS
+    envid TEXT NOT NULL DEFAULT ''   -- xtext
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS recipients (
     id TEXT NOT NULL,
     number INTEGER NOT NULL,
     address TEXT NOT NULL,
     original TEXT NOT NULL,
-    state TEXT NOT NULL,             -- active, deferred, hold, sent, bounced, reported
+    state TEXT NOT NULL,             -- active, deferred, hold, sent, bounced, delivered, relayed, expanded, reported
     attempts INTEGER NOT NULL DEFAULT 0,
     next_attempt REAL NOT NULL,
     code INTEGER NOT NULL DEFAULT 0, -- the last reply
     status TEXT NOT NULL DEFAULT '',
     reply TEXT NOT NULL DEFAULT '',
     relay TEXT NOT NULL DEFAULT 'none', -- who gave it
+    notify TEXT NOT NULL DEFAULT '', -- NEVER, or SUCCESS, FAILURE, DELAY with commas
+    orcpt TEXT NOT NULL DEFAULT '',
+    expanded INTEGER NOT NULL DEFAULT 0, -- an alias that leads to several, who have rows of their own
     PRIMARY KEY (id, number)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS waiting ON recipients (next_attempt) WHERE state IN ('active', 'deferred');
-CREATE INDEX IF NOT EXISTS bounced ON recipients (id) WHERE state = 'bounced';
+CREATE INDEX IF NOT EXISTS unreported ON recipients (id)
+    WHERE state IN ('bounced', 'delivered', 'relayed', 'expanded');
 CREATE TABLE IF NOT EXISTS counter (batch INTEGER NOT NULL) STRICT;
 INSERT INTO counter SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM counter);
-PRAGMA user_version = 1;
+PRAGMA user_version = {VERSION};
 """
+
+#: What version 2 has and version 1 has not.
+ADDED = (
+    ("messages", "smtputf8", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "require_tls", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "ret", "TEXT NOT NULL DEFAULT ''"),
+    ("messages", "envid", "TEXT NOT NULL DEFAULT ''"),
+    ("recipients", "notify", "TEXT NOT NULL DEFAULT ''"),
+    ("recipients", "orcpt", "TEXT NOT NULL DEFAULT ''"),
+    ("recipients", "expanded", "INTEGER NOT NULL DEFAULT 0"),
+)
+
+
+def version(db: sqlite3.Connection) -> int:
+    """0: a new database. OSError: a newer mailstack made it, and what stands there would be misread."""
+    found: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if found > VERSION:
+        raise OSError(f"the queue database is of a newer mailstack (version {found}, this one knows {VERSION})")
+    return found
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Make the tables, or bring them up to this version, in place. Blocking; before anything else. OSError as
+    :func:`version`; sqlite3.Error."""
+    if version(db) == 1:
+        _upgrade(db)
+    db.executescript(SCHEMA)
+
+
+def _upgrade(db: sqlite3.Connection) -> None:
+    """All of it or nothing. A version 1 that runs on this database again sets its mark back, but leaves the columns:
+    so those that are there are left alone."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for table, column, kind in ADDED:
+            if column not in {row[1] for row in db.execute(f"PRAGMA table_info({table})")}:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        db.execute("DROP INDEX IF EXISTS bounced")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")

@@ -9,27 +9,43 @@ from pathlib import Path
 
 from mailstack.durable import Sync
 from mailstack.interfaces import Result
-from mailstack.model.letter import Letter
+from mailstack.model.letter import Letter, Recipient
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
-from mailstack.spool.schema import SCHEMA
+from mailstack.spool.schema import prepare, version
 
+#: Most letters come without wishes. They do not pay for them: each ``->>`` reads its row anew.
 ADD_MESSAGES = """
 INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, batch)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
        (SELECT batch FROM counter)
 FROM json_each(?)
 """
+ADD_MESSAGES_WITH_WISHES = """
+INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum,
+                      smtputf8, require_tls, ret, envid, batch)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+       value ->> 8, value ->> 9, value ->> 10, value ->> 11, (SELECT batch FROM counter)
+FROM json_each(?)
+"""
 ADD_RECIPIENTS = """
 INSERT INTO recipients (id, number, address, original, state, next_attempt)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'active', value ->> 4 FROM json_each(?)
+"""
+ADD_RECIPIENTS_WITH_WISHES = """
+INSERT INTO recipients (id, number, address, original, next_attempt, notify, orcpt, expanded, state)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+       iif(value ->> 7, 'expanded', 'active') FROM json_each(?)
 """
 SETTLE = """
 UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, attempts = attempts + 1,
        code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
 FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
-REPORTED = "UPDATE recipients SET state = 'reported' WHERE state = 'bounced' AND id IN (SELECT value FROM json_each(?))"
+REPORTED = """
+UPDATE recipients SET state = iif(state = 'bounced', 'reported', 'sent')
+WHERE state IN ('bounced', 'delivered', 'relayed', 'expanded') AND id IN (SELECT value FROM json_each(?))
+"""
 WARNED = """
 UPDATE messages SET warned = new.value ->> 1 FROM json_each(?) AS new WHERE messages.id = new.value ->> 0
 """
@@ -41,6 +57,9 @@ REMOVE = (
     "DELETE FROM recipients WHERE id IN (SELECT value FROM json_each(?))",
     "DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))",
 )
+
+Row = tuple[object, ...]
+Rows = list[Row]
 
 PATIENCE = 10_000  # milliseconds to wait for another process
 CHECKPOINT = 4_000  # changed rows after which the log is copied into the database
@@ -59,10 +78,11 @@ class Store:
         self._wal = path.with_name(f"{path.name}-wal")
         # At the start there is time to wait for the command line; later the reactor must not.
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=PATIENCE / 1000)
+        version(self._db)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
-        self._db.executescript(SCHEMA)
+        prepare(self._db)
         self._db.execute("PRAGMA busy_timeout = 0")
         self._undo: list[str] = []
         self._doubtful = False
@@ -153,15 +173,22 @@ class Store:
         return [row[0] for row in self._db.execute(FINISHED, (json.dumps(touched),))]
 
     def _add(self, letters: list[Letter]) -> None:
-        if not letters:
-            return
-        self._db.execute(ADD_MESSAGES, (json.dumps([_message_row(letter) for letter in letters]),))
-        rows = [
-            (letter.id, number, str(recipient.address), str(recipient.original), letter.arrived)
-            for letter in letters
-            for number, recipient in enumerate(letter.recipients)
-        ]
-        self._db.execute(ADD_RECIPIENTS, (json.dumps(rows),))
+        messages, special_messages = Rows(), Rows()
+        recipients, special_recipients = Rows(), Rows()
+        for letter in letters:
+            row, wishes = _message_row(letter), _wishes(letter)
+            (special_messages if wishes else messages).append(row + wishes)
+            for number, recipient in enumerate(letter.recipients):
+                row, wishes = _recipient_row(letter, number, recipient), _recipient_wishes(recipient)
+                (special_recipients if wishes else recipients).append(row + wishes)
+        self._insert(ADD_MESSAGES, messages)
+        self._insert(ADD_MESSAGES_WITH_WISHES, special_messages)
+        self._insert(ADD_RECIPIENTS, recipients)
+        self._insert(ADD_RECIPIENTS_WITH_WISHES, special_recipients)
+
+    def _insert(self, statement: str, rows: Rows) -> None:
+        if rows:
+            self._db.execute(statement, (json.dumps(rows),))
 
     def _settle(self, batch: Batch) -> None:
         if batch.settlements:
@@ -205,7 +232,7 @@ class _transaction:
             self._db.execute("ROLLBACK")
 
 
-def _message_row(letter: Letter) -> tuple[object, ...]:
+def _message_row(letter: Letter) -> Row:
     return (
         letter.id,
         str(letter.sender or ""),
@@ -218,6 +245,23 @@ def _message_row(letter: Letter) -> tuple[object, ...]:
     )
 
 
-def _result_row(id: str, result: Result) -> tuple[object, ...]:
+def _recipient_row(letter: Letter, number: int, recipient: Recipient) -> Row:
+    return (letter.id, number, str(recipient.address), str(recipient.original), letter.arrived)
+
+
+def _wishes(letter: Letter) -> Row:
+    """Empty: there are none, as usual."""
+    if not (letter.smtputf8 or letter.require_tls or letter.ret or letter.envid):
+        return ()
+    return (int(letter.smtputf8), int(letter.require_tls), letter.ret, letter.envid)
+
+
+def _recipient_wishes(recipient: Recipient) -> Row:
+    if not (recipient.notify or recipient.orcpt or recipient.expanded):
+        return ()
+    return (",".join(sorted(recipient.notify)), recipient.orcpt, int(recipient.expanded))
+
+
+def _result_row(id: str, result: Result) -> Row:
     reply = result.reply
     return (id, result.number, result.state, result.next_attempt, reply.code, reply.status, reply.text, result.relay)

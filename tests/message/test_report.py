@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import quopri
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstack.message.advice import advice
-from mailstack.message.report import Fate, Occasion, delay_report, failure_report
+from mailstack.message.report import MAX_FULL, octets_wanted, status_report
+from mailstack.message.report_occasion import Fate, Occasion
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter, Recipient
-from mailstack.model.outcome import Delayed, Failed
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 
 ALICE = Address("alice", "office.test")
@@ -40,15 +43,23 @@ def parse(raw: bytes) -> EmailMessage:
 
 def parts(raw: bytes) -> tuple[str, list[EmailMessage], str]:
     human, machine, header = parse(raw).iter_parts()
-    assert machine.get_content_type() == "message/delivery-status"
     assert header.get_content_type() == "text/rfc822-headers"
     text = human.get_content()
-    return text, list(machine.get_payload()), header.get_payload(decode=True).decode("utf-8", "replace")
+    return text, blocks_of(machine), header.get_payload(decode=True).decode("utf-8", "replace")
+
+
+def blocks_of(machine: EmailMessage) -> list[EmailMessage]:
+    """Python's parser knows the older type only."""
+    if machine.get_content_type() == "message/delivery-status":
+        return list(machine.get_payload())
+    assert machine.get_content_type() == "message/global-delivery-status"
+    octets = quopri.decodestring(machine.as_bytes().partition(b"\n\n")[2])
+    return [message_from_bytes(block, policy=policy.default) for block in octets.rstrip().split(b"\n\n")]  # type: ignore[misc]
 
 
 def test_letter_around_it() -> None:
     """It is a multipart/report to the sender that no vacation notice answers, in the thread of the original."""
-    message = parse(failure_report(OCCASION, [fate()], ORIGINAL))
+    message = parse(status_report(OCCASION, [fate()], ORIGINAL))
     assert message.get_content_type() == "multipart/report"
     assert message["Content-Type"].params["report-type"] == "delivery-status"
     assert message["To"] == "alice@office.test"
@@ -60,10 +71,11 @@ def test_letter_around_it() -> None:
 
 
 def test_machine_part_of_a_failure() -> None:
-    _, (message, recipient), _ = parts(failure_report(OCCASION, [fate(original=ALICE)], ORIGINAL))
+    _, (message, recipient), _ = parts(status_report(OCCASION, [fate(original=ALICE)], ORIGINAL))
     assert message["Reporting-MTA"] == "dns; mx.office.test"
     assert parsedate_to_datetime(message["Arrival-Date"]).timestamp() == 1_700_000_000
-    assert recipient["Original-Recipient"] == "rfc822;alice@office.test"
+    assert recipient["Original-Recipient"] is None, "the sender has not named any"
+    assert message["Original-Envelope-Id"] is None
     assert recipient["Final-Recipient"] == "rfc822;bob@example.com"
     assert recipient["Action"] == "failed"
     assert recipient["Status"] == "5.1.1"
@@ -75,7 +87,7 @@ def test_machine_part_of_a_failure() -> None:
 
 def test_machine_part_of_a_delay() -> None:
     """A delay says until when we try; a reply without a status gets the class of its code."""
-    raw = delay_report(OCCASION, [fate(Delayed(Reply(451, "", "later")))], ORIGINAL)
+    raw = status_report(OCCASION, [fate(Delayed(Reply(451, "", "later")))], ORIGINAL)
     _, (_, recipient), _ = parts(raw)
     assert recipient["Action"] == "delayed"
     assert recipient["Status"] == "4.0.0"
@@ -84,7 +96,7 @@ def test_machine_part_of_a_delay() -> None:
 
 
 def test_person_is_told_what_to_do() -> None:
-    text, _, _ = parts(failure_report(OCCASION, [fate()], ORIGINAL))
+    text, _, _ = parts(status_report(OCCASION, [fate()], ORIGINAL))
     assert text.startswith("Your message of")
     assert "We have stopped trying" in " ".join(text.split())
     assert "bob@example.com" in text
@@ -94,20 +106,20 @@ def test_person_is_told_what_to_do() -> None:
 
 
 def test_person_is_told_to_wait() -> None:
-    text, _, _ = parts(delay_report(OCCASION, [fate(Delayed(Reply(451, "4.4.1", "no route")))], ORIGINAL))
+    text, _, _ = parts(status_report(OCCASION, [fate(Delayed(Reply(451, "4.4.1", "no route")))], ORIGINAL))
     assert "only a warning" in " ".join(text.split())
     assert "Wait: we try again by ourselves" in text
 
 
 def test_every_recipient_has_a_block() -> None:
     fates = [fate(address=Address(f"user{number}", "example.com")) for number in range(250)]
-    text, blocks, _ = parts(failure_report(OCCASION, fates, ORIGINAL))
+    text, blocks, _ = parts(status_report(OCCASION, fates, ORIGINAL))
     assert len(blocks) == 251
     assert "and 150 more recipients" in text
 
 
 def test_only_the_header_is_returned() -> None:
-    *_, header = parts(failure_report(OCCASION, [fate()], ORIGINAL))
+    *_, header = parts(status_report(OCCASION, [fate()], ORIGINAL))
     assert header.startswith("Received: from x\n\tby y\n")
     assert "Subject: hello" in header
     assert "The body" not in header
@@ -116,7 +128,7 @@ def test_only_the_header_is_returned() -> None:
 def test_header_is_bounded() -> None:
     """No more than 50 kB come back, cut at a line's end."""
     original = b"".join(b"X-Filler: %06d\n" % number for number in range(100_000)) + b"\nbody\n"
-    *_, header = parts(failure_report(OCCASION, [fate()], original))
+    *_, header = parts(status_report(OCCASION, [fate()], original))
     assert 49_000 < len(header) <= 50_000
     assert all(len(line) == 16 for line in header.strip().split("\n"))
 
@@ -124,13 +136,13 @@ def test_header_is_bounded() -> None:
 def test_odd_header_survives() -> None:
     """8-bit octets, NULs and lines above 998 octets come back as they were, in quoted-printable."""
     original = "Subject: grüße \0\nX-Long: ".encode() + b"x" * 5_000 + b"\n\nbody"
-    *_, header = parts(failure_report(OCCASION, [fate()], original))
+    *_, header = parts(status_report(OCCASION, [fate()], original))
     assert header.startswith("Subject: grüße \0\nX-Long: " + "x" * 5_000)
 
 
 def test_boundary_in_the_header_is_avoided() -> None:
     original = b"X-Evil: a\n--report/R1--\n--report/R1\n\n"
-    *_, header = parts(failure_report(OCCASION, [fate()], original))
+    *_, header = parts(status_report(OCCASION, [fate()], original))
     assert "--report/R1--" in header
 
 
@@ -139,11 +151,11 @@ def test_boundary_in_the_header_is_avoided() -> None:
 def test_anything_from_outside_is_contained(text: str, local: str, header: bytes) -> None:
     """Whatever a server says, an address holds or a header contains: three well-formed parts, one block a recipient."""
     outcome = Failed(Reply(550, "5.1.1", text), "mx.example.com[192.0.2.1]:25")
-    raw = failure_report(OCCASION, [fate(outcome, Address(local, "example.com"))], header)
+    raw = status_report(OCCASION, [fate(outcome, Address(local, "example.com"))], header)
     _, blocks, _ = parts(raw)
     assert len(blocks) == 2
     assert set(blocks[1].keys()) >= {"Final-Recipient", "Action", "Status", "Diagnostic-Code"}
-    assert len(blocks[1].keys()) == 7
+    assert len(blocks[1].keys()) == 6
 
 
 @pytest.mark.parametrize(
@@ -153,3 +165,141 @@ def test_anything_from_outside_is_contained(text: str, local: str, header: bytes
 def test_advice(status: str, words: str) -> None:
     """The exact status first, then its subject, then something that is true of all."""
     assert words in advice(Reply(550, status, "")).happened
+
+
+# ---- What the sender has asked for: RFC 3461
+
+
+def wished(notify: str = "", orcpt: str = "", address: Address = BOB) -> Recipient:
+    return Recipient(address, address, frozenset(notify.split()), orcpt)
+
+
+def types(raw: bytes) -> list[str]:
+    return [part.get_content_type() for part in parse(raw).iter_parts()]
+
+
+def test_names_that_the_sender_gave_come_back_decoded() -> None:
+    occasion = evolve(OCCASION, letter=evolve(LETTER, envid="QQ+2B314+3D1"))
+    told = Fate(wished(orcpt="RFC822;bob+2Bx@example.com"), REFUSED)
+    _, (message, recipient), _ = parts(status_report(occasion, [told], ORIGINAL))
+    assert message["Original-Envelope-Id"] == "QQ+314=1"
+    assert recipient["Original-Recipient"] == "RFC822;bob+x@example.com"
+    assert recipient["Final-Recipient"] == "rfc822;bob@example.com"
+
+
+def test_success_is_told_in_words_and_fields() -> None:
+    local = Delivered(Reply(250, "2.0.0", "delivered to the Maildir"), "local")
+    relayed = Delivered(Reply(250, "2.0.0", "queued"), "mx.example.com[192.0.2.1]:25", action="relayed")
+    expanded = Delivered(Reply(0, "", ""), "none", action="expanded")
+    fates = [Fate(wished("SUCCESS"), outcome) for outcome in (local, relayed, expanded)]
+    raw = status_report(OCCASION, fates, ORIGINAL)
+    text, (_, *blocks), header = parts(raw)
+    assert [block["Action"] for block in blocks] == ["delivered", "relayed", "expanded"]
+    assert [block["Status"] for block in blocks] == ["2.0.0", "2.0.0", "2.0.0"]
+    assert [block["Remote-MTA"] for block in blocks] == [None, "dns; mx.example.com", None]
+    assert blocks[2]["Diagnostic-Code"] is None, "nobody has answered"
+    assert parse(raw)["Subject"] == "Delivered mail: your message has arrived"
+    words = " ".join(text.split())
+    assert "has arrived in the mailboxes" in words and "passed on to the mail servers" in words
+    assert "sent to lists" in words and "What to do" not in words
+    assert "The body" not in header
+
+
+def test_what_failed_comes_first() -> None:
+    """In one report with what went well, nobody overlooks it."""
+    fates = [Fate(wished("SUCCESS"), Delivered(Reply(250, "2.0.0", "ok"), "local")), fate()]
+    raw = status_report(OCCASION, fates, ORIGINAL)
+    assert parse(raw)["Subject"].startswith("Undelivered mail")
+    text, *_ = parts(raw)
+    assert text.index("could not be delivered") < text.index("has arrived")
+
+
+FULL = evolve(OCCASION, letter=evolve(LETTER, ret="FULL"))
+
+
+def test_whole_message_comes_back_where_it_was_asked_for() -> None:
+    raw = status_report(FULL, [fate()], ORIGINAL)
+    assert types(raw) == ["text/plain", "message/delivery-status", "message/rfc822"]
+    *_, returned = parse(raw).iter_parts()
+    (message,) = returned.iter_parts()
+    assert message["Subject"] == "hello" and message.get_content() == "The body\n"
+    assert octets_wanted(FULL, [fate()]) > MAX_FULL
+
+
+def test_whole_8_bit_message_is_declared() -> None:
+    original = b"Subject: x\nContent-Type: text/plain; charset=utf-8\n\ngr\xc3\xbc\xc3\x9fe --report/R1 no end"
+    raw = status_report(FULL, [fate()], original)
+    assert original in raw
+    message = message_from_bytes(raw, policy=policy.default)
+    assert message["Content-Transfer-Encoding"] == "8bit" and not message.defects
+    (returned,) = list(message.iter_parts())[2].iter_parts()  # type: ignore[attr-defined]
+    assert returned.get_content().startswith("grüße")
+
+
+@pytest.mark.parametrize(
+    ("letter", "outcome", "original"),
+    [
+        (LETTER, REFUSED, ORIGINAL),
+        (evolve(LETTER, ret="HDRS"), REFUSED, ORIGINAL),
+        (evolve(LETTER, ret="FULL"), Delayed(Reply(451, "4.4.1", "later")), ORIGINAL),
+        (evolve(LETTER, ret="FULL"), Delivered(Reply(250, "2.0.0", "ok"), "local"), ORIGINAL),
+        (evolve(LETTER, ret="FULL", require_tls=True), REFUSED, ORIGINAL),
+        (evolve(LETTER, ret="FULL"), REFUSED, ORIGINAL + b"x\n" * MAX_FULL),
+        (evolve(LETTER, ret="FULL"), REFUSED, ORIGINAL + b"x" * 1000),
+        (evolve(LETTER, ret="FULL"), REFUSED, ORIGINAL + b"\0"),
+    ],
+    ids=["not asked", "hdrs", "delay", "success", "require tls", "too big", "long line", "nul"],
+)
+def test_otherwise_its_header_comes_back(letter: Letter, outcome: Outcome, original: bytes) -> None:
+    """RET is about failures, RFC 3461 §4.3; RFC 8689 §5 overrules it; and there is a limit."""
+    raw = status_report(evolve(OCCASION, letter=letter), [Fate(wished(), outcome)], original)
+    assert types(raw)[2] == "text/rfc822-headers"
+
+
+# ---- UTF-8: RFC 6533
+
+USER = Address("用户", "xn--fsqu00a.xn--0zwm56d")
+UTF8_HEADER = "Subject: 你好\nFrom: 用户@例子.测试\n\nbody\n".encode()
+
+
+def utf8_parts(raw: bytes) -> tuple[list[str], str, str]:
+    """Types, and what the second and the third part say."""
+    message = message_from_bytes(raw, policy=policy.default)
+    assert not message.defects
+    found = list(message.iter_parts())  # type: ignore[attr-defined]
+    contents = [part.get_payload(decode=True) or part.as_bytes().partition(b"\n\n")[2] for part in found[1:]]
+    machine, returned = (quopri.decodestring(content).decode() for content in contents)
+    return [part.get_content_type() for part in found], machine, returned
+
+
+def test_utf8_letter_has_the_global_types() -> None:
+    letter = evolve(LETTER, sender=USER, smtputf8=True)
+    told = Fate(wished(orcpt="utf-8;\\x{7528}\\x{6237}@x.test", address=USER), REFUSED)
+    raw = status_report(evolve(OCCASION, letter=letter), [told], UTF8_HEADER)
+    kinds, machine, returned = utf8_parts(raw)
+    assert kinds == ["text/plain", "message/global-delivery-status", "message/global-headers"]
+    assert "Final-Recipient: utf-8;用户@例子.测试\n" in machine
+    assert "Original-Recipient: utf-8;用户@x.test\n" in machine
+    assert returned.startswith("Subject: 你好\n")
+    assert "\nTo: 用户@例子.测试\n".encode() in raw
+
+
+def test_whole_utf8_letter_is_message_global() -> None:
+    letter = evolve(LETTER, smtputf8=True, ret="FULL")
+    kinds, _, returned = utf8_parts(status_report(evolve(OCCASION, letter=letter), [fate()], UTF8_HEADER))
+    assert kinds[2] == "message/global"
+    assert returned.endswith("\n\nbody\n")
+
+
+def test_report_to_an_ascii_sender_is_ascii_whatever_it_is_about() -> None:
+    """The way back need not know SMTPUTF8 (RFC 6533 §4.5)."""
+    letter = evolve(LETTER, smtputf8=True, ret="FULL")
+    raw = status_report(evolve(OCCASION, letter=letter), [Fate(wished(address=USER), REFUSED)], UTF8_HEADER)
+    assert raw.isascii()
+
+
+def test_international_domain_alone_is_reported_in_ascii() -> None:
+    told = Fate(wished(address=Address("bob", "xn--fsqu00a.test")), REFUSED)
+    text, (_, recipient), _ = parts(status_report(OCCASION, [told], ORIGINAL))
+    assert recipient["Final-Recipient"] == "rfc822;bob@xn--fsqu00a.test"
+    assert "<bob@例子.test>" in text

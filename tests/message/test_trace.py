@@ -83,3 +83,17 @@ def test_mail_programs_can_read_them() -> None:
 def test_date_has_a_known_zone() -> None:
     """-0000 would say that we do not know where we are (RFC 5322 §3.3)."""
     assert date(0.0) == "Thu, 01 Jan 1970 00:00:00 +0000"
+
+
+def test_names_in_any_script() -> None:
+    """Domains are shown as people write them, where the message came with SMTPUTF8."""
+    user = Address("用户", "xn--fsqu00a.xn--0zwm56d")
+    to = (Recipient(user, user),)
+    assert (
+        delivery_fields(user, to, utf8=True).decode() == "Return-Path: <用户@例子.测试>\nDelivered-To: 用户@例子.测试\n"
+    )
+    assert "for <用户@例子.测试>;" in received(HOP, "ID1", to, NOW, utf8=True).decode()
+    plain = Address("a", "xn--fsqu00a.xn--0zwm56d")
+    assert (
+        "for <a@xn--fsqu00a.xn--0zwm56d>;" in received(HOP, "ID1", (Recipient(plain, plain),), NOW, utf8=True).decode()
+    )

@@ -7,8 +7,10 @@ import errno
 from collections.abc import Mapping, Sequence
 from email.message import Message
 from random import Random
+from typing import Any
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -111,9 +113,14 @@ class World:
         verdict = Verdict(schedule, self.log, self.now, Random(1))
         return Dispatcher(self.spool, transports, verdict, lines, reporter, self.log, self.clock, self.now)
 
-    def accept(self, id: str, *to: str, sender: str = "alice@office.test", wake: bool = True) -> Letter:
+    def accept(
+        self, id: str, *to: str, sender: str = "alice@office.test", wake: bool = True, wishes: str = "", **more: Any
+    ) -> Letter:
+        """``wishes`` is the NOTIFY of all recipients; ``more`` is for the letter."""
         content = b"Message-ID: <m@office.test>\nSubject: hello\n\ntext\n"
         added = letter(id, *to, sender=sender, arrived=self.now(), content=content)
+        notify = frozenset(wishes.split())
+        added = evolve(added, **{"recipients": tuple(evolve(r, notify=notify) for r in added.recipients), **more})
         incoming = self.spool.receive(id)
         incoming.write(content)
         at_once(self.spool.add(added, incoming))

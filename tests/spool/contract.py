@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from attrs import evolve
+
 from mailstack.interfaces import ISpool, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Failed
+from mailstack.model.outcome import Delivered, Failed
 from mailstack.model.reply import Reply
 
 LATER = Reply(451, "4.4.1", "later")
@@ -106,15 +108,69 @@ class SpoolContract:
         )
         (due,) = self.run(self.spool.due(2000.0, 10))
         assert due.unreported and due.pending == ()
-        assert self.run(self.spool.failures("L1")) == [(recipient("a@x.test"), Failed(NEVER, "mx.x.test"))]
+        assert self.run(self.spool.unreported("L1")) == [(recipient("a@x.test"), Failed(NEVER, "mx.x.test"))]
         bounce = letter("B1", "a@far.test", sender="", content=b"report\n")
         content = self.spool.receive("B1")
         content.write(b"report\n")
         self.run(self.spool.report("L1", bounce, content, 0))
         assert self.due_ids(2000.0) == ["B1"]
-        assert self.run(self.spool.failures("L1")) == []
+        assert self.run(self.spool.unreported("L1")) == []
         with self.spool.open("B1") as file:
             assert file.read() == b"report\n"
+
+    def test_all_of_the_envelope_survives(self) -> None:
+        user, domain = Address.parse("用户@例子.测试"), Address.parse("a@xn--bcher-kva.test")
+        to = (
+            Recipient(user, domain, frozenset({"SUCCESS", "DELAY"}), "utf-8;用户@例子.测试"),
+            Recipient(domain, domain, frozenset({"NEVER"})),
+            Recipient(user, user, frozenset({"SUCCESS"}), expanded=True),
+        )
+        wishes = {"smtputf8": True, "require_tls": True, "ret": "FULL", "envid": "QQ+2B1"}
+        added = evolve(letter("L1"), sender=user, recipients=to, **wishes)
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(added, incoming))
+        (due,) = self.run(self.spool.due(1000.0, 10))
+        assert due.letter == added
+        assert [each.number for each in due.pending] == [0, 1], "nothing is sent to what was expanded"
+
+    def test_an_expanded_alias_is_due_until_it_is_reported(self) -> None:
+        to = (recipient("a@x.test"), evolve(recipient("list@x.test"), expanded=True))
+        added = evolve(letter("L1"), recipients=to)
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(added, incoming))
+        self.run(self.spool.settle({"L1": [Result(0, "sent", OK)]}))
+        (due,) = self.run(self.spool.due(1000.0, 10))
+        assert due.unreported and due.pending == ()
+        ((told, outcome),) = self.run(self.spool.unreported("L1"))
+        assert told == to[1] and outcome.action == "expanded"
+        self.run(self.spool.report("L1", None, None, 0))
+        assert self.due_ids(1e12) == []
+
+    def test_a_success_that_the_sender_wants_to_hear_of_is_due_until_it_is_reported(self) -> None:
+        """As a failure is: the letter stays, and comes again after a crash."""
+        self.add("L1", "a@x.test", "b@x.test", "c@x.test")
+        results = [
+            Result(0, "delivered", OK, "local"),
+            Result(1, "relayed", OK, "mx.x.test"),
+            Result(2, "bounced", NEVER, "mx.x.test"),
+        ]
+        self.run(self.spool.settle({"L1": results}))
+        (due,) = self.run(self.spool.due(2000.0, 10))
+        assert due.unreported and due.pending == ()
+        assert self.run(self.spool.unreported("L1")) == [
+            (recipient("a@x.test"), Delivered(OK, "local", action="delivered")),
+            (recipient("b@x.test"), Delivered(OK, "mx.x.test", action="relayed")),
+            (recipient("c@x.test"), Failed(NEVER, "mx.x.test")),
+        ]
+        self.run(self.spool.report("L1", None, None, 0))
+        assert self.due_ids(1e12) == []
+
+    def test_a_failure_that_nobody_wants_to_hear_of_is_the_end(self) -> None:
+        self.add("L1")
+        self.run(self.spool.settle({"L1": [Result(0, "reported", NEVER)]}))
+        assert self.due_ids(1e12) == []
 
     def test_a_letter_whose_failures_are_reported_is_gone(self) -> None:
         self.add("L1")

@@ -372,3 +372,91 @@ class TestDesk:
 def test_the_database_is_closed_to_others(tmp_path: Path) -> None:
     open_spool(tmp_path, Runner()).close()
     assert (tmp_path / "spool/queue.db").stat().st_mode & 0o077 == 0
+
+
+VERSION_1 = """
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY, sender TEXT NOT NULL, arrived REAL NOT NULL, size INTEGER NOT NULL, lines INTEGER NOT NULL,
+    relay_offset INTEGER NOT NULL, eight_bit INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    warned INTEGER NOT NULL DEFAULT 0, batch INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE TABLE recipients (
+    id TEXT NOT NULL, number INTEGER NOT NULL, address TEXT NOT NULL, original TEXT NOT NULL, state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, next_attempt REAL NOT NULL, code INTEGER NOT NULL DEFAULT 0,
+    status TEXT NOT NULL DEFAULT '', reply TEXT NOT NULL DEFAULT '', relay TEXT NOT NULL DEFAULT 'none',
+    PRIMARY KEY (id, number)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX waiting ON recipients (next_attempt) WHERE state IN ('active', 'deferred');
+CREATE INDEX bounced ON recipients (id) WHERE state = 'bounced';
+CREATE TABLE counter (batch INTEGER NOT NULL) STRICT;
+INSERT INTO counter VALUES (7);
+INSERT INTO messages VALUES ('L1', 'a@far.test', 1000.0, 2, 1, 0, 0, 0, 0, 6);
+INSERT INTO recipients VALUES
+    ('L1', 0, 'x@one.test', 'x@one.test', 'deferred', 3, 2000.0, 451, '4.4.1', 'later', 'none'),
+    ('L1', 1, 'y@one.test', 'y@one.test', 'bounced', 1, 0.0, 550, '5.1.1', 'no such user', 'mx');
+PRAGMA user_version = 1;
+"""
+
+
+class TestOlderAndNewer:
+    """The queue of another version of mailstack."""
+
+    @pytest.fixture(autouse=True)
+    def _data(self, tmp_path: Path) -> None:
+        self.data = tmp_path
+        self.run = Runner()
+        (tmp_path / "spool/messages").mkdir(parents=True)
+        (tmp_path / "spool/messages/L1").write_bytes(b"x\n")
+        self.script(VERSION_1)
+
+    def script(self, text: str) -> None:
+        db = sqlite3.connect(self.data / "spool/queue.db")
+        db.executescript(text)
+        db.close()
+
+    def check(self) -> None:
+        spool = open_spool(self.data, self.run)
+        (due,) = self.run(spool.due(2000.0, 10))
+        assert due.letter.id == "L1" and due.unreported and due.pending[0].attempts == 3
+        assert due.letter.recipients[0].notify == frozenset() and not due.letter.smtputf8
+        assert [outcome.action for _, outcome in self.run(spool.unreported("L1"))] == ["failed"]
+        incoming = spool.receive("L2")
+        incoming.write(b"x\n")
+        self.run(spool.add(letter("L2"), incoming))
+        self.run(spool.settle({"L2": [Result(0, "sent", LATER)]}))
+        spool.close()
+
+    def test_older_one_goes_on_as_it_was(self) -> None:
+        self.check()
+        self.check()
+
+    def test_one_that_an_older_mailstack_has_used_meanwhile_is_brought_up_again(self) -> None:
+        self.check()
+        self.script("PRAGMA user_version = 1; CREATE INDEX bounced ON recipients (id) WHERE state = 'bounced';")
+        self.check()
+
+    def test_newer_one_is_refused_and_left_alone(self) -> None:
+        self.script("PRAGMA user_version = 3")
+        before = (self.data / "spool/queue.db").read_bytes()
+        with pytest.raises(OSError, match="newer mailstack"):
+            open_spool(self.data, self.run)
+        with pytest.raises(OSError, match="newer mailstack"):
+            QueueDesk(self.data).entries()
+        assert (self.data / "spool/queue.db").read_bytes() == before
+
+    def test_command_line_reads_an_older_one_before_the_server_has_changed_it(self) -> None:
+        (entry,) = QueueDesk(self.data).entries()
+        assert [recipient.state for recipient in entry.recipients] == ["deferred", "bounced"]
+
+
+def test_what_waits_for_its_report_is_shown_as_what_it_is(tmp_path: Path) -> None:
+    run = Runner()
+    spool = open_spool(tmp_path, run)
+    incoming = spool.receive("L1")
+    incoming.write(b"x\n")
+    run(spool.add(letter("L1", "a@x.test", "b@x.test", "c@x.test"), incoming))
+    states = ("delivered", "relayed", "reported")
+    run(spool.settle({"L1": [Result(number, state, LATER) for number, state in enumerate(states)]}))
+    (entry,) = QueueDesk(tmp_path).entries()
+    assert [recipient.state for recipient in entry.recipients] == ["sent", "sent", "bounced"]
+    spool.close()
