@@ -20,13 +20,13 @@ from twisted.internet.ssl import Certificate
 from mailstack.delivery.connection import Connection
 from mailstack.delivery.ip import is_loopback
 from mailstack.delivery.route import NextHop
-from mailstack.delivery.tls import VERIFIED, connection_creator
+from mailstack.delivery.tls import connection_creator
 from mailstack.interfaces import Host, IEventLog
 from mailstack.model.reply import Reply
 from mailstack.protocol.dots import DotEncoder
 from mailstack.protocol.smtp_client import SmtpClient
 from mailstack.protocol.smtp_dialogue import Login, Patience
-from mailstack.protocol.smtp_opening import Manner
+from mailstack.protocol.smtp_opening import VERIFIED, Manner
 from mailstack.protocol.smtp_transaction import Envelope
 
 CONNECT_TIMEOUT = 30.0  #: seconds, as Postfix's smtp_connect_timeout
@@ -46,11 +46,12 @@ class Parcel:
 
 @frozen
 class Heard:
-    """What a host said: the verdict for each recipient, and when it was ready for the letter, by the reactor's
-    clock."""
+    """What a host said: the verdict for each recipient that was tried, and when it was ready for the letter, by the
+    reactor's clock. ``reports``: it knows DSN, and tells the sender what the sender wants to hear."""
 
     answers: Mapping[int, Reply]
     ready: float
+    reports: bool = False
 
 
 class Courier:
@@ -75,16 +76,17 @@ class Courier:
         login = self._login(hop, parcel.id)
         if isinstance(login, Reply):
             return login
-        manner = Manner(self._hostname, hop.lmtp, hop.tls, login, trusted=is_loopback(host.address))
+        manner = _manner(self._hostname, hop, login, host, parcel.envelope)
         connection = await self._talk(parcel, manner, host)
-        if isinstance(connection, Connection) and connection.handshake_failed and hop.tls == "opportunistic":
+        if isinstance(connection, Connection) and connection.handshake_failed and manner.tls == "opportunistic":
             self._log.warn(parcel.id, relay=label(host), note=f"once more without TLS: {connection.client.unfit}")
             connection = await self._talk(parcel, evolve(manner, tls="none"), host)
         if isinstance(connection, Reply):
             return connection
         if connection.client.unfit is not None:
             return connection.client.unfit
-        return Heard(connection.client.answers, connection.ready or self._reactor.seconds())
+        client = connection.client
+        return Heard(client.answers, connection.ready or self._reactor.seconds(), client.next_hop_reports)
 
     async def _talk(self, parcel: Parcel, manner: Manner, host: Host) -> Connection | Reply:
         """One connection, to the end of what it is for."""
@@ -133,6 +135,13 @@ class Courier:
             self._log.warn(id, note=f"[smarthost] password_file {hop.password_file} cannot be read: {why}")
             return Reply(451, "4.3.5", f"The password for the smarthost cannot be read: {why}")
         return Login(hop.username, password)
+
+
+def _manner(hostname: str, hop: NextHop, login: Login | None, host: Host, envelope: Envelope) -> Manner:
+    """RFC 8689 §4.2.1; §5: a report goes its way as best it can."""
+    require_tls = envelope.require_tls and envelope.sender is not None
+    tls = "required" if require_tls and hop.tls not in VERIFIED else hop.tls
+    return Manner(hostname, hop.lmtp, tls, login, is_loopback(host.address), require_tls)
 
 
 def wire_pieces(file: BinaryIO, offset: int, empty: bool) -> Iterator[bytes]:

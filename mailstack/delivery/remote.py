@@ -19,7 +19,7 @@ from mailstack.delivery.route import NextHop, next_hop
 from mailstack.interfaces import Host, IEventLog, IResolver, ISpool, ITransport, Outcomes
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending
-from mailstack.model.outcome import Outcome, from_reply
+from mailstack.model.outcome import Delivered, Outcome, from_reply
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_dialogue import Patience
 from mailstack.protocol.smtp_transaction import Envelope
@@ -27,6 +27,8 @@ from mailstack.protocol.smtp_transaction import Envelope
 MAX_HOSTS = 5  #: addresses tried in one attempt; Postfix's smtp_mx_address_limit is 5 too
 MAX_SEARCH = 300.0  #: seconds after which no further host is tried
 MAX_TEXT = 1_000  #: characters of a remote reply that are kept
+#: RFC 8689 §2: the name of an MX must be sure, by DNSSEC or MTA-STS, which we do not ask for.
+NAME_UNSURE = Reply(550, "5.7.10", "Encryption needed (REQUIRETLS), but DNS alone says which server is the right one")
 
 
 @define
@@ -86,10 +88,19 @@ class RemoteDelivery:
 
     async def _deliver(self, letter: Letter, pending: Sequence[Pending]) -> Outcomes:
         hop = next_hop(self._settings, pending[0].recipient.address.domain)
-        recipients = {one.number: one.recipient.address for one in pending}
+        recipients = {one.number: one.recipient for one in pending}
         # A few octets too many: the CRs of the lines before relay_offset.
         size = letter.wire_size - letter.relay_offset
-        envelope = Envelope(letter.sender, recipients, size, letter.eight_bit)
+        envelope = Envelope(
+            letter.sender,
+            recipients,
+            size,
+            letter.eight_bit,
+            letter.smtputf8,
+            letter.require_tls,
+            letter.ret,
+            letter.envid,
+        )
         try:
             file = self._spool.open(letter.id)
         except OSError as error:
@@ -97,17 +108,24 @@ class RemoteDelivery:
             self._log.warn(letter.id, note=f"the queue file cannot be read: {why}")
             reply = Reply(451, "4.3.0", f"The queue file cannot be read: {why}")
             return _outcomes(dict.fromkeys(recipients, reply), "none", 0.0)
+        outcomes: dict[int, Outcome] = {}
         with file:
-            parcel = Parcel(letter.id, envelope, partial(wire_pieces, file, letter.relay_offset))
-            return await self._search(hop, parcel)
+            content = partial(wire_pieces, file, letter.relay_offset)
+            # A server that takes few recipients at a time (RFC 9422) gets the others in further sessions.
+            while rest := {number: each for number, each in recipients.items() if number not in outcomes}:
+                outcomes |= await self._search(hop, Parcel(letter.id, evolve(envelope, recipients=rest), content))
+        return outcomes
 
     async def _search(self, hop: NextHop, parcel: Parcel) -> dict[int, Outcome]:
+        """For one recipient at least."""
         search = _Search(self._clock.seconds())
         heard = await self._try_hosts(hop, parcel, search)
         if heard is None:
             reply = search.verdict or Reply(451, "4.4.4", "There is no host to send this to")
             heard = Heard(dict.fromkeys(parcel.envelope.recipients, reply), self._clock.seconds())
-        return _outcomes(heard.answers, search.relay, heard.ready - search.started)
+        # LMTP's 250 is the delivery (RFC 2033 §1); SMTP's may be one more hop.
+        action = "" if heard.reports else "delivered" if hop.lmtp else "relayed"
+        return _outcomes(heard.answers, search.relay, heard.ready - search.started, action)
 
     async def _try_hosts(self, hop: NextHop, parcel: Parcel, search: _Search) -> Heard | None:
         """What the host said that heard of the letter; None: see ``search``."""
@@ -116,6 +134,9 @@ class RemoteDelivery:
             search.refused(names)
             return None
         for name in names:
+            if not _trustworthy(name, hop, parcel.envelope):
+                search.refused(NAME_UNSURE)
+                continue
             addresses = await self._addresses(name)
             if isinstance(addresses, Reply):
                 search.refused(addresses)
@@ -147,8 +168,21 @@ class RemoteDelivery:
         return found if isinstance(found, Reply) else sorted(found, key=lambda address: ":" not in address)
 
 
-def _outcomes(answers: Mapping[int, Reply], relay: str, setup: float) -> dict[int, Outcome]:
-    return {number: evolve(from_reply(_bounded(reply), relay), setup=setup) for number, reply in answers.items()}
+def _trustworthy(name: str, hop: NextHop, envelope: Envelope) -> bool:
+    """Whether a letter may go to this host: one that requires TLS only where we know the name from the sender or from
+    mail.ini; a report in any case (RFC 8689 §5)."""
+    return not envelope.require_tls or envelope.sender is None or name == hop.host
+
+
+def _outcomes(answers: Mapping[int, Reply], relay: str, setup: float, action: str = "") -> dict[int, Outcome]:
+    return {number: _outcome(_bounded(reply), relay, setup, action) for number, reply in answers.items()}
+
+
+def _outcome(reply: Reply, relay: str, setup: float, action: str) -> Outcome:
+    outcome = from_reply(reply, relay)
+    if isinstance(outcome, Delivered):
+        return evolve(outcome, setup=setup, action=action)
+    return evolve(outcome, setup=setup)
 
 
 def _bounded(reply: Reply) -> Reply:

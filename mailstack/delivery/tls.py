@@ -9,9 +9,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from mailstack.delivery.ip import is_address
-
-#: The policies that ask for a certificate of the right name from a known authority.
-VERIFIED = frozenset({"required", "implicit"})
+from mailstack.protocol.smtp_opening import VERIFIED
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -37,7 +37,8 @@ class SmtpClient:
     """One session with one server, in which one letter is sent.
 
     ``began``: the server is ready, and hears of the letter from now on. At the end, either ``unfit`` says why it
-    did not come to that, so another server may be tried; or ``answers`` has the verdict for each recipient.
+    did not come to that, so another server may be tried; or ``answers`` has the verdict for each recipient that was
+    tried: a server that takes few at a time (RFC 9422) leaves some for another session.
     """
 
     def __init__(self, manner: Manner, envelope: Envelope, patience: Patience) -> None:
@@ -51,6 +52,11 @@ class SmtpClient:
         self.unfit: Reply | None = None
 
     @property
+    def next_hop_reports(self) -> bool:
+        """Whether the server has taken over what the sender wants to hear (DSN): its success is not ours to report."""
+        return "DSN" in self._opening.extensions
+
+    @property
     def answers(self) -> dict[int, Reply]:
         return self._transaction.answers
 
@@ -58,7 +64,7 @@ class SmtpClient:
         self.unfit = yield from self._opening.run()
         if self.unfit is None:
             self.began = True
-            yield from self._transaction.run(self._opening.extensions)
+            yield from self._transaction.run(self._opening.extensions, self._opening.verified)
         yield Say(("QUIT",))
 
     # ---- What happens to us
@@ -94,8 +100,9 @@ class SmtpClient:
 
     def lost(self, reason: str) -> Sequence[Action]:
         """The connection is gone."""
-        code = "4.7.5" if isinstance(self.waiting, Secure) else "4.4.2"
-        return self.fail(Reply(451, code, f"Lost the connection, {self._where()}: {reason}"))
+        if isinstance(self.waiting, Secure):
+            return self.fail(self._opening.insecure(f"Lost the connection, {self._where()}: {reason}"))
+        return self.fail(Reply(451, "4.4.2", f"Lost the connection, {self._where()}: {reason}"))
 
     def fail(self, verdict: Reply) -> Sequence[Action]:
         """It ends here; ``verdict`` is for all that was not decided yet. Nothing, when the end came before."""
@@ -140,7 +147,7 @@ class SmtpClient:
                 if self._speaks_out_of_turn():
                     return [*actions, *self._nonsense("a reply before its command")]
                 self._owed += len(step.commands)
-                actions.append(Send("".join(f"{command}\r\n" for command in step.commands).encode("ascii")))
+                actions.append(Send("".join(f"{command}\r\n" for command in step.commands).encode()))
                 step = next(self._dialogue)
         except StopIteration:
             self.waiting = None

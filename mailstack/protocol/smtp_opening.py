@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 
 from attrs import frozen
 
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_dialogue import Dialogue, Login, Patience, Say, Secure, ask, hear, refusal
+
+#: The policies that ask for a certificate of the right name from a known authority.
+VERIFIED = frozenset({"required", "implicit"})
 
 
 @frozen
@@ -19,6 +23,7 @@ class Manner:
     tls: str = "opportunistic"  #: none, opportunistic, required, implicit
     login: Login | None = None
     trusted: bool = False  #: nobody can listen in between (loopback): a password may go without TLS
+    require_tls: bool = False  #: RFC 8689: only to a server that promises to pass the promise on; ``tls`` verifies then
 
 
 class Opening:
@@ -30,6 +35,11 @@ class Opening:
         self.extensions: dict[str, str] = {}
         self.secure = False
 
+    @property
+    def verified(self) -> bool:
+        """TLS is up, and the server has shown a certificate of its name."""
+        return self.secure and self._manner.tls in VERIFIED
+
     def run(self) -> Dialogue[Reply | None]:
         """None: mail may be sent. Else why this server is of no use."""
         if self._manner.tls == "implicit":
@@ -37,11 +47,15 @@ class Opening:
         greeting = yield from hear("the greeting", self._patience.greeting)
         if greeting.code != 220:
             return refusal(greeting)
-        for stage in (self._hello, self._start_tls, self._log_in):
+        for stage in (self._hello, self._start_tls, self._require_tls, self._log_in):
             problem = yield from stage()
             if problem is not None:
                 return problem
         return None
+
+    def insecure(self, text: str) -> Reply:
+        """The verdict when the handshake fails: RFC 8689 §4.2.1 says that a letter which requires TLS goes back."""
+        return Reply(550, "5.7.10", text) if self._manner.require_tls else Reply(451, "4.7.5", text)
 
     def _handshake(self) -> Dialogue[None]:
         yield Secure(self._patience.tls)
@@ -75,9 +89,20 @@ class Opening:
             problem = f"STARTTLS was refused: {reply}"
         else:
             problem = "STARTTLS is not offered"
+        if self._manner.require_tls:
+            return Reply(550, "5.7.10", f"Encryption needed (REQUIRETLS), but {problem}")
         if self._manner.tls == "required":
             return Reply(451, "4.7.4", f"Encryption is required here, but {problem}")
         return None
+
+    def _require_tls(self) -> Dialogue[Reply | None]:
+        """RFC 8689 §4.2.1. Nothing is said: EHLO has told."""
+        yield from ()
+        if not self._manner.require_tls or (self.secure and "REQUIRETLS" in self.extensions):
+            return None
+        if self.secure:
+            return Reply(550, "5.7.30", "REQUIRETLS support required, but the server does not offer it")
+        return Reply(550, "5.7.10", "Encryption needed (REQUIRETLS)")
 
     def _log_in(self) -> Dialogue[Reply | None]:
         login = self._manner.login
@@ -116,8 +141,8 @@ def extensions(reply: Reply) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in reply.text.split("\n")[1:]:
         # Some old servers write AUTH=PLAIN.
-        keyword, _, parameters = line.strip().replace("=", " ", 1).partition(" ")
-        found.setdefault(keyword.upper(), parameters.strip())
+        keyword, *parameters = re.split(r"[ =]", line.strip(), maxsplit=1)
+        found.setdefault(keyword.upper(), "".join(parameters).strip())
     return found
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from mailstack.model.address import Address, path
+from mailstack.model.address import Address
+from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
+from mailstack.model.xtext import in_ascii
 from mailstack.protocol.smtp_dialogue import Dialogue, Patience, Pour, Say, ask, hear, refusal
+from mailstack.protocol.smtp_limits import within
 
 
 @frozen
@@ -16,9 +19,13 @@ class Envelope:
     """What is to be sent, and to whom: recipients by number."""
 
     sender: Address | None
-    recipients: Mapping[int, Address]
+    recipients: Mapping[int, Recipient]
     size: int  #: octets with CRLF line ends; a few too many do no harm, RFC 1870 §3
     eight_bit: bool
+    smtputf8: bool = False  #: the header has UTF-8; the addresses speak for themselves
+    require_tls: bool = False  #: the session must be as RFC 8689 wants it, if there is a sender to be told of failure
+    ret: str = ""
+    envid: str = ""
 
 
 class Transaction:
@@ -29,6 +36,9 @@ class Transaction:
         self._patience = patience
         self._lmtp = lmtp
         self._accepted: list[int] = []
+        self._extensions: Mapping[str, str] = {}
+        self._verified = False
+        self._utf8 = False
         self.answers: dict[int, Reply] = {}
 
     def settle(self, reply: Reply) -> None:
@@ -36,41 +46,93 @@ class Transaction:
         for number in self._envelope.recipients:
             self.answers.setdefault(number, reply)
 
-    def run(self, extensions: Mapping[str, str]) -> Dialogue[None]:
-        problem = self._unfit(extensions)
+    def run(self, extensions: Mapping[str, str], verified: bool) -> Dialogue[None]:
+        """``verified``: the session has TLS, and the server a certificate of its name."""
+        self._extensions, self._verified = extensions, verified
+        problem = self._unfit()
         if problem is not None:
             self.settle(problem)
             return
-        for number, address in self._envelope.recipients.items():
-            if not _sendable(address):
-                self.answers[number] = Reply(553, "5.6.7", "The address has characters that the server cannot take")
-        waiting = [number for number in self._envelope.recipients if number not in self.answers]
+        for number, recipient in self._envelope.recipients.items():
+            unfit = self._unfit_address(recipient.address, "the recipient's address")
+            if unfit is not None:
+                self.answers[number] = unfit
+        open = {n: each.address for n, each in self._envelope.recipients.items() if n not in self.answers}
+        waiting = within(extensions.get("LIMITS", ""), open)
         if not waiting:
             return
+        self._utf8 = self._needs_utf8(waiting)
         talk = self._pipelined if "PIPELINING" in extensions else self._in_turn
-        yield from talk(self._mail(extensions), waiting)
+        yield from talk(self._mail(), waiting)
 
-    def _unfit(self, extensions: Mapping[str, str]) -> Reply | None:
+    def _unfit(self) -> Reply | None:
         """Why the server cannot take this letter, known from its extensions alone."""
-        limit = extensions.get("SIZE", "")
+        limit = self._extensions.get("SIZE", "")
         size = self._envelope.size
         # RFC 1870 §3: a limit of 0 is none.
         if limit.isascii() and limit.isdigit() and 0 < int(limit) < size:
             return Reply(552, "5.3.4", f"The message is too big for the server: {size} octets, it takes {limit}")
-        if self._envelope.eight_bit and "8BITMIME" not in extensions:
+        if self._envelope.smtputf8 and "SMTPUTF8" not in self._extensions:
+            return _no_smtputf8("the header of the message")
+        if self._envelope.eight_bit and "8BITMIME" not in self._extensions:
             # RFC 6152 §3: convert or return; conversion would break signatures.
             return Reply(554, "5.6.3", "The message has 8-bit characters, which the server does not take")
-        if self._envelope.sender is not None and not _sendable(self._envelope.sender):
-            return Reply(553, "5.6.7", "The sender's address has characters that the server cannot take")
+        sender = self._envelope.sender
+        return None if sender is None else self._unfit_address(sender, "the sender's address")
+
+    def _unfit_address(self, address: Address, what: str) -> Reply | None:
+        """No control characters, which would end the command, and none above ASCII without SMTPUTF8."""
+        if not str(address).isprintable():
+            return Reply(553, "5.1.3", f"There are characters in {what} that no server can take")
+        if not address.isascii and "SMTPUTF8" not in self._extensions:
+            return _no_smtputf8(what)
         return None
 
-    def _mail(self, extensions: Mapping[str, str]) -> str:
-        size = f" SIZE={self._envelope.size}" if "SIZE" in extensions else ""
-        body = " BODY=8BITMIME" if self._envelope.eight_bit else ""
-        return f"MAIL FROM:{path(self._envelope.sender)}{size}{body}"
+    def _needs_utf8(self, waiting: list[int]) -> bool:
+        """RFC 6531 §3.4: the parameter is given when it is needed, and only then."""
+        addresses = [self._envelope.recipients[number].address for number in waiting]
+        if self._envelope.sender is not None:
+            addresses.append(self._envelope.sender)
+        return self._envelope.smtputf8 or not all(address.isascii for address in addresses)
+
+    # ---- The commands
+
+    def _mail(self) -> str:
+        return " ".join([f"MAIL FROM:<{self._written(self._envelope.sender)}>", *self._mail_parameters()])
+
+    def _mail_parameters(self) -> Iterator[str]:
+        envelope = self._envelope
+        if "SIZE" in self._extensions:
+            yield f"SIZE={envelope.size}"
+        if envelope.eight_bit:
+            yield "BODY=8BITMIME"
+        if self._utf8:
+            yield "SMTPUTF8"
+        if envelope.require_tls and self._verified and "REQUIRETLS" in self._extensions:
+            yield "REQUIRETLS"
+        # RFC 3461 §5.2.1: what was said is passed on as it was said, and nothing is added.
+        if "DSN" in self._extensions and envelope.ret:
+            yield f"RET={envelope.ret}"
+        if "DSN" in self._extensions and envelope.envid:
+            yield f"ENVID={envelope.envid}"
 
     def _rcpt(self, number: int) -> str:
-        return f"RCPT TO:{path(self._envelope.recipients[number])}"
+        recipient = self._envelope.recipients[number]
+        command = f"RCPT TO:<{self._written(recipient.address)}>"
+        if "DSN" not in self._extensions:
+            return command
+        if recipient.notify:
+            command += f" NOTIFY={','.join(sorted(recipient.notify))}"
+        if recipient.orcpt:
+            command += f" ORCPT={recipient.orcpt if self._utf8 else in_ascii(recipient.orcpt)}"
+        return command
+
+    def _written(self, address: Address | None) -> str:
+        if address is None:
+            return ""
+        return address.unicode if self._utf8 else str(address)
+
+    # ---- The conversation
 
     def _in_turn(self, mail: str, waiting: list[int]) -> Dialogue[None]:
         """One command, one reply."""
@@ -120,7 +182,8 @@ class Transaction:
             for number in self._accepted:
                 self.answers[number] = _final((yield from hear("the end of data", self._patience.final)))
         else:
-            self.settle(_final((yield from hear("the end of data", self._patience.final))))
+            verdict = _final((yield from hear("the end of data", self._patience.final)))
+            self.answers.update(dict.fromkeys(self._accepted, verdict))
         return None
 
     def _nothing(self) -> Dialogue[None]:
@@ -131,10 +194,10 @@ class Transaction:
             yield from hear("the end of data", self._patience.final)
 
 
+def _no_smtputf8(what: str) -> Reply:
+    """RFC 6531 §3.5: it goes back, for nobody but its sender can make it ASCII."""
+    return Reply(553, "5.6.7", f"SMTPUTF8 is needed for {what}, but the server does not offer it")
+
+
 def _final(reply: Reply) -> Reply:
     return reply if 200 <= reply.code < 300 else refusal(reply)
-
-
-def _sendable(address: Address) -> bool:
-    """No control characters, which would end the command, and none above ASCII: that takes SMTPUTF8."""
-    return str(address).isascii() and str(address).isprintable()

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -88,9 +89,11 @@ class Scene:
         self._protocol: Any = None
         self._served = 0
 
-    def deliver(self, *recipients: str, stored: bool = True) -> Scene:
+    def deliver(self, *recipients: str, stored: bool = True, **more: Any) -> Scene:
+        """``more`` is for the letter."""
         everyone = tuple(Recipient(a, a) for a in map(Address.parse, recipients or ("bob@x.test",)))
         letter = Letter("L1", ALICE, everyone, 0.0, len(self.content), self.content.count(b"\n"), 33, False, 0)
+        letter = evolve(letter, **more)
         if stored:
             incoming = self.spool.receive("L1")
             incoming.write(self.content)
@@ -154,7 +157,7 @@ def test_whole_delivery() -> None:
     assert scene.say("250 ok") == ["DATA"]
     assert scene.say("354 go") == ["Received: here", "", "..hello", "."]
     assert scene.say("250 2.0.0 queued") == ["QUIT"]
-    assert scene.outcome == Delivered(Reply(250, "2.0.0", "queued"), "192.0.2.1[192.0.2.1]:2525")
+    assert scene.outcome == Delivered(Reply(250, "2.0.0", "queued"), "192.0.2.1[192.0.2.1]:2525", action="relayed")
     scene.say("221 bye")
     assert scene.transport.disconnecting
     scene.hang_up()
@@ -457,3 +460,75 @@ def test_destination() -> None:
     """The queue groups recipients by it."""
     remote = Scene(settings()).remote
     assert remote.destination(Address("a", "x.test")) == remote.destination(Address("b", "x.test")) == "mx:x.test"
+
+
+def test_server_that_takes_few_recipients_gets_the_others_in_further_sessions() -> None:
+    """RFC 9422: at once, not after a pause; each recipient has the answer of its own session."""
+    scene = Scene().deliver("a@x.test", "b@x.test", "c@x.test")
+    for round, names in enumerate((("a", "b"), ("c",))):
+        scene.connect()
+        scene.say("220 hi")
+        scene.say("250-hi", "250 LIMITS RCPTMAX=2")
+        for name in names:
+            assert scene.say("250 ok") == [f"RCPT TO:<{name}@x.test>"]
+        assert scene.say("250 ok") == ["DATA"]
+        scene.say("354 go")
+        assert scene.say(f"250 2.0.0 queued {round}") == ["QUIT"]
+    assert scene.outcomes is not None
+    assert [scene.outcomes[number].reply.text for number in range(3)] == ["queued 0", "queued 0", "queued 1"]
+
+
+def test_refusal_of_a_server_that_takes_few_recipients_is_for_all() -> None:
+    scene = Scene().deliver("a@x.test", "b@x.test")
+    scene.connect()
+    scene.say("220 hi")
+    scene.say("250-hi", "250 LIMITS RCPTMAX=1")
+    scene.say("550 5.7.1 not you")
+    assert scene.outcomes is not None and len(scene.outcomes) == 2
+
+
+def test_server_that_knows_dsn_reports_itself() -> None:
+    scene = Scene().deliver()
+    scene.connect()
+    scene.say("220 hi")
+    scene.say("250-hi", "250 DSN")
+    for line in ("250 ok", "250 ok", "354 go", "250 2.0.0 queued"):
+        scene.say(line)
+    assert isinstance(scene.outcome, Delivered) and scene.outcome.action == ""
+
+
+def test_lmtp_is_the_delivery_itself() -> None:
+    scene = Scene(settings(("*", Route("lmtp", "192.0.2.1", 24, literal=True)))).deliver()
+    scene.connect()
+    for line in ("220 hi", "250 hi", "250 ok", "250 ok", "354 go", "250 2.0.0 saved"):
+        scene.say(line)
+    assert isinstance(scene.outcome, Delivered) and scene.outcome.action == "delivered"
+
+
+def test_letter_that_requires_tls_goes_back_without_it() -> None:
+    """RFC 8689 §4.2.1, and the password of no policy is needed for it."""
+    scene = Scene().deliver(require_tls=True)
+    scene.connect()
+    scene.say("220 hi")
+    assert scene.say("250 hi") == ["QUIT"]
+    assert isinstance(scene.outcome, Failed) and scene.outcome.reply.status == "5.7.10"
+
+
+def test_letter_that_requires_tls_does_not_trust_the_names_of_dns() -> None:
+    """RFC 8689 §2: an MX whose name nobody vouches for may be anybody's."""
+    scene = Scene(settings()).deliver(require_tls=True)
+    assert isinstance(scene.outcome, Failed) and scene.outcome.reply.status == "5.7.10"
+    assert not scene.reactor.tcpClients
+
+
+def test_domain_that_is_its_own_server_can_be_trusted() -> None:
+    scene = Scene(settings(), {("y.test", "A"): ["192.0.2.9"]}).deliver("bob@y.test", require_tls=True)
+    assert scene.connect() == "192.0.2.9"
+
+
+def test_report_about_a_letter_that_required_tls_goes_anywhere() -> None:
+    """RFC 8689 §5: rather in clear than lost."""
+    scene = Scene(settings()).deliver(require_tls=True, sender=None)
+    scene.connect()
+    scene.say("220 hi")
+    assert scene.say("250-hi", "250 REQUIRETLS") == ["MAIL FROM:<>"]

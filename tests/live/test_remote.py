@@ -8,9 +8,10 @@ import socket
 import ssl
 from pathlib import Path
 from random import Random
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.ssl import Certificate
 
@@ -50,13 +51,14 @@ class Sender:
         self.trust = trust
         self.patience = patience
 
-    def send(self, content: BinaryIO | None = None, size: int = len(CONTENT)) -> Outcome:
+    def send(self, content: BinaryIO | None = None, size: int = len(CONTENT), **more: Any) -> Outcome:
+        """``more`` is for the letter."""
         spool = Stored(content or io.BytesIO(CONTENT))
         remote = RemoteDelivery(
             reactor, self.settings, RESOLVER, spool, self.notes, Random(1), self.trust, self.patience
         )
         recipient = Recipient(BOB, BOB)
-        letter = Letter("L1", None, (recipient,), 0.0, size, size // 20, 0, False, 0)
+        letter = evolve(Letter("L1", None, (recipient,), 0.0, size, size // 20, 0, False, 0), **more)
         (outcomes,) = spin.wait_for(remote.deliver([Due(letter, (Pending(0, recipient),))]), 60)
         spin.until(spin.nothing_left)  # the good-bye, which the outcome does not wait for
         return outcomes[0]
@@ -330,6 +332,64 @@ def test_wrong_certificate(policy: str, trusted: bool, tls: tuple[ssl.SSLContext
         assert server.connections == 1
     assert isinstance(outcome, Delayed)
     assert outcome.reply.status == "4.7.5"
+
+
+# ---- A letter that requires TLS: RFC 8689
+
+
+def secured(peer: Peer, context: ssl.SSLContext, *extensions: str) -> None:
+    hello(peer, "STARTTLS")
+    peer.hear("STARTTLS")
+    peer.say("220 go")
+    peer.tls(context)
+    peer.hear("EHLO")
+    peer.say("250-fake", *(f"250-{extension}" for extension in extensions), "250 HELP")
+
+
+def test_letter_that_requires_tls(tls: tuple[ssl.SSLContext, Certificate]) -> None:
+    """The certificate is looked at although no policy asks for it, and the promise is passed on."""
+
+    def script(peer: Peer) -> None:
+        secured(peer, tls[0], "REQUIRETLS")
+        assert peer.hear("MAIL FROM:") == "MAIL FROM:<bob@x.test> REQUIRETLS"
+        peer.say("250 ok")
+        peer.hear("RCPT")
+        peer.say("250 ok")
+        peer.hear("DATA")
+        peer.say("354 go")
+        peer.data()
+        peer.say("250 2.0.0 taken")
+        peer.hear("QUIT")
+
+    with FakeServer(script) as server:
+        sender = Sender(to(server.port, "smart.test"), trust=tls[1])
+        assert isinstance(sender.send(sender=BOB, require_tls=True), Delivered)
+    assert sender.notes.lines[0][1]["verified"] == "yes"
+
+
+def test_letter_that_requires_tls_and_a_server_that_does_not_pass_it_on(
+    tls: tuple[ssl.SSLContext, Certificate],
+) -> None:
+    def script(peer: Peer) -> None:
+        secured(peer, tls[0])
+        peer.hear("QUIT")
+
+    with FakeServer(script) as server:
+        outcome = Sender(to(server.port, "smart.test"), trust=tls[1]).send(sender=BOB, require_tls=True)
+    assert isinstance(outcome, Failed) and outcome.reply.status == "5.7.30"
+
+
+def test_letter_that_requires_tls_and_a_certificate_that_nobody_knows(tls: tuple[ssl.SSLContext, Certificate]) -> None:
+    """It is not sent in clear text instead."""
+
+    def script(peer: Peer) -> None:
+        with pytest.raises((ssl.SSLError, OSError, AssertionError)):
+            secured(peer, tls[0], "REQUIRETLS")
+
+    with FakeServer(script) as server:
+        outcome = Sender(to(server.port, "smart.test")).send(sender=BOB, require_tls=True)
+        assert server.connections == 1
+    assert isinstance(outcome, Failed) and outcome.reply.status == "5.7.10"
 
 
 # ---- Size
