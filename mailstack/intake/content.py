@@ -14,8 +14,10 @@ GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 def on_data(session: Session, event: events.Data) -> Reply:
     around, visitor = session.around, session.visitor
     hostname = session.settings.server.hostname
-    hop = Hop(visitor.hello.name, visitor.place, hostname, visitor.protocol, visitor.tls, visitor.name)
-    session.begun.begin(around.spool, around.new_id(), hop, around.now())
+    transaction = session.begun
+    protocol = visitor.protocol_of(transaction.mail.smtputf8)
+    hop = Hop(visitor.hello.name, visitor.place, hostname, protocol, visitor.tls, visitor.name)
+    transaction.begin(around.spool, around.new_id(), hop, around.now())
     return GO_AHEAD
 
 

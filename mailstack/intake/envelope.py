@@ -13,10 +13,13 @@ from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
+from mailstack.protocol.smtp_commands import RECIPIENT_NOT_ASCII
 
 SENDER_OK = Reply(250, "2.1.0", "Ok")
 RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
 LOGIN_FIRST = Reply(530, "5.7.0", "Log in first: this port is for our users")
+#: RFC 8689 §2: the option is for sessions that have TLS themselves; without, it is not in EHLO.
+TLS_FIRST = Reply(530, "5.7.4", "REQUIRETLS only over TLS: say STARTTLS first")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in another message")
 
 
@@ -25,20 +28,23 @@ def on_mail(session: Session, event: events.Mail) -> Reply:
         return session.record.refused("MAIL", LOGIN_FIRST, event.sender)
     if event.size > session.settings.limits.message_size:
         return session.record.refused("MAIL", TOO_BIG, event.sender)
+    if event.require_tls and not session.visitor.tls:
+        return session.record.refused("MAIL", TLS_FIRST, event.sender)
     if session.visitor.user is None:
-        session.transaction = Transaction(event.sender, session.settings.limits)
+        session.transaction = Transaction(event, session.settings.limits)
         return SENDER_OK
-    return _on_submission(session, event.sender, session.visitor.user)
+    return _on_submission(session, event, session.visitor.user)
 
 
-def _on_submission(session: Session, sender: Address | None, user: Address) -> Reply:
+def _on_submission(session: Session, event: events.Mail, user: Address) -> Reply:
     """Our users send as themselves, or as nobody; their messages are completed, and counted."""
+    sender = event.sender
     refusal = not_own(session, sender) if sender is not None else None
     if refusal is not None:
         return session.record.refused("MAIL", refusal, sender)
     edit = SubmissionRule(session, sender or user).edit
     charge = session.around.rates.charge(user)
-    session.transaction = Transaction(sender, session.settings.limits, edit, charge)
+    session.transaction = Transaction(event, session.settings.limits, edit, charge)
     return SENDER_OK
 
 
@@ -47,6 +53,8 @@ def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
     if len(transaction.recipients) >= session.settings.limits.recipients:
         return TOO_MANY_RECIPIENTS
     recipient = event.recipient
+    if event.utf8 and not transaction.mail.smtputf8:
+        return session.record.refused("RCPT", RECIPIENT_NOT_ASCII, transaction.sender, recipient)
     if not recipient.domain:
         recipient = Address(recipient.local, session.settings.server.domains[0])
     found = _resolve(session, recipient)
@@ -55,7 +63,7 @@ def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
     over = full(session)
     if over is not None:
         return over
-    transaction.add(found.recipients)
+    transaction.add(found.recipients, event)
     return RECIPIENT_OK
 
 

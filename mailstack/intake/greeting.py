@@ -12,11 +12,15 @@ from mailstack.protocol import smtp_events as events
 OK = Reply(250, "2.0.0", "Ok")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, good bye")
 
-#: What EHLO offers, and where. ``{size}`` and ``{mechanisms}`` are filled in.
+#: What EHLO offers, and where. ``{size}``, ``{recipients}`` and ``{mechanisms}`` are filled in.
 EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
     ("PIPELINING", lambda session: True),
     ("SIZE {size}", lambda session: True),
     ("8BITMIME", lambda session: True),
+    ("SMTPUTF8", lambda session: True),
+    ("DSN", lambda session: True),
+    ("LIMITS RCPTMAX={recipients}", lambda session: True),
+    ("REQUIRETLS", lambda session: bool(session.visitor.tls)),
     ("ENHANCEDSTATUSCODES", lambda session: True),
     ("HELP", lambda session: True),
     ("STARTTLS", lambda session: offers_tls(session)),
@@ -36,9 +40,13 @@ def on_hello(session: Session, event: events.Hello) -> Reply:
     session.around.greeted(session.visitor.address, session.visitor.hello.name)
     words = [f"{session.settings.server.hostname} greets {event.name}"]
     if event.extended:
-        size = session.settings.limits.message_size
-        ways = " ".join(mechanisms(session)) if offers_login(session) else ""
-        words += [keyword.format(size=size, mechanisms=ways) for keyword, offered in EXTENSIONS if offered(session)]
+        limits = session.settings.limits
+        facts = {
+            "size": limits.message_size,
+            "recipients": limits.recipients,
+            "mechanisms": " ".join(mechanisms(session)) if offers_login(session) else "",
+        }
+        words += [keyword.format(**facts) for keyword, offered in EXTENSIONS if offered(session)]
     return Reply(250, "", "\n".join(words))
 
 

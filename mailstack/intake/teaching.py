@@ -9,8 +9,10 @@ from mailstack.protocol import smtp_events as events
 _SYNTAX = {
     "HELO": "HELO hostname - greet, without extensions",
     "EHLO": "EHLO hostname - greet, and hear which extensions there are",
-    "MAIL": "MAIL FROM:<sender> [SIZE=octets] [BODY=8BITMIME] - begin a message; <> is the null sender",
-    "RCPT": "RCPT TO:<recipient> - name a recipient; once for each",
+    "MAIL": "MAIL FROM:<sender> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8] [REQUIRETLS] [RET=FULL|HDRS] [ENVID=xtext]"
+    " - begin a message; <> is the null sender",
+    "RCPT": "RCPT TO:<recipient> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;xtext] - name a recipient; once for"
+    " each",
     "DATA": "DATA - send the message; a line with a single dot ends it",
     "RSET": "RSET - forget the message begun",
     "NOOP": "NOOP - do nothing, successfully",

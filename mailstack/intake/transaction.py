@@ -7,14 +7,17 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
+from attrs import evolve
+
 from mailstack.config.settings import Limits
 from mailstack.intake.rate import Charge
 from mailstack.interfaces import IIncoming, ISpool
 from mailstack.message.header import HeaderScan, begins_with_field
 from mailstack.message.trace import Hop, delivery_fields, received
 from mailstack.model.address import Address
-from mailstack.model.letter import Letter, Recipient
+from mailstack.model.letter import NEVER, SUCCESS, Letter, Recipient
 from mailstack.model.reply import Reply
+from mailstack.protocol.smtp_events import Mail, Rcpt
 
 MAX_RECEIVED = 50  # hops, the contract's figure; Postfix's hopcount_limit is the same
 
@@ -38,28 +41,44 @@ def disk_reply(error: OSError) -> Reply:
 class Transaction:
     """Collects the envelope, then streams the content to the spool."""
 
-    def __init__(
-        self, sender: Address | None, limits: Limits, edit: Edit | None = None, charge: Charge | None = None
-    ) -> None:
+    def __init__(self, mail: Mail, limits: Limits, edit: Edit | None = None, charge: Charge | None = None) -> None:
         """``edit`` is asked once the header is whole, until then nothing is stored. ``charge`` is what the recipients
         count against."""
         self.id = "NOQUEUE"  #: from DATA on the queue id
-        self.sender = sender
+        self.mail = mail
+        self.sender = mail.sender
         self.charge = charge
         self._limits = limits
         self._edit = edit
         self._recipients: dict[Address, Recipient] = {}
+        self._expanded: list[Recipient] = []
         self.content: IIncoming | None = None
         self.refusal: Reply | None = None
 
     @property
     def recipients(self) -> tuple[Recipient, ...]:
+        """Those who get the message."""
         return tuple(self._recipients.values())
 
-    def add(self, recipients: tuple[Recipient, ...]) -> None:
-        """More recipients; one that is there already stays as it was first given."""
+    def add(self, recipients: tuple[Recipient, ...], rcpt: Rcpt) -> None:
+        """More recipients, to which ``rcpt`` has led; one that is there already stays as it was first given, unless
+        the sender wants to hear of its success now."""
+        if rcpt.notify or rcpt.orcpt:
+            self._add_with_wishes(recipients, rcpt)
+            return
         for recipient in recipients:
             self._recipients.setdefault(recipient.address, recipient)
+
+    def _add_with_wishes(self, recipients: tuple[Recipient, ...], rcpt: Rcpt) -> None:
+        """RFC 3461 §5.2.7: an alias for one is transparent. One for several is expanded, which is its success."""
+        notify = rcpt.notify
+        if len(recipients) > 1 and SUCCESS in notify:
+            address = recipients[0].original
+            self._expanded.append(Recipient(address, address, frozenset({SUCCESS}), rcpt.orcpt, expanded=True))
+            notify = notify - {SUCCESS} or frozenset({NEVER})
+        for recipient in recipients:
+            if recipient.address not in self._recipients or SUCCESS in notify:
+                self._recipients[recipient.address] = evolve(recipient, notify=notify, orcpt=rcpt.orcpt)
 
     def begin(self, spool: ISpool, id: str, hop: Hop, now: float) -> None:
         """DATA: open a file and put our fields before what comes. After an OSError DATA may come again."""
@@ -72,9 +91,12 @@ class Transaction:
         self._eight_bit = False
         self._opening: bytes | None = b""
         self.content = spool.receive(id)
-        delivery = delivery_fields(self.sender, self.recipients)
+        utf8 = self.mail.smtputf8
+        delivery = delivery_fields(self.sender, self.recipients, utf8)
+        trace = received(hop, id, self.recipients, now, utf8)
         self._offset = len(delivery)
-        self._write(self.content, delivery + received(hop, id, self.recipients, now))
+        self._ascii = trace.isascii()
+        self._write(self.content, delivery + trace)
 
     def body(self, chunk: bytes) -> None:
         """The next octets; OSError when the disk refuses. After :meth:`give_up` they are dropped."""
@@ -154,13 +176,17 @@ class Transaction:
         return Letter(
             self.id,
             self.sender,
-            self.recipients,
+            (*self.recipients, *self._expanded),
             self._arrived,
             self._size,
             self._lines,
             self._offset,
             self._eight_bit,
             self._checksum,
+            self.mail.smtputf8 and not (self._ascii and self.header.isascii),
+            self.mail.require_tls,
+            self.mail.ret,
+            self.mail.envid,
         )
 
     def discard(self) -> None:

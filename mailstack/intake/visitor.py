@@ -51,9 +51,17 @@ class Visitor:
     @property
     def protocol(self) -> str:
         """SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA: RFC 3848, which has no words for HELO with more."""
-        if not self.hello.extended:
-            return "SMTP"
-        return f"ESMTP{'S' * bool(self.tls)}{'A' * (self.user is not None)}"
+        return self.protocol_of(smtputf8=False)
+
+    def protocol_of(self, smtputf8: bool) -> str:
+        """With SMTPUTF8 in MAIL it is UTF8SMTP, UTF8SMTPS, …: RFC 6531 §3.7.3."""
+        if smtputf8:
+            return f"UTF8SMTP{self._protection}"
+        return f"ESMTP{self._protection}" if self.hello.extended else "SMTP"
+
+    @property
+    def _protection(self) -> str:
+        return f"{'S' * bool(self.tls)}{'A' * (self.user is not None)}"
 
     @property
     def place(self) -> str:

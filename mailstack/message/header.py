@@ -61,6 +61,11 @@ class HeaderScan:
         return len(_RECEIVED.findall(self._head))
 
     @property
+    def isascii(self) -> bool:
+        """Whether every server can take it, as far as it was looked at."""
+        return self._head.isascii()
+
+    @property
     def message_id(self) -> str:
         found = _MESSAGE_ID.search(self._head)
         return found[1].decode("ascii", "backslashreplace") if found else ""

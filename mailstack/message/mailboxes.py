@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mailstack.model.address import Address
+from mailstack.model.address import Address, composed
+from mailstack.model.domain import to_ascii
 
 #: Octets of one field that are taken: the work must be bounded, and some hundred authors are enough for everybody.
 MAX_FIELD = 16 * 1024
@@ -97,4 +98,7 @@ def _address(words: list[str]) -> Address:
     """Of local part, "@" and domain. A quoted string means what is in it."""
     at = words.index("@")
     local = "".join(re.sub(r"\\(.)", r"\1", word[1:-1]) if word[0] == '"' else word for word in words[:at])
-    return Address(local, "".join(words[at + 1 :]).lower())
+    try:
+        return Address(composed(local), to_ascii("".join(words[at + 1 :])))
+    except ValueError:
+        raise BadField("names a domain that cannot be one") from None

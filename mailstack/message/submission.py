@@ -47,7 +47,8 @@ class SubmittedHeader:
     def completed(self, author: Address, message_id: str, now: float) -> bytes:
         """With the fields that every message must have (RFC 5322 §3.6), without the names of those who got it in
         secret (§3.6.3). What is added stands at the top."""
-        usual = (("Date", date(now)), ("From", str(author)), ("Message-ID", message_id))
+        shown = str(author) if author.isascii else author.unicode
+        usual = (("Date", date(now)), ("From", shown), ("Message-ID", message_id))
         added = "".join(f"{name}: {value}\n" for name, value in usual if name.lower() not in self.values)
         kept = _BLIND.sub(b"", self.octets) if b"bcc" in self.octets.lower() else self.octets
         # A blank line, so that all who read it see the same header.

@@ -1,4 +1,8 @@
-"""Reverse-paths and forward-paths: the addresses in MAIL and RCPT. RFC 5321 §4.1.2."""
+"""Reverse-paths and forward-paths: the addresses in MAIL and RCPT. RFC 5321 §4.1.2, RFC 6531 §3.3.
+
+Whether the session may use characters above ASCII is not known here: :func:`mailstack.protocol.smtp_commands.parse`
+and the policy see to it.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,18 @@ import re
 
 from attrs import frozen
 
-from mailstack.model.address import Address
+from mailstack.model.address import ATOM, UTF8, Address, address_domain, composed, visible
+from mailstack.model.domain import MAX_DOMAIN
 
 MAX_LOCAL = 64  # octets, RFC 5321 §4.5.3.1.1
-MAX_DOMAIN = 255  # octets, RFC 5321 §4.5.3.1.2
 
 #   Path       = "<" [ A-d-l ":" ] Mailbox ">"
 #   Mailbox    = Local-part "@" ( Domain / address-literal )
 #   Local-part = Dot-string / Quoted-string
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+#   RFC 6531: sub-domain =/ U-label, atext =/ UTF8-non-ascii, qtextSMTP =/ UTF8-non-ascii
+_QTEXT = rf"[\x20\x21\x23-\x5b\x5d-\x7e{UTF8}]"
 _MAILBOX = re.compile(
-    rf"""(?: (?P<dots>{_ATOM}(?:\.{_ATOM})*) | "(?P<quoted>(?:[\x20\x21\x23-\x5b\x5d-\x7e] | \\[\x20-\x7e])*)" )
-         @ (?P<domain>{_LABEL}(?:\.{_LABEL})*\.? | \[[0-9A-Za-z:.-]+\])""",
+    rf"""(?: (?P<dots>{ATOM}(?:\.{ATOM})*) | "(?P<quoted>(?:{_QTEXT} | \\[\x20-\x7e])*)" ) @ (?P<domain>[^@]+)""",
     re.VERBOSE,
 )
 _PATH = re.compile(r'<(?P<path>(?:[^<>"]|"(?:[^"\\]|\\.)*")*)>(?:\ (?P<parameters>.*))?')
@@ -53,7 +56,8 @@ def argument(text: str, keyword: str) -> Argument:
 
 def _parameter(word: str) -> tuple[str, str]:
     key, _, value = word.partition("=")
-    return key.upper(), value
+    # Only ASCII: there are other letters whose capitals are ASCII.
+    return key.upper() if key.isascii() else key, value
 
 
 def mailbox(path: str) -> Address:
@@ -61,11 +65,14 @@ def mailbox(path: str) -> Address:
     if _SOURCE_ROUTE.match(path):
         raise SourceRoute("source routes are not used here")
     found = _MAILBOX.fullmatch(path)
-    if not found:
+    if not found or not visible(path):
         raise BadPath("that is not a mail address")
-    local = found["dots"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")
-    domain = found["domain"].rstrip(".").lower()
-    if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or not local:
+    try:
+        domain = address_domain(found["domain"])
+    except ValueError:
+        raise BadPath("that is not a mail address") from None
+    local = composed(found["dots"] or re.sub(r"\\(.)", r"\1", found["quoted"] or ""))
+    if len(local.encode()) > MAX_LOCAL or len(domain) > MAX_DOMAIN or not local:
         raise BadPath("a part of the address is too long or empty")
     return Address(local, domain)
 

@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
-from mailstack.model.address import Address
+from mailstack.model.address import visible
 from mailstack.model.reply import Reply
+from mailstack.protocol import esmtp_parameters, xclient
 from mailstack.protocol import smtp_events as events
-from mailstack.protocol import xclient
-from mailstack.protocol.paths import Argument, BadPath, SourceRoute, argument, mailbox, recipient
+from mailstack.protocol.esmtp_parameters import BadParameter
+from mailstack.protocol.paths import BadPath, SourceRoute, argument, mailbox, recipient
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _HELO_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
-_BODY_TYPES = {"7BIT", "8BITMIME"}
+
+#: Commands that may carry UTF-8: those with addresses. RFC 6531 §3.3, §3.7.4.2.
+UTF8_VERBS = {"MAIL", "RCPT", "VRFY", "EXPN"}
 
 UNKNOWN = Reply(500, "5.5.1", "Unknown command; HELP lists the known ones")
 NOT_ASCII = Reply(500, "5.5.2", "Commands are printable ASCII")
+NOT_UTF8 = Reply(500, "5.5.2", "That is not UTF-8, or has invisible characters")
+#: RFC 6531 §3.5 has a code for each; its words for the status are in §4.
+SENDER_NOT_ASCII = Reply(550, "5.6.7", "Non-ASCII addresses not permitted without SMTPUTF8 in MAIL")
+RECIPIENT_NOT_ASCII = Reply(553, "5.6.7", SENDER_NOT_ASCII.text)
 
 
 def parse(line: bytes) -> events.Event:
     """The event that a line (without its end) means; ``Rejected`` with the answer it earns when it means none."""
-    if _CONTROL.search(line) or not line.isascii():
+    if _CONTROL.search(line):
         return events.Rejected(NOT_ASCII)
-    verb, _, rest = line.decode("ascii").partition(" ")
+    if not line.isascii():
+        return _parse_utf8(line)
+    return _parse_text(line.decode("ascii"))
+
+
+def _parse_utf8(line: bytes) -> events.Event:
+    verb, _, _ = line.partition(b" ")
+    if verb.decode("ascii", "replace").upper() not in UTF8_VERBS:
+        return events.Rejected(NOT_ASCII)
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return events.Rejected(NOT_UTF8)
+    return _parse_text(text) if visible(text) else events.Rejected(NOT_UTF8)
+
+
+def _parse_text(text: str) -> events.Event:
+    verb, _, rest = text.partition(" ")
     parser = PARSERS.get(verb.upper())
     if parser is None:
         return events.Rejected(UNKNOWN)
@@ -49,21 +74,16 @@ def _mail(rest: str) -> events.Event:
         sender = mailbox(parts.path) if parts.path else None
     except BadPath as error:
         return _bad_path(error, "5.1.7")
-    return _mail_parameters(sender, parts)
-
-
-def _mail_parameters(sender: Address | None, parts: Argument) -> events.Event:
-    size, body = 0, "7BIT"
-    for key, value in parts.parameters:
-        if key == "SIZE" and re.fullmatch(r"[0-9]{1,20}", value):
-            size = int(value)
-        elif key == "BODY" and value.upper() in _BODY_TYPES:
-            body = value.upper()
-        elif key == "AUTH" and value:
-            pass  # RFC 4954 §5: whom an upstream server vouches for; we trust nobody's word for it.
-        else:
-            return _unsupported(key)
-    return events.Mail(sender, size, body)
+    # Any: each value has the type of its field; a test compares the tables with the events.
+    values: dict[str, Any] = {}
+    if parts.parameters:
+        try:
+            values = esmtp_parameters.values(parts.parameters, esmtp_parameters.MAIL)
+        except BadParameter as error:
+            return events.Rejected(error.reply)
+    if not rest.isascii() and "smtputf8" not in values:
+        return events.Rejected(SENDER_NOT_ASCII)
+    return events.Mail(sender, **values)
 
 
 def _rcpt(rest: str) -> events.Event:
@@ -72,13 +92,13 @@ def _rcpt(rest: str) -> events.Event:
         address = recipient(parts.path)
     except BadPath as error:
         return _bad_path(error, "5.1.3")
-    for key, _ in parts.parameters:
-        return _unsupported(key)
-    return events.Rcpt(address)
-
-
-def _unsupported(key: str) -> events.Rejected:
-    return events.Rejected(Reply(555, "5.5.4", f"Parameter {key[:40]} is not known, or its value is wrong"))
+    values: dict[str, Any] = {}
+    if parts.parameters:
+        try:
+            values = esmtp_parameters.values(parts.parameters, esmtp_parameters.RCPT)
+        except BadParameter as error:
+            return events.Rejected(error.reply)
+    return events.Rcpt(address, utf8=not rest.isascii(), **values)
 
 
 def _bad_path(error: BadPath, status: str) -> events.Rejected:
@@ -100,7 +120,17 @@ def _auth(rest: str) -> events.Event:
 
 
 def _verify(verb: str) -> Callable[[str], events.Event]:
-    return lambda rest: events.Verify(verb, rest) if rest else _bad(f"Syntax: {verb} address")
+    def parse_question(rest: str) -> events.Event:
+        words, space, last = rest.rpartition(" ")
+        smtputf8 = bool(space) and last.upper() == "SMTPUTF8"
+        name = words.rstrip() if smtputf8 else rest
+        if not name:
+            return _bad(f"Syntax: {verb} address")
+        if not name.isascii() and not smtputf8:
+            return events.Rejected(RECIPIENT_NOT_ASCII)
+        return events.Verify(verb, name)
+
+    return parse_question
 
 
 def _obsolete(rest: str) -> events.Event:

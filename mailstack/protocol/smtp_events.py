@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from mailstack.model.address import Address
+from mailstack.model.letter import NOT_SAID, Notify
 from mailstack.model.reply import Reply
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 
@@ -24,11 +25,20 @@ class Mail:
     sender: Address | None
     size: int = 0
     body: str = "7BIT"
+    smtputf8: bool = False  #: RFC 6531: UTF-8 may be in the addresses and the header
+    require_tls: bool = False  #: RFC 8689
+    ret: str = ""  #: FULL, HDRS, or "" when not said (RFC 3461)
+    envid: str = ""  #: xtext, as it came; "" without
 
 
 @frozen
 class Rcpt:
+    """RCPT TO. ``utf8``: it has characters above ASCII, for which MAIL must have said SMTPUTF8."""
+
     recipient: Address
+    notify: Notify = NOT_SAID
+    orcpt: str = ""  #: as it came, "" without
+    utf8: bool = False
 
 
 @frozen
@@ -72,7 +82,7 @@ class Help:
 
 @frozen
 class Verify:
-    """VRFY or EXPN with its argument as written."""
+    """VRFY or EXPN with its argument as written, SMTPUTF8 behind it taken off (RFC 6531 §3.7.4.2)."""
 
     verb: str
     argument: str

@@ -23,6 +23,9 @@ FOREIGN = (
     "alice@office.test> <victim@far.test",
     "alice@office.test\0@far.test",
     "\N{FULLWIDTH LATIN SMALL LETTER A}@far.test",
+    "victim\N{FULLWIDTH COMMERCIAL AT}far.test@office.test",
+    "alice@office.test\N{FULLWIDTH COMMERCIAL AT}far.test",
+    "alice@office\N{IDEOGRAPHIC FULL STOP}test\N{IDEOGRAPHIC FULL STOP}far\N{IDEOGRAPHIC FULL STOP}test",
 )
 PARAMETERS = (
     "SIZE=100",
@@ -36,6 +39,8 @@ PARAMETERS = (
     "NOTIFY=NEVER",
     "NOTIFY=SUCCESS,FAILURE",
     "ORCPT=rfc822;a@b.test",
+    "ORCPT=utf-8;\N{SNOWMAN}\\x{2603}+2B@b.test",
+    "ORCPT=utf-8;\\x{110000}",
     "AUTH=<>",
     "REQUIRETLS",
     "X=" + "y" * 300,

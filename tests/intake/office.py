@@ -115,7 +115,9 @@ class Office:
     log: ListLog = field(factory=ListLog)
     directory: MemoryDirectory = field(
         factory=lambda: MemoryDirectory(
-            ["alice@office.test", "bob@office.test"], ALIASES, ("office.test", "second.test")
+            ["alice@office.test", "bob@office.test", "zoë@bücher.test", "alice@bücher.test"],
+            ALIASES,
+            ("office.test", "second.test", "xn--bcher-kva.test"),
         )
     )
     authenticator: MemoryAuthenticator = field(

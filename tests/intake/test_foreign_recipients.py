@@ -19,7 +19,9 @@ OURS = {"office.test", "second.test", "backup.test"}
 @given(PATHS, PATHS, st.booleans())
 def test_a_stranger_reaches_nobody_outside(sender: str, recipient: str, brackets: bool) -> None:
     path = f"<{recipient}>" if brackets else recipient
-    envelope = f"EHLO client.test\r\nMAIL FROM:<{sender}>\r\nRSET\r\nMAIL FROM:<>\r\nRCPT TO:{path}\r\nDATA\r\n"
+    envelope = (
+        f"EHLO client.test\r\nMAIL FROM:<{sender}>\r\nRSET\r\nMAIL FROM:<> SMTPUTF8\r\nRCPT TO:{path}\r\nDATA\r\n"
+    )
     office, _ = play(envelope.encode("utf-8", "surrogatepass") + b"Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n", [])
     for letter in office.letters:
         assert {each.original.domain for each in letter.recipients} <= OURS

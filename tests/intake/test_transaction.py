@@ -21,11 +21,13 @@ from mailstack.message.trace import Hop
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
+from mailstack.protocol.smtp_events import Mail, Rcpt
 from tests import cuts
 from tests.intake.office import NOW, RefusingSpool
 
 HOP = Hop("client.test", "192.0.2.7", "mail.office.test", "ESMTP", "")
 SENDER = Address("friend", "far.test")
+MAIL = Mail(SENDER)
 
 
 def recipient(name: str, original: str = "") -> Recipient:
@@ -33,10 +35,15 @@ def recipient(name: str, original: str = "") -> Recipient:
 
 
 def begun(
-    spool: RefusingSpool, *names: str, max_size: int = 1000, max_header: int = 1000, edit: Edit | None = None
+    spool: RefusingSpool,
+    *names: str,
+    max_size: int = 1000,
+    max_header: int = 1000,
+    edit: Edit | None = None,
+    mail: Mail = MAIL,
 ) -> Transaction:
-    transaction = Transaction(SENDER, Limits(message_size=max_size, header_size=max_header), edit)
-    transaction.add(tuple(map(recipient, names or ("alice",))))
+    transaction = Transaction(mail, Limits(message_size=max_size, header_size=max_header), edit)
+    transaction.add(tuple(map(recipient, names or ("alice",))), Rcpt(SENDER))
     transaction.begin(spool, "ID1", HOP, NOW)
     return transaction
 
@@ -74,9 +81,9 @@ def test_letter_has_the_measures_of_its_file(spool: RefusingSpool, body: bytes) 
 
 def test_each_target_once(spool: RefusingSpool) -> None:
     """Named twice, directly and by an alias, it stays as it was first given."""
-    transaction = Transaction(SENDER, Limits())
-    transaction.add((recipient("alice", "boss"), recipient("bob", "boss")))
-    transaction.add((recipient("alice"),))
+    transaction = Transaction(MAIL, Limits())
+    transaction.add((recipient("alice", "boss"), recipient("bob", "boss")), Rcpt(SENDER))
+    transaction.add((recipient("alice"),), Rcpt(SENDER))
     assert transaction.recipients == (recipient("alice", "boss"), recipient("bob", "boss"))
 
 
@@ -216,3 +223,71 @@ def test_disk_that_fails_while_we_forget(spool: RefusingSpool) -> None:
 )
 def test_disk_reply(number: int | None, reply: object) -> None:
     assert disk_reply(OSError(number, "") if number else OSError("no number")) == reply
+
+
+# ---- What the sender wants to hear: RFC 3461 §5.2.7
+
+
+def wishes(*added: tuple[tuple[Recipient, ...], str]) -> dict[str, str]:
+    """By address, what is kept when recipients are added with these NOTIFY; ``*`` marks what was expanded."""
+    transaction = Transaction(MAIL, Limits())
+    for recipients, notify in added:
+        transaction.add(recipients, Rcpt(recipients[0].original, frozenset(notify.split())))
+    transaction.begin(RefusingSpool(), "ID1", HOP, NOW)
+    return {
+        f"{'*' * each.expanded}{each.address.local}": " ".join(sorted(each.notify))
+        for each in transaction.letter().recipients
+    }
+
+
+ALICE = recipient("alice")
+TEAM = (recipient("alice", "team"), recipient("bob", "team"))
+
+
+def test_alias_for_one_is_transparent() -> None:
+    assert wishes(((recipient("alice", "boss"),), "SUCCESS DELAY")) == {"alice": "DELAY SUCCESS"}
+
+
+def test_alias_for_several_is_expanded_where_success_was_asked_for() -> None:
+    assert wishes((TEAM, "SUCCESS")) == {"alice": "NEVER", "bob": "NEVER", "*team": "SUCCESS"}
+    assert wishes((TEAM, "SUCCESS FAILURE")) == {"alice": "FAILURE", "bob": "FAILURE", "*team": "SUCCESS"}
+    assert wishes((TEAM, "DELAY")) == {"alice": "DELAY", "bob": "DELAY"}
+    assert wishes((TEAM, "")) == {"alice": "", "bob": ""}
+
+
+def test_who_is_named_twice_is_told_of_the_success_that_was_asked_for() -> None:
+    """Otherwise the first counts."""
+    assert wishes((TEAM, ""), ((ALICE,), "SUCCESS")) == {"alice": "SUCCESS", "bob": ""}
+    assert wishes(((ALICE,), "SUCCESS"), (TEAM, "NEVER")) == {"alice": "SUCCESS", "bob": "NEVER"}
+    assert wishes(((ALICE,), ""), ((ALICE,), "NEVER")) == {"alice": ""}
+
+
+def test_expanded_alias_counts_for_nothing_else(spool: RefusingSpool) -> None:
+    """Neither is it a recipient of the message, nor does it hide that another one is alone."""
+    transaction = Transaction(MAIL, Limits())
+    transaction.add(TEAM, Rcpt(SENDER, frozenset({"SUCCESS"})))
+    assert [each.address.local for each in transaction.recipients] == ["alice", "bob"]
+
+
+# ---- SMTPUTF8: RFC 6531
+
+
+@pytest.mark.parametrize(
+    ("said", "header", "body", "needed"),
+    [(True, "ü", "x", True), (True, "x", "ü", False), (True, "x", "x", False), (False, "ü", "x", False)],
+)
+def test_what_the_next_hop_must_know(spool: RefusingSpool, said: bool, header: str, body: str, needed: bool) -> None:
+    """The parameter alone asks for nothing, if all of the header is ASCII; without it 8-bit is just 8-bit."""
+    transaction = begun(spool, mail=Mail(SENDER, smtputf8=said))
+    transaction.body(f"Subject: {header}\n\n{body}\n".encode())
+    assert transaction.letter().smtputf8 == needed
+
+
+def test_our_own_fields_ask_for_nothing_more(spool: RefusingSpool) -> None:
+    """An alias that is not ASCII is not named in Received where the address behind it is."""
+    transaction = Transaction(Mail(SENDER, smtputf8=True), Limits())
+    transaction.add((Recipient(Address("alice", "far.test"), Address("用户", "office.test")),), Rcpt(SENDER))
+    transaction.begin(spool, "ID1", HOP, NOW)
+    transaction.body(b"Subject: x\n")
+    assert not transaction.letter().smtputf8
+    assert stored(spool).isascii()

@@ -40,7 +40,7 @@ SESSION_CODES = ["250", "250", "250", "354", "250", "250", "221"]
         (b"GET / HTTP/1.1", "500"),
         (b"AUTH PLAIN " + b"A" * 30_000, "50"),
         (b"MAIL FROM:<friend@far.test> SIZE=99999999999999999999", "552"),
-        (b"MAIL FROM:<friend@far.test> SIZE=-1", "555"),
+        (b"MAIL FROM:<friend@far.test> SIZE=-1", "501"),
         (b"MAIL FROM:<friend@far.test> NOSUCH=1", "555"),
     ],
 )

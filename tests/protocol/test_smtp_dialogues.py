@@ -8,9 +8,12 @@ offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one o
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write`` or ``add``
 fails with it; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ letters N`` (so many are in
-the spool), ``@ letter CONTENT`` (so did the last one come), ``@ envelope SENDER RECIPIENT…`` (of the last one),
-``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the postmaster, and
-warnings in the log).
+the spool), ``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the
+postmaster, and warnings in the log).
+
+Of the letter that came last: ``@ letter CONTENT`` (as it came), ``@ content TEXT`` (somewhere in it, with our own
+fields), ``@ envelope SENDER RECIPIENT…``, ``@ smtputf8`` and ``@ require_tls`` with ``yes`` or ``no``, ``@ wishes RET
+ENVID ADDRESS:NOTIFY:ORCPT…``.
 """
 
 from __future__ import annotations
@@ -105,6 +108,15 @@ class Server:
                 assert [str(letter.sender or "<>"), *(str(each.address) for each in letter.recipients)] == value.split()
             case "notices":
                 assert len(self.office.notices) == len(self.office.log.warnings) == int(value)
+            case "content":
+                stored = self.office.spool.stored[self.office.letters[-1].id]
+                assert value in stored.content.decode(), stored.content.decode()
+            case "smtputf8" | "require_tls":
+                assert getattr(self.office.letters[-1], key) == (value == "yes")
+            case "wishes":
+                letter = self.office.letters[-1]
+                wishes = [f"{r.address}:{','.join(sorted(r.notify))}:{r.orcpt}" for r in letter.recipients]
+                assert [letter.ret or "-", letter.envid or "-", *wishes] == value.split()
             case "logged":
                 log = self.office.log
                 lines = [line(id, fields) for id, fields in log.events + log.warnings] + log.failures
