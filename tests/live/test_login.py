@@ -5,13 +5,11 @@ from __future__ import annotations
 import ssl
 import subprocess
 import time
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
 from tests.live.office import Office
-from tests.live.programs import missing, run, run_anyhow
+from tests.live.programs import missing, run_anyhow
 from tests.live.sink import Sink
 from tests.live.waiting import eventually
 from tests.live.wire import DOMAIN, PASSWORD, UNVERIFIED, Wire
@@ -57,37 +55,6 @@ def test_wrong_password(office: Office, sink: Sink, name: str, mechanism: str) -
     assert office.logged(f"SASL {mechanism} authentication failed", f"sasl_username={name}")
     assert "not-the-password" not in office.log()
     assert sink.lines == []
-
-
-@pytest.mark.parametrize(("tls", "mechanism"), [("starttls", "plain"), ("implicit", "login")])
-def test_msmtp(office: Office, sink: Sink, tls: str, mechanism: str, tmp_path: Path) -> None:
-    port = office.port.submissions if tls == "implicit" else office.port.submission
-    settings = tmp_path / "msmtprc"
-    settings.write_text(
-        f"account here\nhost 127.0.0.1\nport {port}\ntls on\ntls_starttls {'off' if tls == 'implicit' else 'on'}\n"
-        f"tls_certcheck off\nauth {mechanism}\nuser bob@{DOMAIN}\npassword {PASSWORD}\nfrom bob@{DOMAIN}\n"
-    )
-    settings.chmod(0o600)
-    run("msmtp", "-C", settings, "-a", "here", "x@away.test", input="Subject: by msmtp\n\n.a dot\n")
-    assert eventually(lambda: sink.letters)
-    assert sink.letters[0].content.endswith(b"Subject: by msmtp\r\n\r\n.a dot\r\n")
-
-
-def test_s_nail(office: Office, sink: Sink) -> None:
-    settings = {
-        "v15-compat": "yes",
-        "mta": f"smtp://{quote(f'bob@{DOMAIN}', safe='')}:{quote(PASSWORD)}@127.0.0.1:{office.port.submission}",
-        "smtp-use-starttls": "yes",
-        "smtp-auth": "login",
-        "tls-verify": "ignore",
-        "from": f"bob@{DOMAIN}",
-        "sendwait": "yes",
-        "save": "no",
-    }
-    words = [word for key, value in settings.items() for word in ("-S", f"{key}={value}")]
-    run("s-nail", "-n", *words, "-s", "by s-nail", "x@away.test", input="hello\n")
-    assert eventually(lambda: sink.letters)
-    assert b"Subject: by s-nail" in sink.letters[0].content
 
 
 def test_answers_wait_after_failures_and_nobody_else_does(office: Office) -> None:
