@@ -40,7 +40,7 @@ class IReception(Interface):
         file or the disk can cause."""
 
     def body(chunk: bytes) -> None:
-        """Octets of the message, LF line ends, between the 354 and the end of data."""
+        """Octets of the message, LF line ends, after a positive answer to Data or Bdat and up to BodyEnd."""
 
     def secured(tls: str, bindings: Bindings = no_bindings) -> None:
         """TLS is up (``tls``: version and cipher): everything that was said before is forgotten (RFC 3207 §4.2)."""
@@ -301,6 +301,17 @@ class IMailboxes(Interface):
 
     def open(account: Address) -> IMailbox:
         """Lock and list one. MailboxInUse; OSError when the disk refuses. A mailbox without mail yet is empty."""
+
+
+# ---- Limits
+
+
+class ILimitCounts(Interface):
+    """How often each limit has struck."""
+
+    def struck(limit: str, by: str) -> None:
+        """A limit (its name in :mod:`mailstack.config.limits`) has just kept somebody (an IP address, ``""`` for a UNIX
+        socket) from something. Call it in the reactor's thread."""
 
 
 # ---- The log

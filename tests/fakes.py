@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IDurable, IEventLog, ITransport
+from mailstack.interfaces import IDurable, IEventLog, ILimitCounts, ITransport
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome
 from mailstack.model.reply import Reply
@@ -51,6 +51,17 @@ class ListLog:
 
     def failure(self, id: str, note: str) -> None:
         self.failures.append(f"{id}: {note}")
+
+
+@implementer(ILimitCounts)
+class ListCounts:
+    """Keeps which limits have struck whom."""
+
+    def __init__(self) -> None:
+        self.strikes: list[tuple[str, str]] = []
+
+    def struck(self, limit: str, by: str) -> None:
+        self.strikes.append((limit, by))
 
 
 @implementer(IDurable)

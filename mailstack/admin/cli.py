@@ -12,6 +12,7 @@ import click
 
 from mailstack.admin.alias import alias
 from mailstack.admin.check import check
+from mailstack.admin.limits import limits
 from mailstack.admin.output import clean
 from mailstack.admin.queue import queue
 from mailstack.admin.relay import relay
@@ -86,10 +87,11 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack queue list                   what waits to be sent?
     mailstack relay test                   is this an open relay?
     mailstack session list                 who has talked with the server?
+    mailstack limits                       who was held back, and by which limit?
     """
     if context.obj is None:
         context.obj = Site(locate(config, os.environ))
 
 
-for command in (check, user, alias, queue, relay, session):
+for command in (check, user, alias, queue, relay, session, limits):
     main.add_command(command)

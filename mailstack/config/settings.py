@@ -51,6 +51,13 @@ class Listener:
 
 
 @frozen
+class SmtpListener(Listener):
+    """For other servers."""
+
+    greet_delay: float = 0.0  #: seconds before the greeting
+
+
+@frozen
 class TlsPolicy:
     """For STARTTLS and STLS of each service: none, opportunistic or required."""
 
@@ -136,6 +143,7 @@ class Limits:
     auth_failures_per_minute: int = 10
     command_timeout: float = 5 * MINUTE
     data_timeout: float = 5 * MINUTE
+    min_data_rate: int = 500  #: octets a second
     pop3_timeout: float = 10 * MINUTE
 
 
@@ -153,7 +161,7 @@ class Settings:
     source: Path
     server: Server
     accounts: Accounts
-    smtp: Listener = Listener(("tcp:2525",))
+    smtp: SmtpListener = SmtpListener(("tcp:2525",))
     submission: Listener = Listener(("tcp:2587",), ("tcp:2465",))
     pop3: Listener = Listener(("tcp:2110",), ("tcp:2995",))
     tls: Tls = Tls()

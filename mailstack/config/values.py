@@ -59,6 +59,11 @@ def size(text: str) -> int:
     return number * SIZES[unit.upper()]
 
 
+def pause(text: str) -> float:
+    """Seconds, or none at all."""
+    return 0.0 if re.fullmatch(r"0+\s*[smhdSMHD]?", text) else seconds(text)
+
+
 def seconds(text: str) -> float:
     number, unit = _quantity(text, "a time", "write a number with s, m, h or d, such as 15m")
     if unit.lower() not in TIMES:

@@ -16,6 +16,7 @@ from mailstack.config.settings import (
     Server,
     Settings,
     Smarthost,
+    SmtpListener,
     Spool,
     Tls,
 )
@@ -30,7 +31,7 @@ def settings(*routes: tuple[str, Route], smarthost: Smarthost = NO_SMARTHOST) ->
         source=nowhere,
         server=Server("mx.office.test", ("office.test",), nowhere, Address("postmaster", "office.test")),
         accounts=Accounts(nowhere, None, "+", None),
-        smtp=Listener(()),
+        smtp=SmtpListener(),
         submission=Listener(()),
         pop3=Listener(()),
         tls=Tls(None, None),
