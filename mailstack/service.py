@@ -26,6 +26,7 @@ from mailstack.delivery.dns import DnsResolver
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.durable import make_folders
+from mailstack.intake.free_space import FreeSpace
 from mailstack.intake.masquerade import SourceWatch
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
@@ -45,6 +46,7 @@ from mailstack.queue.verdict import Verdict
 from mailstack.server import pop3, smtp
 from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections, Peer
+from mailstack.server.limit_counts import LimitCounts
 from mailstack.server.pop3_policy import PostOffice
 from mailstack.server.ports import Port, Ports
 from mailstack.server.proxied import Gate
@@ -75,6 +77,8 @@ class MailServer(MultiService):
         self._settings = options.settings
         self._reactor = reactor
         self._log = EventLog()
+        self.counts = LimitCounts(options.settings.server.data, reactor, time, self._log)
+        self._add(self.counts)
         self._threads()
         self._accounts()
         self._tls()
@@ -102,7 +106,7 @@ class MailServer(MultiService):
         self.directory = Directory(self._settings, monotonic, self._log)
         users = self.directory.users.value
         pause = partial(deferLater, self._reactor)
-        self.login = Login(self._settings, users, monotonic, self.passwords.run, pause, self._log)
+        self.login = Login(self._settings, users, monotonic, self.passwords.run, pause, self._log, self.counts)
 
     def _tls(self) -> None:
         pairs, folder = self._settings.tls.pairs, self._settings.server.data / "tls"
@@ -140,6 +144,7 @@ class MailServer(MultiService):
         server, rule = self._settings.server, RelayRule.of(self._settings.relay)
         self._sources = SourceWatch(rule.trusts, (server.hostname, *server.domains), monotonic, self._log)
         self._rates = SendingRates(self._settings.limits.recipients_per_hour)
+        self.free_space = FreeSpace(self._settings.server.data, monotonic)
         for name, listener in (("smtp", self._settings.smtp), ("submission", self._settings.submission)):
             self._listen(name, listener, partial(self._smtp, submission=name == "submission"))
 
@@ -158,24 +163,37 @@ class MailServer(MultiService):
             submission=submission,
             tls=self._starttls(policy, implicit_tls) is not None,
             tls_required=policy == "required",
+            counts=self.counts,
+            free_space=self.free_space,
             greeted=unheard if submission else self._sources.greeted,
             rates=self._rates,
             notify=lambda message: Deferred.fromCoroutine(self.notices.send(message)),
         )
+        pause = 0.0 if submission else self._settings.smtp.greet_delay
 
         def receive(peer: Peer) -> Reception:
             return Reception(around, peer.address, peer.loopback)
 
+        def greet_delay(peer: Peer) -> float:
+            return 0.0 if around.rule.trusts(peer.address) else pause
+
         limits = self._settings.limits
-        tls = self._starttls(policy, implicit_tls)
-        service = "submission" if submission else "smtp"
-        listening = smtp.Listening(receive, limits.command_timeout, limits.data_timeout, tls, self.sessions, service)
+        listening = smtp.Listening(
+            receive,
+            limits.command_timeout,
+            limits.data_timeout,
+            self._starttls(policy, implicit_tls),
+            limits.min_data_rate,
+            greet_delay,
+            self.sessions,
+            "submission" if submission else "smtp",
+        )
         return smtp.SmtpFactory(self._reactor, connections, listening)
 
     def _pop3(self) -> None:
         mailboxes = Mailboxes(self._settings.server.data / "mail", self.directory.mailbox)
         limits, policy = self._settings.limits, self._settings.tls.policy.pop3
-        office = PostOffice(self.login, mailboxes, self._log, self.boxes.run, limits.errors)
+        office = PostOffice(self.login, mailboxes, self._log, self.boxes.run, limits.errors, self.counts)
 
         def factory(connections: Connections, implicit_tls: bool) -> pop3.Pop3Factory:
             tls = self._starttls(policy, implicit_tls)
@@ -190,7 +208,7 @@ class MailServer(MultiService):
     def _listen(self, name: str, listener: Listener, factory: Callable[[Connections, bool], Any]) -> None:
         limits, server = self._settings.limits, self._settings.server
         proxies = server.xclient if name != "pop3" else ()
-        connections = Connections(limits.connections, limits.connections_per_client, proxies)
+        connections = Connections(limits.connections, limits.connections_per_client, self.counts, proxies)
         ports = [Port("listen", endpoint, factory(connections, False)) for endpoint in listener.listen]
         for endpoint in listener.listen_tls:
             wrapped = TLSMemoryBIOFactory(self.certificates, False, factory(connections, True))

@@ -15,7 +15,7 @@ from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, InThread, Pause, Tries
 from mailstack.accounts.users import Account, Users
 from mailstack.accounts.verified import Verified
 from mailstack.config.settings import Settings
-from mailstack.interfaces import Bindings, IAuthenticator, IEventLog
+from mailstack.interfaces import Bindings, IAuthenticator, IEventLog, ILimitCounts
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl, scram
@@ -46,12 +46,13 @@ class Login:
         in_thread: InThread,
         pause: Pause,
         log: IEventLog,
+        counts: ILimitCounts,
         nonce: Callable[[], str] = new_nonce,
     ) -> None:
         self._domains = settings.server.domains
         self._users = users
         self._nonce = nonce
-        self._tries = Tries(settings.limits.auth_failures_per_minute, now, in_thread, pause, log)
+        self._tries = Tries(settings.limits.auth_failures_per_minute, now, in_thread, pause, log, counts)
         self._verified = Verified(secrets.token_bytes(32), now)
         self._keyring = Keyring(secrets.token_bytes(32))
 

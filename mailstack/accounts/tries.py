@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from mailstack.accounts.failures import Failures
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces import IEventLog, ILimitCounts
 from mailstack.model.reply import Reply
 
 WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
@@ -29,16 +29,31 @@ class Pause(Protocol):
 class Tries:
     """``client`` is an address, ``account`` the one form of the name that it gives. ``now`` in seconds."""
 
-    def __init__(self, limit: int, now: Callable[[], float], in_thread: InThread, pause: Pause, log: IEventLog) -> None:
+    def __init__(
+        self,
+        limit: int,
+        now: Callable[[], float],
+        in_thread: InThread,
+        pause: Pause,
+        log: IEventLog,
+        counts: ILimitCounts,
+    ) -> None:
         """``limit`` is that of failures a minute from one address."""
         self._failures = Failures(limit, now)
         self._now = now
         self._in_thread = in_thread
         self._pause = pause
         self._log = log
+        self._counts = counts
 
     def blocked(self, client: str) -> bool:
-        return self._failures.blocked(client)
+        blocked = self._failures.blocked(client)
+        if blocked:
+            self._struck(client)
+        return blocked
+
+    def _struck(self, client: str) -> None:
+        self._counts.struck("auth_failures_per_minute", client)
 
     async def known(self, client: str, account: str) -> None:
         """No try, as the password was right a moment ago. It waits all the same: or whoever is not answered at once
@@ -69,6 +84,7 @@ class Tries:
             self._log.warn("accounts", note=f"no memory to check a password: {error}")
             return NOT_NOW
         if seconds is None:
+            self._struck(client)
             return TOO_OFTEN
         # From the beginning: how long the check took must not show.
         await self._wait(begun + seconds - self._now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from ipaddress import ip_address
+from sys import maxsize
 from time import monotonic, time
 
 from attrs import field, frozen
@@ -15,7 +16,7 @@ from mailstack.config.settings import Settings
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
-from mailstack.interfaces import Bindings, IAuthenticator, IDirectory, IEventLog
+from mailstack.interfaces import Bindings, IAuthenticator, IDirectory, IEventLog, ILimitCounts
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
@@ -66,6 +67,14 @@ class OnlyBugs:
         self.failures.append(note)
 
 
+@implementer(ILimitCounts)
+class Uncounted:
+    """Nobody is held back in earnest here."""
+
+    def struck(self, limit: str, by: str) -> None:
+        pass
+
+
 @frozen
 class Rehearsal:
     """One kind of port. ``account`` can log in, where log-in is offered."""
@@ -108,6 +117,8 @@ class Rehearsal:
             submission=self.submission,
             tls=not self.implicit_tls and self._policy != "none",
             tls_required=self._policy == "required",
+            counts=Uncounted(),
+            free_space=lambda: maxsize,
             rates=SendingRates(self.settings.limits.recipients_per_hour),
             notify=lambda message: None,
         )

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from mailstack.config.settings import Settings
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.relay import RelayRule
-from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, ISpool
+from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, ILimitCounts, ISpool
 from mailstack.model.letter import Letter
 
 
@@ -29,6 +29,8 @@ class Surroundings:
     now: Callable[[], float]
     submission: bool  #: for our users, who log in; else for other servers
     tls: bool  #: STARTTLS can be had
+    counts: ILimitCounts
+    free_space: Callable[[], int]  #: octets that the disk still takes
     rates: SendingRates  #: how much each account has sent, on whatever port
     #: sends a letter to the postmaster; it is made when its queue id is known
     notify: Callable[[Callable[[str], bytes]], object]

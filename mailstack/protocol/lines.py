@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
+TLS_RECORD = b"\x16\x03"  # RFC 8446 §5.1: a record of type handshake, version 3.x
+START = 4  # octets that are kept of a line that is too long: an SMTP verb
+
 
 @frozen
 class Line:
@@ -15,7 +18,9 @@ class Line:
 
 @frozen
 class TooLong:
-    """A line above the limit was thrown away, to its end."""
+    """A line above the limit was thrown away, to its end. ``start`` is the word that it began with."""
+
+    start: bytes = b""
 
 
 class LineReader:
@@ -29,6 +34,7 @@ class LineReader:
         self._buffer = bytearray()
         self._searched = 0
         self._skipping = False
+        self._start = b""
 
     def __len__(self) -> int:
         """Octets that wait."""
@@ -45,22 +51,39 @@ class LineReader:
         if end < 0:
             self._searched = len(self._buffer)
             if len(self._buffer) >= limit:
-                self._skipping = True
-                self.take()
+                self._skip()
             return None
         raw = bytes(self._buffer[: end + 1])
         del self._buffer[: end + 1]
         self._searched = 0
         if self._skipping or len(raw) > limit:
-            self._skipping = False
-            return TooLong()
+            return self._too_long(raw)
         strict = raw.endswith(b"\r\n")
         text = raw[:-2] if strict else raw[:-1]
         return Line(text, strict and b"\r" not in text)
 
-    def take(self) -> bytes:
-        """All that waits, unread: for a stream that goes on as something else (message data, TLS)."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
+    def _skip(self) -> None:
+        if not self._skipping:
+            self._start = bytes(self._buffer[:START])
+        self._skipping = True
+        self.take()
+
+    def _too_long(self, raw: bytes) -> TooLong:
+        start = self._start if self._skipping else raw[:START]
+        self._skipping = False
+        return TooLong(start)
+
+    def begins_tls(self) -> bool | None:
+        """Whether what waits is a TLS handshake and no line: its line end may never come. None: too little to tell."""
+        start = self._buffer[: len(TLS_RECORD)]
+        if len(start) < len(TLS_RECORD) and TLS_RECORD.startswith(start):
+            return None
+        return start == TLS_RECORD
+
+    def take(self, most: int | None = None) -> bytes:
+        """All that waits, or ``most`` octets of it, unread: for a stream that goes on as something else (message data,
+        TLS)."""
+        rest = bytes(self._buffer if most is None else self._buffer[:most])
+        del self._buffer[: len(rest)]
         self._searched = 0
         return rest

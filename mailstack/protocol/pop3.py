@@ -18,6 +18,8 @@ from mailstack.protocol.sasl_steps import Agreed
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+TLS_HELLO = err("This port begins in plain: use STLS here, or the port that is for SSL/TLS", "SYS/PERM", last=True)
+
 MAX_COMMAND_LINE = 255 + 2  # octets and CRLF; RFC 2449 §4 asks for 255 at least
 
 
@@ -42,6 +44,8 @@ class Pop3Session:
     SASL are those that can succeed at the moment. ``required``: nothing is done without TLS, for whomever.
     """
 
+    receiving = False  #: no command of POP3 is followed by data
+
     def __init__(
         self,
         secure: bool,
@@ -59,6 +63,7 @@ class Pop3Session:
         self._phase = Phase.AUTHORIZATION
         self._lines = LineReader()
         self._exchange: Exchange | None = None
+        self._begun = secure
         self._pending: tuple[Phase, Phase] | None = None  # where a positive and a negative answer lead
         self._event: Event | None = None  # that waits for the answer
 
@@ -71,6 +76,11 @@ class Pop3Session:
     def upgrading(self) -> bool:
         """The client was told to begin TLS; :meth:`secured` is awaited."""
         return self._phase is Phase.SECURING
+
+    @property
+    def inside(self) -> bool:
+        """Logged in."""
+        return self._phase is Phase.TRANSACTION
 
     @property
     def capabilities(self) -> list[str]:
@@ -89,6 +99,11 @@ class Pop3Session:
         """What the client wants next; None: more octets are needed, or an answer is pending."""
         if self._pending is not None or self.closing or self.upgrading:
             return None
+        if not self._begun:
+            tls = self._lines.begins_tls()
+            if tls is not False:
+                return self._hello() if tls else None
+            self._begun = True
         exchange = self._exchange if self._phase is Phase.EXCHANGE else None
         self._event = self._next_of_lines() if exchange is None else self._next_of_exchange(exchange)
         return self._event
@@ -109,6 +124,10 @@ class Pop3Session:
             positive = Phase.TRANSACTION if isinstance(event, Login | Agreed) else Phase.EXCHANGE
             self._pending = positive, Phase.AUTHORIZATION
         return event
+
+    def _hello(self) -> Event:
+        self._pending = self._phase, self._phase
+        return Settled(TLS_HELLO)
 
     def _read(self, line: Line | TooLong) -> Event:
         if isinstance(line, TooLong):

@@ -13,7 +13,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from mailstack.config.settings import Network
+from mailstack.interfaces import ILimitCounts
 from mailstack.model.networks import lies_in
+
+#: Of all connections; when more are in use, we wait for a command only STRESS_TIMEOUT seconds. Postfix under stress:
+#: smtpd_timeout = ${stress?{10}:{300}}s.
+STRESS = 3 / 4
+STRESS_TIMEOUT = 10.0
 
 
 @frozen
@@ -55,10 +61,12 @@ class Session(Protocol):
 
 
 class Connections:
-    """The open connections of one service, and how many more there may be."""
+    """The open connections of one service, and how many more there may be. ``counts`` hears of every limit that strikes
+    one of them."""
 
-    def __init__(self, total: int, per_client: int, proxies: tuple[Network, ...] = ()) -> None:
+    def __init__(self, total: int, per_client: int, counts: ILimitCounts, proxies: tuple[Network, ...] = ()) -> None:
         """``proxies`` come with other people's connections, and may have ``total``."""
+        self.counts = counts
         self._total = total
         self._per_client = per_client
         self._proxies = proxies
@@ -75,8 +83,17 @@ class Connections:
         self._open.add(session)
         self._clients[session.peer.address] += 1
         if len(self._open) > self._total:
+            self.counts.struck("connections", session.peer.address)
             return False
-        return self._clients[session.peer.address] <= self._per_client or lies_in(session.peer.address, self._proxies)
+        if self._clients[session.peer.address] <= self._per_client or lies_in(session.peer.address, self._proxies):
+            return True
+        self.counts.struck("connections_per_client", session.peer.address)
+        return False
+
+    @property
+    def stressed(self) -> bool:
+        """So many are here that there may soon be no place for others."""
+        return len(self._open) > self._total * STRESS
 
     def recount(self, session: Session, peer: Peer) -> bool:
         """Count a session for another client, whom a proxy has named; the answer is as of :meth:`enter`."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IHalfCloseableProtocol,
     IOpenSSLServerConnectionCreator,
     IPushProducer,
@@ -18,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailstack.server import eager
+from mailstack.server.alarm import Alarm
 from mailstack.server.connections import Connections, Peer, peer_of
 
 #: Seconds that a client gets to take the last words before the connection is cut.
@@ -33,17 +33,17 @@ class Conversation(Protocol):
     While an answer is pending, at most one more read is taken from the client; while the client does not read our
     answers, none of its commands is looked at. So a client costs bounded memory, and can't make a command overtake.
 
-    A subclass has a sans-IO ``session`` (``receive``, ``next_event``, ``closing``) and the methods of the first group
-    below.
+    A subclass has a sans-IO ``session`` (``receive``, ``next_event``, ``closing``, ``receiving``) and the methods of
+    the first group below.
     """
 
-    session: Any  # SmtpServer or Pop3Session: they share three names, no base class
+    session: Any  # SmtpServer or Pop3Session: they share four names, no base class
     transport: Any  # ITCPTransport, ITLSTransport and IProducer in one
     peer: Peer
 
     def __init__(self, clock: IReactorTime, connections: Connections) -> None:
         self.clock = clock
-        self._connections = connections
+        self.connections = connections
         self._out: list[bytes] = []
         self._held = 0
         self._busy = False
@@ -53,8 +53,8 @@ class Conversation(Protocol):
         self._ended = False
         self._paused = False
         self._drained: Deferred[None] | None = None
-        self._alarm: IDelayedCall | None = None
-        self._deadline = self._rings = 0.0
+        self._answered = False
+        self._alarm = Alarm(clock, self._allowed, self._silence)
 
     # ---- What a subclass says
 
@@ -67,11 +67,19 @@ class Conversation(Protocol):
         raise NotImplementedError
 
     def patience(self) -> float:
-        """Seconds to wait for the client's next octet."""
+        """Seconds that the client has, from our last answer on, for a whole command, or for data that earn nothing."""
         raise NotImplementedError
 
-    def farewell(self, timeout: bool) -> bytes:
-        """The last words to a silent client (``timeout``), or when the server stops."""
+    def worth(self, octets: int) -> float:
+        """Seconds that the client earns back with octets of data that have just come."""
+        raise NotImplementedError
+
+    def overdue(self) -> tuple[str, bytes]:
+        """The client's time is over: the limit that strikes, and our last words."""
+        raise NotImplementedError
+
+    def stopping(self) -> bytes:
+        """Our last words when the server stops."""
         raise NotImplementedError
 
     def finished(self) -> None:
@@ -84,6 +92,7 @@ class Conversation(Protocol):
         """Queue octets; they leave together when nothing more can be answered at once."""
         self._out.append(octets)
         self._held += len(octets)
+        self._answered = True
 
     async def say_all(self, pieces: Iterable[bytes]) -> None:
         """Say something large: pieces are taken as fast as the client reads; the rest is left when it has gone."""
@@ -121,13 +130,14 @@ class Conversation(Protocol):
             self._resume_reading()
             eager.close(self.transport)
         # Not before: by now the connection may be gone, and then there is nothing to wait for.
-        self._set_alarm(FAREWELL)
+        if self._connected:
+            self._alarm.restart()
 
     def stop(self) -> None:
         """The server stops: finish the event at hand, then say so."""
         self._stopping = True
         if not self._busy:
-            self._bid_farewell(timeout=False)
+            self._bid_farewell()
 
     def abort(self) -> None:
         """Cut the connection, whatever is unsaid, and look at no more of the client's commands."""
@@ -142,17 +152,20 @@ class Conversation(Protocol):
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        admitted = self._connections.enter(self)
-        self._set_alarm(self.patience())
+        admitted = self.connections.enter(self)
         self.greet(admitted)
         self.flush()
         if not admitted or self.session.closing:
             self.hang_up()
+        else:
+            self._alarm.restart()
 
     def dataReceived(self, data: bytes) -> None:
         if self._stopping:
             return
         self.session.receive(data)
+        if self.session.receiving:
+            self._alarm.earn(self.worth(len(data)))
         if self._busy:
             self._paused = True
             self.transport.pauseProducing()
@@ -170,10 +183,8 @@ class Conversation(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._connected = False
-        self._connections.leave(self)
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self.connections.leave(self)
+        self._alarm.cancel()
         busy = self._busy
         self.resumeProducing()
         if not busy:
@@ -188,7 +199,7 @@ class Conversation(Protocol):
         """The client has read."""
         drained, self._drained = self._drained, None
         if self._connected:
-            self._set_alarm(self.patience())
+            self._alarm.restart()
         if drained is not None:
             drained.callback(None)
 
@@ -239,17 +250,20 @@ class Conversation(Protocol):
         elif self.session.closing:
             self.hang_up()
         elif self._stopping:
-            self._bid_farewell(timeout=False)
+            self._bid_farewell()
         elif self._ended:
             self.hang_up()
         else:
             if self._out:
-                self._connections.flush_soon(self, self.clock)
+                self.connections.flush_soon(self, self.clock)
             self._read_on()
         return result
 
     def _read_on(self) -> None:
-        self._set_alarm(self.patience())
+        """Only an answer gives the client new time, or one that drips octets could stay for ever."""
+        if self._answered:
+            self._answered = False
+            self._alarm.restart()
         self._resume_reading()
 
     def _resume_reading(self) -> None:
@@ -257,39 +271,30 @@ class Conversation(Protocol):
             self._paused = False
             self.transport.resumeProducing()
 
-    def _bid_farewell(self, timeout: bool) -> None:
+    def _bid_farewell(self) -> None:
         if self._connected and not self._leaving:
-            self.say(self.farewell(timeout))
+            self.say(self.stopping())
             self.hang_up()
 
     # ---- Time
 
-    def _set_alarm(self, seconds: float) -> None:
-        """Every command puts the deadline off; the call itself is moved when it comes, which costs next to nothing."""
-        self._deadline = self.clock.seconds() + seconds
-        if self._alarm is None:
-            if self._connected:
-                self._alarm, self._rings = self.clock.callLater(seconds, self._ring), self._deadline
-        elif self._rings > self._deadline:
-            self._alarm.reset(seconds)
-            self._rings = self._deadline
-
-    def _ring(self) -> None:
-        self._alarm = None
-        left = self._deadline - self.clock.seconds()
-        if left > 0:
-            self._set_alarm(left)
-        else:
-            self._silence()
+    def _allowed(self) -> float:
+        return FAREWELL if self._leaving else self.patience()
 
     def _silence(self) -> None:
         if self._stopping:
             self.abort()
         elif self._busy and self._drained is None:
             # We are the slow ones.
-            self._set_alarm(self.patience())
-        elif self._busy:
+            self._alarm.restart()
+        else:
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        limit, words = self.overdue()
+        self.connections.counts.struck(limit, self.peer.address)
+        if self._busy:
             self.abort()
         else:
-            self._stopping = True
-            self._bid_farewell(timeout=True)
+            self.say(words)
+            self.hang_up()

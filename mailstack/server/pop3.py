@@ -18,7 +18,7 @@ from zope.interface import implementer
 from mailstack.protocol.pop3 import Pop3Session
 from mailstack.protocol.pop3_events import Event, Response, err, ok
 from mailstack.server.bindings import channel_bindings
-from mailstack.server.connections import Connections
+from mailstack.server.connections import STRESS_TIMEOUT, Connections
 from mailstack.server.conversation import Conversation
 from mailstack.server.pop3_policy import Pop3Policy, PostOffice
 from mailstack.server.tls import tls_name
@@ -90,12 +90,18 @@ class Pop3Conversation(Conversation):
         self.policy.bindings = partial(channel_bindings, self.transport)
 
     def patience(self) -> float:
-        return self._listening.timeout
+        """Who has logged in keeps the ten minutes that RFC 1939 §3 grants, however many others there are."""
+        hurry = self.connections.stressed and not self.session.inside
+        return min(self._listening.timeout, STRESS_TIMEOUT) if hurry else self._listening.timeout
 
-    def farewell(self, timeout: bool) -> bytes:
+    def overdue(self) -> tuple[str, bytes]:
         """RFC 1939 §3: a silent client is left without a word."""
-        self.policy.ending = "Inactivity" if timeout else "Server stops"
-        return b"" if timeout else STOPPING.line()
+        self.policy.ending = "Inactivity"
+        return "pop3_timeout", b""
+
+    def stopping(self) -> bytes:
+        self.policy.ending = "Server stops"
+        return STOPPING.line()
 
     def finished(self) -> None:
         self.policy.closed()

@@ -7,9 +7,18 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
-from mailstack.interfaces import Bindings, IAuthenticator, IEventLog, IMailboxes, MailboxInUse, no_bindings
+from mailstack.interfaces import (
+    Bindings,
+    IAuthenticator,
+    IEventLog,
+    ILimitCounts,
+    IMailboxes,
+    MailboxInUse,
+    no_bindings,
+)
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
+from mailstack.protocol.pop3 import TLS_HELLO
 from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, err, ok
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 from mailstack.server.maildrop import Maildrop
@@ -21,6 +30,7 @@ IN_USE = err("Another session has this mailbox open", "IN-USE")
 OUR_FAULT = err("Internal error, try again later", "SYS/TEMP")
 NO_MAILBOX = err("The mailbox can't be opened now, try again later", "SYS/TEMP")
 UNREADABLE = err("The message can't be read now, try again later", "SYS/TEMP")
+PLAIN_PORT = "TLS handshake on a port that begins in plain (set the program to STLS, or to the port for SSL/TLS)"
 NOT_REMOVED = err("Some deleted messages were not removed", "SYS/TEMP")
 
 
@@ -39,6 +49,7 @@ class PostOffice:
     log: IEventLog
     in_thread: InThread
     errors: int  #: bad commands and failed log-ins before the client is sent away
+    counts: ILimitCounts
 
 
 class Pop3Policy:
@@ -81,6 +92,8 @@ class Pop3Policy:
 
     def _decide(self, event: Event) -> Response:
         if isinstance(event, Settled):
+            if event.response is TLS_HELLO:
+                self._log.event("pop3-login", what=f"{PLAIN_PORT},", rip=self._client or "local")
             return event.response
         if isinstance(event, StartTls):
             return ok("Begin TLS negotiation")
@@ -104,6 +117,7 @@ class Pop3Policy:
         if self._errors < self._office.errors:
             return response
         self.ending = "Too many errors"
+        self._office.counts.struck("errors", self._client)
         return evolve(response, last=True)
 
     # ---- Coming and going

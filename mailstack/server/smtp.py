@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import (
     IAddress,
+    IDelayedCall,
     IHandshakeListener,
     IOpenSSLServerConnectionCreator,
     IReactorTime,
@@ -21,13 +22,15 @@ from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Body, BodyEnd, Event, StartTls, XClient
 from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.server.bindings import channel_bindings
-from mailstack.server.connections import Connections, Peer, peer_at
+from mailstack.server.connections import STRESS_TIMEOUT, Connections, Peer, peer_at
 from mailstack.server.conversation import Conversation
 from mailstack.server.recording import MAX_LINE, NO_SESSIONS
 from mailstack.server.tls import tls_name
 
 TOO_MANY = Reply(421, "4.7.0", "Too many connections, try again later")
+NO_COMMAND = Reply(421, "4.4.2", "No whole command for too long, good bye")
 SILENT = Reply(421, "4.4.2", "You have been silent for too long, good bye")
+TOO_SLOW = Reply(421, "4.4.2", "Your message comes in too slowly, good bye")
 #: A challenge as it may be shown: it is half of a secret.
 CHALLENGE = Reply(334, "", "***")
 STOPPING = Reply(421, "4.3.2", "The server stops, try again in a moment")
@@ -41,6 +44,8 @@ class Listening:
     command_timeout: float  #: seconds
     data_timeout: float  #: seconds between two pieces of a message
     tls: IOpenSSLServerConnectionCreator | None
+    min_data_rate: float  #: octets a second
+    greet_delay: Callable[[Peer], float]  #: seconds
     sessions: ISessions = NO_SESSIONS
     service: str = "smtp"  #: smtp, submission
 
@@ -54,13 +59,27 @@ class SmtpConversation(Conversation):
         self._listening = listening
         self._octets = 0  # of the message that arrives, with CRLF line ends
         self.session: SmtpServer = SmtpServer()
+        self._greeting: IDelayedCall | None = None
+        self._heard = 0.0  # when octets of a message came last
 
     def greet(self, admitted: bool) -> None:
         self._reception = self._listening.receive(self.peer)
         listening = self._listening
         port = getattr(self.transport.getHost(), "port", 0)
         self._recording = listening.sessions.begin(listening.service, port, self._reception.who)
-        self._say(self._reception.greeting() if admitted else TOO_MANY)
+        delay = listening.greet_delay(self.peer) if admitted else 0.0
+        if delay:
+            self.session.greeted = False
+            self._greeting = self.clock.callLater(delay, self._greet_at_last)
+        else:
+            self._say(self._reception.greeting() if admitted else TOO_MANY)
+
+    def _greet_at_last(self) -> None:
+        self._greeting = None
+        if not self._stopping:
+            self.session.greeted = True
+            self._say(self._reception.greeting())
+            self.flush()
 
     def _say(self, reply: Reply) -> None:
         self._recording.add(reply)
@@ -103,7 +122,7 @@ class SmtpConversation(Conversation):
 
     def _renamed(self, event: XClient) -> bool:
         """From now on the connection counts for the client that the proxy has named; False: that has too many."""
-        return self._connections.recount(self, peer_at(event.address))
+        return self.connections.recount(self, peer_at(event.address))
 
     def handshakeCompleted(self) -> None:
         tls = tls_name(self.transport)
@@ -111,14 +130,31 @@ class SmtpConversation(Conversation):
         self._recording.secured(tls)
 
     def patience(self) -> float:
-        return self._listening.data_timeout if self.session.receiving else self._listening.command_timeout
+        if self.session.receiving:
+            return self._listening.data_timeout
+        timeout = self._listening.command_timeout
+        return min(timeout, STRESS_TIMEOUT) if self.connections.stressed else timeout
 
-    def farewell(self, timeout: bool) -> bytes:
-        reply = SILENT if timeout else STOPPING
+    def worth(self, octets: int) -> float:
+        """As Postfix counts: so the rate is judged over ``data_timeout``, in which a line may well stall."""
+        self._heard = self.clock.seconds()
+        return octets / self._listening.min_data_rate
+
+    def overdue(self) -> tuple[str, bytes]:
+        limit, reply = "command_timeout", NO_COMMAND
+        if self.session.receiving:
+            silent = self.clock.seconds() - self._heard >= self._listening.data_timeout
+            limit, reply = ("data_timeout", SILENT) if silent else ("min_data_rate", TOO_SLOW)
         self._recording.add(reply)
-        return reply.wire()
+        return limit, reply.wire()
+
+    def stopping(self) -> bytes:
+        self._recording.add(STOPPING)
+        return STOPPING.wire()
 
     def finished(self) -> None:
+        if self._greeting is not None:
+            self._greeting.cancel()
         self._recording.end()
         self._reception.closed()
 

@@ -23,7 +23,7 @@ from mailstack.protocol import scram
 from mailstack.protocol.sasl_steps import Lookup, Opening, Proof
 from tests.accounts.contract import PASSWORD, AuthenticatorContract
 from tests.accounts.places import Place, notes, ssha
-from tests.fakes import ListLog, at_once
+from tests.fakes import ListCounts, ListLog, at_once
 from tests.fakes_accounts import HandClock
 
 BINDINGS = {"tls-exporter": b"the channel"}
@@ -52,6 +52,7 @@ class LoginFixture(AuthenticatorContract):
         self.place, self.clock, self.log, self.threads = Place(tmp_path), HandClock(), ListLog(), Threads()
         self.place.write(f"alice@office.test:{ssha(PASSWORD)}\nbob@office.test:{{NONSENSE}}x\n", "")
         self.directory = Directory(self.place.settings, self.clock, self.log)
+        self.counts = ListCounts()
         self.authenticator = self.doorman()
 
     def doorman(self, settings: Settings | None = None, users: Callable[[], Users | None] | None = None) -> Login:
@@ -62,6 +63,7 @@ class LoginFixture(AuthenticatorContract):
             self.threads,
             self.pause,
             self.log,
+            self.counts,
         )
 
     async def pause(self, seconds: float) -> None:
@@ -108,6 +110,7 @@ class TestLogin(LoginFixture):
         for guess in range(10):
             self.login("alice", str(guess))
         assert self.login("alice", PASSWORD) == "454 4.7.0"
+        assert self.counts.strikes[-1][0] == "auth_failures_per_minute"
         assert self.threads.checks == 10
         self.clock.advance(60.0)
         assert self.login("alice", PASSWORD) == "alice@office.test"

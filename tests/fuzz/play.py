@@ -14,6 +14,7 @@ from mailstack.message.commentary import Commentary
 from mailstack.protocol.smtp_commands import PARSERS
 from mailstack.server.connections import Connections
 from mailstack.server.smtp import Listening, SmtpFactory
+from tests.fakes import ListCounts
 from tests.fuzz.sessions import pieces, session
 from tests.intake.office import STRANGER, Office
 from tests.message.meanings import ENGLISH
@@ -41,7 +42,7 @@ class Place:
     submission: bool
     clock: Clock = field(factory=Clock)
     office: Office = field(factory=Office)
-    connections: Connections = field(factory=lambda: Connections(1_000, 1_000))
+    connections: Connections = field(factory=lambda: Connections(1_000, 1_000, ListCounts()))
     sessions: ListSessions = field(init=False)
 
     @sessions.default
@@ -56,7 +57,7 @@ class Place:
             return self.office.reception(peer.address, submission=self.submission, tls=True, loopback=peer.loopback)
 
         tls: Any = object()  # nobody shakes hands here
-        return Listening(receive, 300.0, 300.0, tls, self.sessions)
+        return Listening(receive, 300.0, 300.0, tls, 500.0, lambda peer: 0.0, self.sessions)
 
 
 def play(seed: int) -> None:

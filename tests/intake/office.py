@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import define, field
 from zope.interface import implementer
 
-from mailstack.config.settings import Accounts, Limits, Listener, Relay, Server, Settings
+from mailstack.config.settings import Accounts, Limits, Relay, Server, Settings, SmtpListener
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
@@ -17,7 +17,7 @@ from mailstack.interfaces import IIncoming, ISpool
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.spool.memory import MemoryIncoming, MemorySpool
-from tests.fakes import ListLog
+from tests.fakes import ListCounts, ListLog
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
 
 STRANGER, NEIGHBOUR = "192.0.2.7", "198.51.100.9"  #: the second is in [relay] networks
@@ -44,7 +44,7 @@ def settings(
             xclient=(ip_network(PROXY), ip_network(LOCAL_PROXY)),
         ),
         Accounts(Path("users"), None),
-        smtp=Listener(("tcp:25",)),
+        smtp=SmtpListener(("tcp:25",)),
         relay=Relay((ip_network("198.51.100.0/24"), ip_network("2001:db8::/32")), ("backup.test",)),
         limits=Limits(
             message_size=message_size,
@@ -129,6 +129,8 @@ class Office:
     notices: list[bytes] = field(factory=list)
     rates: SendingRates = field(init=False)
     now: float = NOW
+    counts: ListCounts = field(factory=ListCounts)
+    free_space: int = 1_000_000_000
     ids: int = 0
 
     @rates.default
@@ -151,6 +153,8 @@ class Office:
             lambda: self.now,
             submission,
             tls,
+            self.counts,
+            lambda: self.free_space,
             self.rates,
             lambda message: self.notices.append(message("NOTICE")),
             tls_required=tls_required,

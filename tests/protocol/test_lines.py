@@ -31,8 +31,8 @@ def test_every_kind_of_line_at_every_split() -> None:
         Line(b""),
         Line(b"", strict=False),
         Line(b"12345678"),
-        TooLong(),
-        TooLong(),
+        TooLong(b"1234"),
+        TooLong(b"xxxx"),
         Line(b"end"),
     ]
     for pieces in cuts.everywhere(stream):
@@ -57,7 +57,7 @@ def test_limit_may_change_from_line_to_line() -> None:
     reader = LineReader()
     reader.feed(b"123456789\r\n123456789\r\n")
     assert reader.next(11) == Line(b"123456789")
-    assert reader.next(10) == TooLong()
+    assert reader.next(10) == TooLong(b"1234")
 
 
 def test_endless_line_costs_nothing() -> None:
@@ -68,7 +68,7 @@ def test_endless_line_costs_nothing() -> None:
         assert reader.next(2048) is None
         assert len(reader) == 0
     reader.feed(b"\r\nNOOP\r\n")
-    assert [reader.next(2048), reader.next(2048)] == [TooLong(), Line(b"NOOP")]
+    assert [reader.next(2048), reader.next(2048)] == [TooLong(b"xxxx"), Line(b"NOOP")]
 
 
 @settings(max_examples=200)

@@ -8,7 +8,7 @@ from zope.interface import implementer
 from mailstack.interfaces import IEventLog
 from mailstack.model.address import Address
 from mailstack.server.pop3_policy import PostOffice
-from tests.fakes import in_place
+from tests.fakes import ListCounts, in_place
 from tests.fakes_accounts import MemoryAuthenticator
 from tests.maildir.memory import MemoryMailboxes
 
@@ -55,4 +55,4 @@ class Office:
     log: Notebook = field(factory=Notebook)
 
     def open(self, errors: int = 10) -> PostOffice:
-        return PostOffice(self.doorman, self.mailboxes, self.log, in_place, errors)
+        return PostOffice(self.doorman, self.mailboxes, self.log, in_place, errors, ListCounts())

@@ -17,6 +17,7 @@ from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections
 from mailstack.server.smtp import Listening, SmtpFactory
 from mailstack.server.tls import make_self_signed
+from tests.fakes import ListCounts
 from tests.intake.office import Office
 from tests.server.test_tls import Client, load
 
@@ -31,8 +32,10 @@ def certificate(tmp_path: Path) -> Certificates:
 def connected(certificate: Certificates, version: int, before: Client | None = None) -> Client:
     """``before``: go on with its session."""
     office = Office()
-    listening = Listening(lambda peer: office.reception(submission=True, tls=False), 300, 180, None)
-    client = Client(certificate, SmtpFactory(Clock(), Connections(10, 10), listening), version)
+    listening = Listening(
+        lambda peer: office.reception(submission=True, tls=False), 300, 180, None, 500, lambda peer: 0.0
+    )
+    client = Client(certificate, SmtpFactory(Clock(), Connections(10, 10, ListCounts()), listening), version)
     session = before.ssl.get_session() if before else None
     if before is not None and session is not None:
         client.ssl = SSL.Connection(before.ssl.get_context(), None)

@@ -11,6 +11,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 
 from mailstack.server.connections import Connections, Peer, peer_at, peer_of
+from tests.fakes import ListCounts
 
 
 @define(eq=False)
@@ -23,6 +24,18 @@ class Client:
 
     def abort(self) -> None:
         self.told.append("abort")
+
+
+def test_stress_begins_above_three_quarters() -> None:
+    connections = Connections(4, 4, ListCounts())
+    sessions = [client("192.0.2.7") for _ in range(4)]
+    for session in sessions[:3]:
+        connections.enter(session)  # type: ignore[arg-type]  # it is counted, no more
+    assert not connections.stressed
+    connections.enter(sessions[3])  # type: ignore[arg-type]
+    assert connections.stressed
+    connections.leave(sessions[0])  # type: ignore[arg-type]
+    assert not connections.stressed
 
 
 def client(address: str) -> Client:
@@ -51,7 +64,7 @@ def test_peer(address: Any, shown: str, loopback: bool) -> None:
 
 def test_limits() -> None:
     """Also those that are turned away are counted, until they are gone."""
-    connections = Connections(3, 2)
+    connections = Connections(3, 2, ListCounts())
     a, b, c, d, e = (client(address) for address in ("192.0.2.1",) * 3 + ("192.0.2.2",) * 2)
     assert [connections.enter(each) for each in (a, b, c, d)] == [True, True, False, False]
     connections.leave(c)
@@ -62,7 +75,7 @@ def test_limits() -> None:
 
 def test_proxies_may_have_more_than_one_client() -> None:
     """But not more than all together; and whom one names counts as itself from then on."""
-    connections = Connections(4, 1, (ip_network("192.0.2.0/30"),))
+    connections = Connections(4, 1, ListCounts(), (ip_network("192.0.2.0/30"),))
     a, b, c, d, e = (client("192.0.2.1") for _ in range(5))
     assert [connections.enter(each) for each in (a, b, c, d, e)] == [True, True, True, True, False]
     connections.leave(e)
@@ -76,7 +89,7 @@ def test_proxies_may_have_more_than_one_client() -> None:
 
 
 def test_counts_do_not_grow_with_clients_that_are_gone() -> None:
-    connections = Connections(3, 2)
+    connections = Connections(3, 2, ListCounts())
     for number in range(100):
         visitor = client(f"192.0.2.{number}")
         connections.enter(visitor)
@@ -91,7 +104,7 @@ def stopped(connections: Connections) -> list[None]:
 
 
 def test_stop_waits_for_the_last_one() -> None:
-    connections = Connections(3, 3)
+    connections = Connections(3, 3, ListCounts())
     a, b = client("192.0.2.1"), client("192.0.2.1")
     connections.enter(a)
     connections.enter(b)
@@ -108,7 +121,7 @@ def test_stop_waits_for_the_last_one() -> None:
 
 def test_stop_of_those_who_leave_at_once() -> None:
     """Somebody who is idle is gone as soon as he is told."""
-    connections = Connections(3, 3)
+    connections = Connections(3, 3, ListCounts())
 
     class Idle(Client):
         def stop(self) -> None:
@@ -120,11 +133,11 @@ def test_stop_of_those_who_leave_at_once() -> None:
 
 
 def test_stop_without_anybody() -> None:
-    assert stopped(Connections(3, 3)) == [None]
+    assert stopped(Connections(3, 3, ListCounts())) == [None]
 
 
 def test_abort() -> None:
-    connections = Connections(3, 3)
+    connections = Connections(3, 3, ListCounts())
     a = client("192.0.2.1")
     connections.enter(a)
     connections.abort()

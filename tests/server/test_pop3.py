@@ -13,8 +13,9 @@ from twisted.internet.task import Clock
 
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
-from mailstack.server.connections import Connections
+from mailstack.server.connections import STRESS_TIMEOUT, Connections
 from mailstack.server.pop3 import Listening, Pop3Factory
+from tests.fakes import ListCounts
 from tests.server.pop3_office import ALICE, Office
 from tests.server.wire import Wire
 
@@ -44,13 +45,17 @@ class Threads:
 class Service:
     """A factory with fakes all around."""
 
-    def __init__(self, in_thread: Any = None, tls: Any = None, implicit: bool = False, per_client: int = 10) -> None:
+    def __init__(
+        self, in_thread: Any = None, tls: Any = None, implicit: bool = False, per_client: int = 10, total: int = 100
+    ) -> None:
         self.clock = Clock()
         self.fakes = Office()
         office = self.fakes.open()
         if in_thread is not None:
             office = evolve(office, in_thread=in_thread)
-        self.factory = Pop3Factory(self.clock, Connections(100, per_client), office, Listening(TIMEOUT, tls, implicit))
+        self.factory = Pop3Factory(
+            self.clock, Connections(total, per_client, ListCounts()), office, Listening(TIMEOUT, tls, implicit)
+        )
 
     def connect(self, address: str = "127.0.0.1", slow: bool = False) -> Wire:
         return Wire(self.factory.buildProtocol(None), address, slow)
@@ -239,6 +244,35 @@ def test_client_that_leaves_in_the_middle_of_a_letter(service: Service) -> None:
     wire.lose()
     assert service.free()
     assert 0 < int(str(service.log[-1][2]["retr"]).partition("/")[2]) < 500_000
+
+
+def test_dripping_buys_no_time(service: Service) -> None:
+    """Of a command that does not end."""
+    wire = service.connect()
+    wire.send(LOGIN)
+    for _ in range(int(TIMEOUT / 100)):
+        wire.send(b"NOOP ")
+        service.clock.advance(100)
+    assert wire.disconnecting
+
+
+def test_little_patience_for_strangers_when_many_are_here() -> None:
+    """Who has logged in keeps the time that RFC 1939 §3 grants."""
+    service = Service(total=4)
+    user = service.connect()
+    user.send(LOGIN)
+    strangers = [service.connect() for _ in range(3)]
+    service.clock.advance(STRESS_TIMEOUT)
+    assert [wire.disconnecting for wire in strangers] == [True] * 3
+    assert not user.disconnecting
+
+
+def test_tls_on_the_plain_port_is_logged(service: Service) -> None:
+    """The most common mistake in the settings of a mail program."""
+    wire = service.connect()
+    assert wire.send(b"\x16\x03\x01").startswith(b"-ERR [SYS/PERM] This port begins in plain")
+    assert wire.disconnecting
+    assert "set the program to STLS" in str(service.log)
 
 
 def test_client_that_stops_reading_is_cut_off(service: Service) -> None:

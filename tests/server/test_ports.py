@@ -18,7 +18,7 @@ from zope.interface import implementer
 from mailstack.server.connections import Connections, Peer
 from mailstack.server.ports import GRACE, CannotListen, Port, Ports
 from mailstack.server.proxied import Gate, ProxiedFactory
-from tests.fakes import ListLog
+from tests.fakes import ListCounts, ListLog
 
 
 @define
@@ -79,7 +79,7 @@ def ports(reactor: Reactor, *endpoints: str, connections: Connections | None = N
     factory = ServerFactory()
     listed = [Port("listen", endpoint, factory) for endpoint in endpoints]
     gate = Gate((), reactor, ListLog())
-    return Ports("smtp", listed, connections or Connections(10, 10), gate, reactor)
+    return Ports("smtp", listed, connections or Connections(10, 10, ListCounts()), gate, reactor)
 
 
 def test_ports_are_bound_while_we_are_root(reactor: Reactor) -> None:
@@ -120,7 +120,7 @@ def stopped(service: Ports) -> list[None]:
 
 def test_stop_closes_the_ports_first(reactor: Reactor) -> None:
     """Nobody comes in any more while the others finish."""
-    connections = Connections(10, 10)
+    connections = Connections(10, 10, ListCounts())
     session = Busy(connections)
     connections.enter(session)
     service = ports(reactor, "tcp:25", connections=connections)
@@ -136,7 +136,7 @@ def test_stop_closes_the_ports_first(reactor: Reactor) -> None:
 
 
 def test_stop_does_not_wait_for_ever(reactor: Reactor) -> None:
-    connections = Connections(10, 10)
+    connections = Connections(10, 10, ListCounts())
     session = Busy(connections)
     connections.enter(session)
     service = ports(reactor, "tcp:25", connections=connections)

@@ -14,6 +14,7 @@ from mailstack.config.settings import LOOPBACK, Network
 from mailstack.server.connections import LOCAL, Connections
 from mailstack.server.proxied import ANNOUNCEMENT, QUIET, Gate, ProxiedFactory
 from mailstack.server.smtp import Listening, SmtpFactory
+from tests.fakes import ListCounts
 from tests.intake.office import NEIGHBOUR, Office
 from tests.server.wire import Wire
 
@@ -29,9 +30,9 @@ class Service:
     ) -> None:
         self.clock = Clock()
         self.office = Office()
-        self.connections = Connections(10, per_client)
+        self.connections = Connections(10, per_client, ListCounts())
         self.peers: list[str] = []
-        listening = Listening(lambda peer: self._receive(peer, submission), 300.0, 60.0, tls)
+        listening = Listening(lambda peer: self._receive(peer, submission), 300.0, 60.0, tls, 500.0, lambda peer: 0.0)
         gate = Gate(proxies, self.clock, self.office.log)
         self.factory = ProxiedFactory(SmtpFactory(self.clock, self.connections, listening), self.clock, gate)
 

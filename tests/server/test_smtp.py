@@ -13,7 +13,8 @@ from mailstack.interfaces import IIncoming
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
-from mailstack.server.connections import Connections
+from mailstack.server.alarm import LOOK
+from mailstack.server.connections import STRESS_TIMEOUT, Connections
 from mailstack.server.conversation import ENOUGH, FAREWELL
 from mailstack.server.smtp import Listening, SmtpFactory
 from tests.intake.office import NEIGHBOUR, PROXY, STRANGER, Office, RefusingSpool
@@ -21,6 +22,7 @@ from tests.server.recordings import ListSessions
 from tests.server.wire import BUFFER, Wire
 
 COMMAND, DATA = 300.0, 60.0
+RATE = 500.0  # octets a second
 GREETING = b"220 mail.office.test ESMTP mailstack\r\n"
 ENVELOPE = b"HELO a\r\nMAIL FROM:<friend@far.test>\r\nRCPT TO:<alice@office.test>\r\nDATA\r\n"
 TAKEN = b"250 mail.office.test greets a\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
@@ -56,10 +58,11 @@ class Service:
         submission: bool = False,
         total: int = 100,
         per_client: int = 10,
+        delay: float = 0.0,
     ) -> None:
         self.clock = Clock()
         self.office = Office(spool=spool or RefusingSpool())
-        self.connections = Connections(total, per_client, self.office.settings.server.xclient)
+        self.connections = Connections(total, per_client, self.office.counts, self.office.settings.server.xclient)
         self.sessions = ListSessions(self.clock)
         listening = Listening(
             lambda peer: self.office.reception(
@@ -68,6 +71,8 @@ class Service:
             COMMAND,
             DATA,
             tls,
+            RATE,
+            lambda peer: delay,
             self.sessions,
             "submission" if submission else "smtp",
         )
@@ -227,11 +232,137 @@ def test_silent_client(service: Service) -> None:
     service.clock.advance(COMMAND - 1)
     assert not wire.disconnecting
     service.clock.advance(1)
-    assert wire.read() == b"421 4.4.2 You have been silent for too long, good bye\r\n"
+    assert wire.read() == b"421 4.4.2 No whole command for too long, good bye\r\n"
     assert wire.disconnecting
     service.clock.advance(FAREWELL)
     assert wire.aborted
     assert not service.clock.getDelayedCalls()
+
+
+def test_dripping_buys_no_time(service: Service) -> None:
+    """The whole command must come within its time, however busy the client looks."""
+    wire = service.connect()
+    wire.send(b"HELO a\r\n")
+    for octet in b"NOOP" * 100:
+        if not wire.disconnecting:
+            wire.send(bytes([octet]))
+            service.clock.advance(10)
+    assert service.clock.seconds() >= COMMAND
+    assert wire.read() == b"421 4.4.2 No whole command for too long, good bye\r\n"
+    assert service.office.counts.strikes == [("command_timeout", STRANGER)]
+
+
+def test_long_commands_may_come_in_their_time(service: Service) -> None:
+    """Each answer gives all the time again."""
+    wire = service.connect()
+    for _ in range(5):
+        for octet in b"NOOP\r\n":
+            wire.send(bytes([octet]))
+            service.clock.advance(COMMAND / 7)
+    assert wire.said.count(b"250 2.0.0 Ok\r\n") == 5
+    assert not wire.disconnecting
+
+
+@pytest.mark.parametrize("command", [b"DATA\r\n", b"BDAT 1000000\r\n", b"RSET\r\nBDAT 1000000\r\n"])
+def test_message_that_drips(service: Service, command: bytes) -> None:
+    """Below the rate it ends when the allowance is used up, and the client keeps the letter; also one to be dropped."""
+    wire = service.connect()
+    wire.send(ENVELOPE.removesuffix(b"DATA\r\n") + command)
+    while not wire.disconnecting:
+        wire.send(b"x\r\n" * 10)
+        service.clock.advance(1)
+    assert DATA <= service.clock.seconds() <= DATA * RATE / (RATE - 30) + 1
+    assert wire.read() == b"421 4.4.2 Your message comes in too slowly, good bye\r\n"
+    assert service.office.counts.strikes == [("min_data_rate", STRANGER)]
+    wire.lose()
+    assert not service.office.letters
+    assert not service.office.spool.begun
+    assert not service.clock.getDelayedCalls()
+
+
+def test_slow_line_that_stalls_is_borne(service: Service) -> None:
+    """A little above the rate, with silence of nearly the data time-out every now and then."""
+    wire = service.connect()
+    wire.send(ENVELOPE)
+    for _ in range(5):
+        service.clock.advance(DATA - 2)
+        for _ in range(200):
+            wire.send(b"x" * int(RATE * 1.5 - 2) + b"\r\n")
+            service.clock.advance(1)
+    assert not wire.disconnecting
+    assert not service.office.counts.strikes
+
+
+def test_burst_buys_no_more_than_the_data_time_out(service: Service) -> None:
+    wire = service.connect()
+    wire.send(ENVELOPE)
+    wire.send(b"x" * int(RATE * DATA * 100))
+    service.clock.advance(DATA)
+    assert wire.read() == b"421 4.4.2 You have been silent for too long, good bye\r\n"
+    assert service.office.counts.strikes == [("data_timeout", STRANGER)]
+
+
+def test_little_patience_when_many_are_here() -> None:
+    """Above 3/4 of the connections: those that come, and those that were here before; a message keeps its time."""
+    service = Service(total=4)
+    old, sender = service.connect(), service.connect()
+    sender.send(ENVELOPE)
+    service.clock.advance(LOOK + 1)
+    service.connect()
+    service.clock.advance(STRESS_TIMEOUT - 1)
+    new = service.connect()
+    assert service.connections.stressed
+    service.clock.advance(LOOK)
+    assert old.disconnecting
+    assert new.disconnecting
+    assert not sender.disconnecting
+
+
+# ---- The pause before the greeting
+
+
+def test_greeting_comes_after_the_pause() -> None:
+    service = Service(delay=6.0)
+    wire = service.connect()
+    service.clock.advance(5)
+    assert wire.said + wire.read() == b""
+    service.clock.advance(1)
+    assert wire.read() == GREETING
+    assert wire.send(b"HELO a\r\n") == b"250 mail.office.test greets a\r\n"
+
+
+def test_early_talker_is_cut_off() -> None:
+    """At the first octet, and there is no greeting behind it."""
+    service = Service(delay=6.0)
+    wire = service.connect()
+    assert wire.send(b"E") == b"554 5.5.1 You talk before our greeting; good bye\r\n"
+    assert wire.disconnecting
+    service.clock.advance(6)
+    assert wire.read() == b""
+    wire.lose()
+    assert service.office.counts.strikes == [("greet_delay", STRANGER)]
+    assert not service.clock.getDelayedCalls()
+
+
+def test_server_that_stops_in_the_pause_does_not_greet() -> None:
+    service = Service(delay=6.0)
+    wire = service.connect()
+    wire.protocol.stop()  # type: ignore[attr-defined]
+    service.clock.advance(6)
+    assert wire.read() == b"421 4.3.2 The server stops, try again in a moment\r\n"
+
+
+def test_client_that_does_not_wait_for_the_greeting() -> None:
+    service = Service(delay=6.0)
+    service.connect().lose()
+    assert not service.clock.getDelayedCalls()
+    assert not len(service.connections)
+
+
+def test_too_many_hear_so_without_a_pause() -> None:
+    service = Service(delay=6.0, per_client=1)
+    service.connect()
+    assert service.connect().said.startswith(b"421 4.7.0 ")
 
 
 def test_silence_in_the_middle_of_a_message(service: Service) -> None:
@@ -416,6 +547,7 @@ def test_too_many_connections() -> None:
     assert third.said == b"421 4.7.0 Too many connections, try again later\r\n"
     assert third.disconnecting
     assert third.send(b"HELO a\r\n") == b""
+    assert service.office.counts.strikes == [("connections", NEIGHBOUR)]
     third.lose()
     first.lose()
     assert service.connect(NEIGHBOUR).said == GREETING
@@ -425,6 +557,7 @@ def test_too_many_connections_of_one_client() -> None:
     service = Service(per_client=1)
     first = service.connect()
     assert service.connect().said.startswith(b"421 4.7.0 ")
+    assert service.office.counts.strikes == [("connections_per_client", STRANGER)]
     assert service.connect(NEIGHBOUR).said == GREETING
     first.lose()
     assert service.connect().said.startswith(b"421 4.7.0 "), "the one that was turned away is still there"

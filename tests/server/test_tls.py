@@ -20,7 +20,7 @@ from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections
 from mailstack.server.smtp import Listening, SmtpFactory
 from mailstack.server.tls import make_self_signed
-from tests.fakes import ListLog
+from tests.fakes import ListCounts, ListLog
 from tests.intake.office import Office
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -89,7 +89,9 @@ def smtp(office: Office, clock: Clock) -> SmtpFactory:
     def receive(peer: Any) -> Any:
         return office.reception(peer.address, submission=True, tls=False)
 
-    return SmtpFactory(clock, Connections(10, 10), Listening(receive, 300.0, 60.0, None))
+    return SmtpFactory(
+        clock, Connections(10, 10, ListCounts()), Listening(receive, 300.0, 60.0, None, 500.0, lambda peer: 0.0)
+    )
 
 
 def test_session_over_tls(pair: tuple[Path, Path]) -> None:
