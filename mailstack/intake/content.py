@@ -1,24 +1,49 @@
-"""DATA: the content, its verdict, and the moment at which a letter becomes ours."""
+"""DATA and BDAT: the content, its verdict, and the moment at which a letter becomes ours."""
 
 from __future__ import annotations
 
 from mailstack.intake.session import Session
-from mailstack.intake.transaction import Transaction
+from mailstack.intake.transaction import HEADER_TOO_BIG, LOOP, TOO_BIG, Transaction
 from mailstack.message.trace import Hop
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 
+#: The limits that are seen in the content.
+STRIKING = {TOO_BIG: "message_size", HEADER_TOO_BIG: "header_size", LOOP: "received"}
 GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 
 
 def on_data(session: Session, event: events.Data) -> Reply:
+    _begin(session)
+    return GO_AHEAD
+
+
+def on_bdat(session: Session, event: events.Bdat) -> Reply:
+    """A chunk comes. It is taken in any case, so this answer is not said; :func:`on_chunk_end` has the one that is."""
+    transaction = session.begun
+    if not transaction.receiving:
+        try:
+            _begin(session)
+        except Exception as error:
+            transaction.give_up(session.record.trouble(transaction.id, error))
+    if transaction.refusal is None and event.size > session.settings.limits.message_size:
+        transaction.give_up(TOO_BIG)
+    return GO_AHEAD
+
+
+def on_chunk_end(session: Session, event: events.ChunkEnd) -> Reply:
+    """A message that was given up stays so: its other chunks hear the same (RFC 3030 §2)."""
+    refusal = session.begun.refusal
+    return _refused(session, refusal) if refusal else Reply(250, "2.0.0", f"{event.size} octets received")
+
+
+def _begin(session: Session) -> None:
     around, visitor = session.around, session.visitor
     hostname = session.settings.server.hostname
     transaction = session.begun
     protocol = visitor.protocol_of(transaction.mail.smtputf8)
     hop = Hop(visitor.hello.name, visitor.place, hostname, protocol, visitor.tls, visitor.name)
     transaction.begin(around.spool, around.new_id(), hop, around.now())
-    return GO_AHEAD
 
 
 def take(session: Session, chunk: bytes) -> None:
@@ -37,10 +62,21 @@ async def on_body_end(session: Session, event: events.BodyEnd) -> Reply:
     try:
         refusal = transaction.verdict(event.stray)
         if refusal is not None:
-            return session.record.refused("DATA", refusal, transaction.sender)
+            return _refused(session, refusal)
         return await _accept(session, transaction)
     finally:
         session.forget()
+
+
+def _refused(session: Session, refusal: Reply) -> Reply:
+    """Logged and counted once, however many chunks the message has."""
+    transaction = session.begun
+    if not transaction.told:
+        transaction.told = True
+        session.record.refused("DATA", refusal, transaction.sender)
+        if refusal in STRIKING:
+            session.struck(STRIKING[refusal])
+    return refusal
 
 
 async def _accept(session: Session, transaction: Transaction) -> Reply:
@@ -48,7 +84,7 @@ async def _accept(session: Session, transaction: Transaction) -> Reply:
     assert transaction.content is not None, "a message without content was refused"
     await session.around.spool.add(letter, transaction.content)
     # From here on the letter is ours: the 250 must leave, or the client sends it again.
-    session.errors = 0
+    session.errors = session.refused = 0
     if transaction.charge is not None:
         transaction.charge.keep()
     try:

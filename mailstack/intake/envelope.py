@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+
+from mailstack.config.limits import FREE_SPACE
 from mailstack.intake.ownership import not_own
 from mailstack.intake.ratelimit import full
 from mailstack.intake.relay import RELAYING_DENIED
@@ -27,9 +30,14 @@ def on_mail(session: Session, event: events.Mail) -> Reply:
     if session.around.submission and session.visitor.user is None:
         return session.record.refused("MAIL", LOGIN_FIRST, event.sender)
     if event.size > session.settings.limits.message_size:
+        session.struck("message_size")
         return session.record.refused("MAIL", TOO_BIG, event.sender)
     if event.require_tls and not session.visitor.tls:
         return session.record.refused("MAIL", TLS_FIRST, event.sender)
+    # Not above SIZE: what is announced is no larger than message_size here.
+    if session.around.free_space() < FREE_SPACE * session.settings.limits.message_size:
+        session.struck("free_space")
+        return session.record.trouble(session.id, OSError(errno.ENOSPC, "too little room for another letter"))
     if session.visitor.user is None:
         session.transaction = Transaction(event, session.settings.limits)
         return SENDER_OK
@@ -51,6 +59,7 @@ def _on_submission(session: Session, event: events.Mail, user: Address) -> Reply
 def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
     transaction = session.begun
     if len(transaction.recipients) >= session.settings.limits.recipients:
+        session.struck("recipients")
         return TOO_MANY_RECIPIENTS
     recipient = event.recipient
     if event.utf8 and not transaction.mail.smtputf8:
@@ -59,12 +68,22 @@ def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
         recipient = Address(recipient.local, session.settings.server.domains[0])
     found = _resolve(session, recipient)
     if found.refusal is not None:
-        return session.record.refused("RCPT", found.refusal, transaction.sender, recipient)
+        session.record.refused("RCPT", found.refusal, transaction.sender, recipient)
+        return _guessed(session, transaction, found.refusal)
     over = full(session)
     if over is not None:
         return over
     transaction.add(found.recipients, event)
     return RECIPIENT_OK
+
+
+def _guessed(session: Session, transaction: Transaction, refusal: Reply) -> Reply:
+    """Refusals count as errors, or a dictionary of names could be tried out. But a mailing list always has a few names
+    that are gone: one for each good recipient is free, and our own trouble (4xx) is nobody's error."""
+    if not refusal.permanent:
+        return refusal
+    session.refused += 1
+    return session.error(refusal) if session.refused > len(transaction.recipients) else refusal
 
 
 def _resolve(session: Session, recipient: Address) -> Resolution:

@@ -8,9 +8,9 @@ from mailstack.intake.authentication import mechanisms, offers_login, offers_tls
 from mailstack.intake.session import Session
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
+from mailstack.protocol.smtp_server import EARLY
 
 OK = Reply(250, "2.0.0", "Ok")
-TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, good bye")
 
 #: What EHLO offers, and where. ``{size}``, ``{recipients}`` and ``{mechanisms}`` are filled in.
 EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
@@ -21,6 +21,7 @@ EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
     ("DSN", lambda session: True),
     ("LIMITS RCPTMAX={recipients}", lambda session: True),
     ("REQUIRETLS", lambda session: bool(session.visitor.tls)),
+    ("CHUNKING", lambda session: True),
     ("ENHANCEDSTATUSCODES", lambda session: True),
     ("HELP", lambda session: True),
     ("STARTTLS", lambda session: offers_tls(session)),
@@ -64,8 +65,11 @@ def on_quit(session: Session, event: events.Quit) -> Reply:
 
 
 def on_rejected(session: Session, event: events.Rejected) -> Reply:
-    session.errors += 1
-    if session.errors < session.settings.limits.errors:
-        return event.reply
-    session.record.too_many_errors()
-    return TOO_MANY_ERRORS
+    return session.error(event.reply)
+
+
+def on_hopeless(session: Session, event: events.Hopeless) -> Reply:
+    if event is EARLY:
+        session.struck("greet_delay")
+    session.record.hopeless(event.what)
+    return event.reply

@@ -15,6 +15,7 @@ def full(session: Session) -> Reply | None:
     charge, now = session.begun.charge, session.around.now()
     if charge is None or charge.take(session.visitor.address, now):
         return None
+    session.struck("recipients_per_hour")
     rate = charge.rate
     if rate.earns_line(now):
         session.record.too_much(rate.limit, rate.pause(now))

@@ -28,6 +28,7 @@ DECISIONS: dict[type[events.Event], Decide] = {
     events.Noop: greeting.on_noop,
     events.Quit: greeting.on_quit,
     events.Rejected: greeting.on_rejected,
+    events.Hopeless: greeting.on_hopeless,
     events.Help: teaching.on_help,
     events.Verify: inquiry.on_verify,
     events.StartTls: authentication.on_start_tls,
@@ -42,6 +43,8 @@ DECISIONS: dict[type[events.Event], Decide] = {
     events.Rcpt: envelope.on_rcpt,
     events.Data: content.on_data,
     events.BodyEnd: content.on_body_end,
+    events.Bdat: content.on_bdat,
+    events.ChunkEnd: content.on_chunk_end,
 }
 
 

@@ -78,6 +78,9 @@ class Record:
         what = f"{user} has sent to {limit} recipients within an hour, its limit: more are put off for {pause:.0f} s,"
         self._log.warn(NO_ID, what=what, client=self._visitor, sasl_username=user)
 
+    def hopeless(self, what: str) -> None:
+        self._log.event(NO_ID, what=f"{what} from {self._visitor}: cut off")
+
     def trouble(self, id: str, error: Exception) -> Reply:
         """Something went wrong on our side; returns what the client hears. Call it in the ``except`` clause."""
         if not isinstance(error, OSError):

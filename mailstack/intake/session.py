@@ -11,6 +11,9 @@ from mailstack.intake.transaction import Transaction
 from mailstack.intake.visitor import Visitor
 from mailstack.model.address import Address
 from mailstack.model.networks import lies_in
+from mailstack.model.reply import Reply
+
+TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, good bye")
 
 
 @define
@@ -23,7 +26,8 @@ class Session:
     transaction: Transaction | None = None
     mechanism: str = ""  #: of the AUTH exchange that goes on
     proven: Address | None = None  #: who has proved in it who they are, while they have not heard our own proof
-    errors: int = 0
+    errors: int = 0  #: since the last letter that was accepted
+    refused: int = 0  #: recipients, since then
 
     @record.default
     def _its_own_record(self) -> Record:
@@ -37,6 +41,19 @@ class Session:
     def id(self) -> str:
         """The queue id, for the log."""
         return self.transaction.id if self.transaction else NO_ID
+
+    def struck(self, limit: str) -> None:
+        """Count a limit that this client has come up against."""
+        self.around.counts.struck(limit, self.visitor.address)
+
+    def error(self, reply: Reply) -> Reply:
+        """Count an error that earns ``reply``; returns what to answer: with too many, good bye."""
+        self.errors += 1
+        if self.errors < self.settings.limits.errors:
+            return reply
+        self.struck("errors")
+        self.record.too_many_errors()
+        return TOO_MANY_ERRORS
 
     @property
     def begun(self) -> Transaction:

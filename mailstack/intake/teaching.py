@@ -14,6 +14,7 @@ _SYNTAX = {
     "RCPT": "RCPT TO:<recipient> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;xtext] - name a recipient; once for"
     " each",
     "DATA": "DATA - send the message; a line with a single dot ends it",
+    "BDAT": "BDAT octets [LAST] - send the message, or a part of it, as so many octets",
     "RSET": "RSET - forget the message begun",
     "NOOP": "NOOP - do nothing, successfully",
     "QUIT": "QUIT - say good bye",

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from attrs import evolve
 
+from mailstack.config.limits import MAX_RECEIVED
 from mailstack.config.settings import Limits
 from mailstack.intake.rate import Charge
 from mailstack.interfaces import IIncoming, ISpool
@@ -18,8 +19,6 @@ from mailstack.model.address import Address
 from mailstack.model.letter import NEVER, SUCCESS, Letter, Recipient
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Mail, Rcpt
-
-MAX_RECEIVED = 50  # hops, the contract's figure; Postfix's hopcount_limit is the same
 
 OUR_FAULT = Reply(451, "4.3.0", "Our fault, not yours: try again later")
 DISK_FULL = Reply(452, "4.3.1", "Not enough disk space here, try again later")
@@ -54,6 +53,12 @@ class Transaction:
         self._expanded: list[Recipient] = []
         self.content: IIncoming | None = None
         self.refusal: Reply | None = None
+        self.told = False  #: the client and the log have heard of the refusal
+
+    @property
+    def receiving(self) -> bool:
+        """The content has begun."""
+        return self.content is not None or self.refusal is not None
 
     @property
     def recipients(self) -> tuple[Recipient, ...]:

@@ -34,8 +34,8 @@ class Discretion:
     def __init__(self) -> None:
         self.wary = False
 
-    def shown(self, line: bytes, event: Event) -> bytes:
-        """As it may be shown; ``event`` is what it means."""
+    def shown(self, line: bytes, event: Event | None) -> bytes:
+        """As it may be shown; ``event`` is what it means, None when that is not due yet."""
         word, _, rest = line.partition(b" ")
         verb = word.decode("ascii", "replace").upper()
         known = verb in PARSERS

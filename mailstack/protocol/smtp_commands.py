@@ -19,7 +19,13 @@ _HELO_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
 #: Commands that may carry UTF-8: those with addresses. RFC 6531 §3.3, §3.7.4.2.
 UTF8_VERBS = {"MAIL", "RCPT", "VRFY", "EXPN"}
 
+#: What browsers, proxies and scanners say. Postfix: smtpd_forbidden_commands (CONNECT GET POST, and header lines).
+FORBIDDEN = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PRI", "PROPFIND", "PUT", "TRACE"}
+_HEADER_LINE = re.compile(r"[!-9;-~]+:")
+
 UNKNOWN = Reply(500, "5.5.1", "Unknown command; HELP lists the known ones")
+NOT_HTTP = Reply(421, "4.7.0", "This is SMTP, not HTTP; good bye")
+NO_COMMAND = Reply(421, "4.7.0", "That is a line of a header, no command; good bye")
 NOT_ASCII = Reply(500, "5.5.2", "Commands are printable ASCII")
 NOT_UTF8 = Reply(500, "5.5.2", "That is not UTF-8, or has invisible characters")
 #: RFC 6531 §3.5 has a code for each; its words for the status are in §4.
@@ -50,9 +56,17 @@ def _parse_utf8(line: bytes) -> events.Event:
 def _parse_text(text: str) -> events.Event:
     verb, _, rest = text.partition(" ")
     parser = PARSERS.get(verb.upper())
-    if parser is None:
-        return events.Rejected(UNKNOWN)
-    return parser(rest.strip())
+    return parser(rest.strip()) if parser else _no_command(verb)
+
+
+def _no_command(verb: str) -> events.Event:
+    """A slip of the pen, or somebody who does not mean us: a page of the Web can make a browser send its form to any
+    port, and message text is no list of commands."""
+    if verb.upper() in FORBIDDEN:
+        return events.Hopeless(f"HTTP request ({verb.upper()})", NOT_HTTP)
+    if _HEADER_LINE.match(verb):
+        return events.Hopeless("header line instead of a command", NO_COMMAND)
+    return events.Rejected(UNKNOWN)
 
 
 def _bad(text: str) -> events.Rejected:
@@ -112,6 +126,12 @@ def _alone(event: events.Event) -> Callable[[str], events.Event]:
     return lambda rest: event if not rest else _bad("This command has no argument")
 
 
+def _bdat(rest: str) -> events.Event:
+    """RFC 3030 §2: ``BDAT SP chunk-size [SP "LAST"]``, 20 digits at most."""
+    found = re.fullmatch(r"([0-9]{1,20})( +LAST)?", rest, re.IGNORECASE)
+    return events.Bdat(int(found[1]), found[2] is not None) if found else _bad("Syntax: BDAT octets [LAST]")
+
+
 def _auth(rest: str) -> events.Event:
     mechanism, _, initial = rest.partition(" ")
     if not mechanism or " " in initial.strip():
@@ -143,6 +163,7 @@ PARSERS: dict[str, Callable[[str], events.Event]] = {
     "MAIL": _mail,
     "RCPT": _rcpt,
     "DATA": _alone(events.Data()),
+    "BDAT": _bdat,
     "RSET": _alone(events.Reset()),
     "NOOP": lambda rest: events.Noop(),  # RFC 5321 §4.1.1.9: a string may follow, and is ignored
     "QUIT": _alone(events.Quit()),

@@ -48,16 +48,33 @@ class Data:
 
 @frozen
 class Body:
-    """Part of the message: no answer. Dots unstuffed, LF line ends."""
+    """Part of the message: no answer. LF line ends, dots unstuffed."""
 
     chunk: bytes
 
 
 @frozen
 class BodyEnd:
-    """CRLF.CRLF was seen. ``stray`` when a bare CR or LF was somewhere before it."""
+    """The message is complete: CRLF.CRLF was seen, or all octets of ``BDAT … LAST``. ``stray`` when a bare CR or LF was
+    somewhere in it."""
 
     stray: bool
+
+
+@frozen
+class Bdat:
+    """BDAT (RFC 3030): so many octets of the message follow, ``last`` if these are all. A positive answer is not
+    said: that to :class:`ChunkEnd` or :class:`BodyEnd` is, when the octets have come."""
+
+    size: int
+    last: bool = False
+
+
+@frozen
+class ChunkEnd:
+    """The octets of a chunk that is not the last one have come."""
+
+    size: int
 
 
 @frozen
@@ -142,6 +159,14 @@ class Rejected:
     reply: Reply
 
 
+@frozen
+class Hopeless:
+    """Whoever that is does not speak our SMTP: ``reply`` is the last word. ``what`` is for the log."""
+
+    what: str
+    reply: Reply
+
+
 Event = (
     Hello
     | Mail
@@ -149,6 +174,8 @@ Event = (
     | Data
     | Body
     | BodyEnd
+    | Bdat
+    | ChunkEnd
     | Reset
     | Noop
     | Quit
@@ -163,4 +190,5 @@ Event = (
     | Proof
     | Agreed
     | Rejected
+    | Hopeless
 )

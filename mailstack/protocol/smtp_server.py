@@ -11,21 +11,25 @@ from enum import IntEnum, auto
 
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl
+from mailstack.protocol.chunks import ChunkDecoder
 from mailstack.protocol.discretion import A_LONG_LINE, HIDDEN, Discretion
-from mailstack.protocol.dots import DotDecoder
 from mailstack.protocol.lines import Line, LineReader
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Malformed, Mechanism, Proof
 from mailstack.protocol.sasl_steps import Challenge as SaslChallenge
+from mailstack.protocol.smtp_body import Chunk, Counted, DottedData, Stretch
 from mailstack.protocol.smtp_commands import parse
 from mailstack.protocol.smtp_events import (
     Auth,
+    Bdat,
     Body,
     BodyEnd,
     Challenge,
+    ChunkEnd,
     Credentials,
     Data,
     Event,
     Hello,
+    Hopeless,
     Mail,
     Quit,
     Rcpt,
@@ -49,10 +53,13 @@ class State(IntEnum):
     SENDER = auto()  #: MAIL was accepted
     RECIPIENTS = auto()  #: so was a RCPT
     DATA = auto()  #: between 354 and the end of data
+    CHUNK = auto()  #: between BDAT and the last of its octets
+    CHUNKS = auto()  #: more BDAT must come
 
 
-#: The state after a positive answer. An event that is not in its state's row is out of order; those that are in no
-#: row (NOOP, QUIT, HELP, VRFY, EXPN) are welcome everywhere and change nothing.
+#: The state after a positive answer; after the end of data or of a chunk, after any answer. An event that is not in
+#: its state's row is out of order; those that are in no row (NOOP, QUIT, HELP, VRFY, EXPN) are welcome everywhere and
+#: change nothing.
 TRANSITIONS: dict[State, dict[type[Event], State]] = {
     State.GREET: {Hello: State.READY, Reset: State.GREET, XClient: State.GREET},
     State.READY: {
@@ -64,8 +71,16 @@ TRANSITIONS: dict[State, dict[type[Event], State]] = {
         Mail: State.SENDER,
     },
     State.SENDER: {Hello: State.READY, Reset: State.READY, Rcpt: State.RECIPIENTS},
-    State.RECIPIENTS: {Hello: State.READY, Reset: State.READY, Rcpt: State.RECIPIENTS, Data: State.DATA},
+    State.RECIPIENTS: {
+        Hello: State.READY,
+        Reset: State.READY,
+        Rcpt: State.RECIPIENTS,
+        Data: State.DATA,
+        Bdat: State.CHUNK,
+    },
     State.DATA: {BodyEnd: State.READY},
+    State.CHUNK: {ChunkEnd: State.CHUNKS, BodyEnd: State.READY},
+    State.CHUNKS: {Hello: State.READY, Reset: State.READY, Bdat: State.CHUNK},
 }
 _ORDERED: set[type[Event]] = {event for row in TRANSITIONS.values() for event in row}
 
@@ -77,34 +92,48 @@ _EXPECTED = {
     State.GREET: "say EHLO first",
     State.READY: "MAIL comes first",
     State.SENDER: "a RCPT that is accepted comes first",
-    State.RECIPIENTS: "finish this message with DATA, or RSET",
+    State.RECIPIENTS: "finish this message with DATA or BDAT, or RSET",
+    State.CHUNKS: "finish this message with BDAT LAST, or RSET",
 }
 NOT_STRICT = Reply(500, "5.5.2", "Lines end in CRLF; a bare CR or LF is not one")
 TOO_LONG = Reply(500, "5.5.2", "Line too long")
 TOO_LONG_IN_AUTH = Reply(500, "5.5.6", "Line too long")  # RFC 4954 §6
+#: A line that may have been meant as BDAT, but does not say how many octets to take for no commands.
+BDAT = b"BDAT"
+LOST = Hopeless("BDAT without a size", Reply(421, "4.7.0", "Nobody can tell where your next command begins; good bye"))
+EARLY = Hopeless("command before our greeting", Reply(554, "5.5.1", "You talk before our greeting; good bye"))
+TLS_HELLO = Hopeless(
+    "TLS handshake on a port that begins in plain (set the program to STARTTLS, or to the port for SSL/TLS)",
+    Reply(421, "4.7.0", "This port begins in plain: use STARTTLS here, or the port that is for SSL/TLS"),
+)
 TLS_INJECTION = Reply(421, "5.5.1", "Octets after STARTTLS, before TLS: that is an attack or a broken client")
 
 
 class SmtpServer:
     """One connection. ``closing``: hang up after what was answered last. ``heard``: the client's last line as it may be
-    shown to others, for the caller to take away."""
+    shown to others, for the caller to take away.
+
+    ``greeted``: the client has heard our first line; whoever talks before that is no mail server.
+    """
 
     def __init__(self) -> None:
         self.closing = False
+        self.greeted = True
         self.heard: bytes | None = None
         self._discretion = Discretion()
         self._state = State.GREET
         self._lines = LineReader()
+        self._begun = False
         self._pending: Event | None = None
-        self._decoder: DotDecoder | None = None
-        self._ended = False
+        self._stretch: Stretch | None = None
+        self._chunks: ChunkDecoder | None = None  # between the first BDAT of a message and the last
         self._mechanism: Mechanism | None = None
         self._queued: Event | None = None
 
     @property
     def receiving(self) -> bool:
-        """Between the 354 and the end of data."""
-        return self._decoder is not None
+        """Between the 354 or BDAT and the last octet that belongs to it."""
+        return self._stretch is not None
 
     def receive(self, data: bytes) -> None:
         self._lines.feed(data)
@@ -113,12 +142,14 @@ class SmtpServer:
         """What the client wants; None while an answer is owed or more octets are needed. ``Body`` wants no answer."""
         if self._pending is not None or self.closing:
             return None
-        if self._decoder is not None:
-            event = self._next_of_body(self._decoder)
+        if self._stretch is not None:
+            event = self._stretch.next_event(self._lines)
         elif self._queued is not None:
             event, self._queued = self._queued, None
-        else:
+        elif self._begun:
             event = self._next_of_lines()
+        else:
+            event = self._first()
         self._pending = None if isinstance(event, Body) else event
         return event
 
@@ -127,10 +158,11 @@ class SmtpServer:
         event, self._pending = self._pending, None
         if event is None:
             raise ValueError("nothing was asked")
-        self.closing = reply.code in (221, 421)
-        if isinstance(event, BodyEnd):
-            self._decoder, self._ended = None, False
-        if reply.positive or isinstance(event, BodyEnd):
+        self.closing = reply.code in (221, 421) or isinstance(event, Hopeless)
+        if isinstance(event, Bdat):
+            return self._chunk(event, reply)
+        if reply.positive or self._stretch is not None:
+            self._stretch = None
             self._state = TRANSITIONS[self._state].get(type(event), self._state)
             self._entered(event)
         elif isinstance(event, _ASKED):
@@ -140,7 +172,7 @@ class SmtpServer:
 
     def _entered(self, event: Event) -> None:
         if isinstance(event, Data):
-            self._decoder = DotDecoder()
+            self._stretch = DottedData()
         elif isinstance(event, StartTls):
             # Nothing that came in plain may be used (RFC 3207 §4.2); see _event_of for what was pipelined.
             self._lines.take()
@@ -150,6 +182,16 @@ class SmtpServer:
             self._queued = self._step(self._mechanism, None)
 
     # ---- Command lines
+
+    def _first(self) -> Event | None:
+        """The first octets of all, which tell who is no SMTP client."""
+        if not self.greeted:
+            return EARLY if len(self._lines) else None
+        tls = self._lines.begins_tls()
+        if tls is not False:
+            return TLS_HELLO if tls else None
+        self._begun = True
+        return self._next_of_lines()
 
     def _next_of_lines(self) -> Event | None:
         mechanism = self._mechanism
@@ -164,9 +206,9 @@ class SmtpServer:
         if not mechanism:
             text = line.text if isinstance(line, Line) else A_LONG_LINE
             self.heard = self._discretion.shown(text, rejected)
-        return rejected
+        return self._rejected(line.text if isinstance(line, Line) else line.start, rejected)
 
-    def _command(self, text: bytes) -> Event:
+    def _command(self, text: bytes) -> Event | None:
         event = self._event_of(text)
         if type(event) in _OPEN:
             self.heard = text
@@ -175,29 +217,41 @@ class SmtpServer:
             self.heard = self._discretion.shown(text, event)
         return event
 
-    def _event_of(self, text: bytes) -> Event:
+    def _rejected(self, text: bytes, event: Rejected) -> Event:
+        if text[: len(BDAT)].upper() == BDAT:
+            self._queued = LOST
+        return event
+
+    def _event_of(self, text: bytes) -> Event | None:
         event = parse(text)
+        if isinstance(event, Rejected):
+            return self._rejected(text, event)
         if type(event) in _ORDERED and type(event) not in TRANSITIONS[self._state]:
-            return Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {_EXPECTED[self._state]}"))
+            return self._out_of_order(event)
         if isinstance(event, StartTls) and len(self._lines):
             return Rejected(TLS_INJECTION)
         return event
 
-    # ---- Message data
+    def _out_of_order(self, event: Event) -> Event | None:
+        refusal = Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {_EXPECTED[self._state]}"))
+        if not isinstance(event, Bdat):
+            return refusal
+        self._stretch = Counted(event.size, refusal)
+        return self._stretch.next_event(self._lines)
 
-    def _next_of_body(self, decoder: DotDecoder) -> Event | None:
-        if self._ended:
-            return BodyEnd(decoder.stray)
-        data = self._lines.take()
-        if not data:
-            return None
-        decoded = decoder.feed(data)
-        if decoded.rest is not None:
-            self._ended = True
-            self._lines.feed(decoded.rest)
-        if decoded.content:
-            return Body(decoded.content)
-        return BodyEnd(decoder.stray) if self._ended else None
+    # ---- Chunks, RFC 3030 §2
+
+    def _chunk(self, bdat: Bdat, reply: Reply) -> bytes:
+        """The policy knows that a chunk comes. Nothing is said before its octets are here; if it was refused, they are
+        dropped, or they would be taken for commands (smuggling)."""
+        if not reply.positive:
+            self._stretch = Counted(bdat.size, Rejected(reply))
+            return b""
+        if self._state is State.RECIPIENTS or self._chunks is None:
+            self._chunks = ChunkDecoder()
+        self._state = TRANSITIONS[self._state][Bdat]
+        self._stretch = Chunk(bdat, self._chunks)
+        return b""
 
     # ---- AUTH exchange, RFC 4954 §4
 

@@ -117,6 +117,9 @@ class SmtpConversation(Conversation):
         if octets:
             self._recording.add(CHALLENGE if reply.code == CHALLENGE.code else reply)
             self.say(octets)
+        else:
+            # What follows a BDAT has all its time.
+            self._answered = True
         if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
 

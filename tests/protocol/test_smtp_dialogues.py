@@ -4,12 +4,13 @@ Settings, wherever they stand at the top: ``@ port submission`` (else the one fo
 (loopback), ``neighbour`` (in [relay] networks), ``proxy`` (in both [relay] networks and [server] xclient),
 ``local-proxy`` (the latter, on loopback), else a stranger; ``@ tls`` ``up`` from the beginning, ``none`` when not on
 offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one of [limits];
-``@ scram``: there are keys for it.
+``@ scram``: there are keys for it; ``@ early``: we have not greeted yet.
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write`` or ``add``
 fails with it; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ letters N`` (so many are in
 the spool), ``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the
-postmaster, and warnings in the log).
+postmaster, and warnings in the log), ``@ struck LIMIT…`` (these have been counted, in this order), ``@ free OCTETS``
+(so much room the disk has).
 
 Of the letter that came last: ``@ letter CONTENT`` (as it came), ``@ content TEXT`` (somewhere in it, with our own
 fields), ``@ envelope SENDER RECIPIENT…``, ``@ smtputf8`` and ``@ require_tls`` with ``yes`` or ``no``, ``@ wishes RET
@@ -80,7 +81,8 @@ class Server:
         )
         if options["tls"] == "up":
             self.reception.secured(TLS, lambda: BINDINGS)
-        self._said = self.reception.greeting().wire()
+        self.session.greeted = "early" not in (step.text for step in steps)
+        self._said = self.reception.greeting().wire() if self.session.greeted else b""
 
     def _limit(self, name: str, number: str) -> None:
         settings = self.office.settings
@@ -89,7 +91,7 @@ class Server:
 
     def setting(self, key: str, value: str) -> None:
         match key:
-            case "port" | "peer" | "tls" | "limit" | "scram":
+            case "port" | "peer" | "tls" | "limit" | "scram" | "early":
                 pass
             case "handshake":
                 assert self.upgrading
@@ -117,6 +119,10 @@ class Server:
                 letter = self.office.letters[-1]
                 wishes = [f"{r.address}:{','.join(sorted(r.notify))}:{r.orcpt}" for r in letter.recipients]
                 assert [letter.ret or "-", letter.envid or "-", *wishes] == value.split()
+            case "struck":
+                assert [limit for limit, _ in self.office.counts.strikes] == value.split()
+            case "free":
+                self.office.free_space = int(value)
             case "logged":
                 log = self.office.log
                 lines = [line(id, fields) for id, fields in log.events + log.warnings] + log.failures

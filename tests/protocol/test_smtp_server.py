@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import (
     Auth,
+    Bdat,
     Body,
     BodyEnd,
     Challenge,
@@ -39,6 +40,7 @@ WAYS = {
     State.READY: b"EHLO a\r\n",
     State.SENDER: b"EHLO a\r\nMAIL FROM:<a@b.test>\r\n",
     State.RECIPIENTS: b"EHLO a\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\n",
+    State.CHUNKS: b"EHLO a\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nBDAT 1\r\nx",
 }
 
 VERBS: dict[bytes, type[Event]] = {
@@ -47,6 +49,7 @@ VERBS: dict[bytes, type[Event]] = {
     b"MAIL FROM:<a@b.test>": Mail,
     b"RCPT TO:<c@d.test>": Rcpt,
     b"DATA": Data,
+    b"BDAT 0 LAST": Bdat,
     b"RSET": Reset,
     b"STARTTLS": StartTls,
     b"AUTH PLAIN": Auth,
@@ -80,6 +83,15 @@ def next_is(server: SmtpServer, line: bytes) -> Event:
     return event
 
 
+def settle(server: SmtpServer, event: Event, reply: Reply) -> None:
+    """Answer it. A refused BDAT hears so when its octets have come, here at once."""
+    server.answer(event.reply if isinstance(event, Rejected) else reply)
+    while later := server.next_event():
+        assert isinstance(event, Bdat)
+        assert isinstance(later, Rejected)
+        server.answer(later.reply)
+
+
 @pytest.mark.parametrize("state", WAYS)
 @pytest.mark.parametrize("line", VERBS, ids=lambda line: line.split()[0].decode())
 def test_order(state: State, line: bytes) -> None:
@@ -99,12 +111,12 @@ def test_refusal_changes_nothing(state: State, line: bytes) -> None:
     for reply in (NO, Reply(451, "4.0.0", "Not now")):
         server = in_state(state)
         event = next_is(server, line)
-        server.answer(event.reply if isinstance(event, Rejected) else reply)
+        settle(server, event, reply)
         for other in VERBS:
             expected = next_is(in_state(state), other)
             found = next_is(server, other)
             assert found == expected
-            server.answer(NO)
+            settle(server, found, NO)
 
 
 @pytest.mark.parametrize("reply", [OK, NO])
@@ -260,6 +272,11 @@ LINES = st.sampled_from(
         b"..",
         b"",
         b"Subject: x",
+        b"BDAT 3",
+        b"BDAT 20",
+        b"BDAT 7 LAST",
+        b"BDAT x",
+        b"GET /",
     ]
 )
 ENDS = st.sampled_from([b"\r\n"] * 8 + [b"\n", b"\r", b"\r\n.\r\n", b"\n.\n", b"\r\n\r\n", b""])
@@ -270,6 +287,7 @@ BEGINNINGS = st.sampled_from(
         b"EHLO a\r\n",
         b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<alice@office.test>\r\n",
         b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<alice@office.test>\r\nDATA\r\n",
+        b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<alice@office.test>\r\nBDAT 9\r\nSubject: ",
     ]
 )
 
@@ -318,10 +336,10 @@ def test_strangers_never_relay(pieces: list[bytes], submission: bool) -> None:
     originals = {each.original.domain for letter in letters for each in letter.recipients}
     assert originals <= {"office.test", "second.test", "backup.test"}
     assert not any("%" in each.address.local for letter in letters for each in letter.recipients)
-    assert len(letters) <= b"".join(pieces).count(b"\r\n.\r\n")
+    assert len(letters) <= b"".join(pieces).count(b"\r\n.\r\n") + b"".join(pieces).count(b"LAST")
     assert not (submission and letters)
     final_lines = [line for line in session.said.split(b"\r\n") if line[3:4] == b" "]
-    started = [event for event in session.asked if isinstance(event, Auth)]
+    started = [event for event in session.asked if isinstance(event, Auth | Bdat)]
     assert len(session.asked) - len(started) <= len(final_lines) <= len(session.asked)
     assert not session.office.log.failures
     assert not session.office.spool.begun
