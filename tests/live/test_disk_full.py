@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ from tests.live.letters import letter
 from tests.live.office import Office
 from tests.live.programs import need_root
 from tests.live.wire import Wire
+
+FRESH = 1.1  # seconds until the server looks at the disk again
 
 
 @pytest.fixture
@@ -26,26 +32,60 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-@pytest.mark.parametrize("attached", [3_500_000, 600_000])
-def test_disk_full(small_disk: Path, tmp_path: Path, attached: int) -> None:
-    """Whether it shows while a large letter arrives or when a small one is written: the client keeps it."""
-    office = Office(tmp_path, {"server": {"data": str(small_disk / "data")}})
-    office.data = small_disk / "data"
+@pytest.fixture
+def office(small_disk: Path, tmp_path: Path) -> Iterator[Office]:
+    made = Office(tmp_path, {"server": {"data": str(small_disk / "data")}, "limits": {"message_size": "1MiB"}})
+    made.data = small_disk / "data"
     try:
-        office.add_users("alice")
-        office.start()
-        codes = []
-        with Wire(office.port.smtp) as wire:
-            while "452" not in codes and len(codes) < 10:
-                wire.envelope("friend@far.test", "alice@office.test")
-                wire.send(letter("full", attached).replace(b"\r\n.", b"\r\n..") + b".\r\n")
-                reply = wire.reply()
-                codes.append(reply[:3])
-            assert reply.startswith("452 4.3.1 ")
-            office.wait_for_files("alice", codes.count("250"))
-            office.wait_for_empty_queue()
-            wire.envelope("friend@far.test", "alice@office.test")
-            assert wire.ask(b"Subject: small\r\n\r\n.").startswith("250 ")
-        assert len(office.wait_for_files("alice", codes.count("250") + 1)) == codes.count("250") + 1
+        made.add_users("alice")
+        yield made.start()
     finally:
-        office.close()
+        made.close()
+
+
+def fill(disk: Path, room: int) -> Path:
+    """Takes all the room of the disk but so many octets."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    os.truncate(ballast, max(0, ballast.stat().st_size - room))
+    return ballast
+
+
+@pytest.mark.parametrize(("attached", "room"), [(600_000, 200_000), (10_000, 0)])
+def test_disk_full(small_disk: Path, office: Office, attached: int, room: int) -> None:
+    """Whether it shows while a large letter arrives or when a small one is written: the client keeps it."""
+    content = letter("full", attached).replace(b"\r\n.", b"\r\n..") + b".\r\n"
+    with Wire(office.port.smtp) as wire:
+        wire.ask(b"EHLO client.test")
+        wire.ask(b"MAIL FROM:<friend@far.test>")
+        assert wire.ask(b"RCPT TO:<alice@office.test>").startswith("250 ")
+        ballast = fill(small_disk, room)
+        reply = wire.ask(b"DATA")
+        if reply.startswith("354 "):
+            wire.send(content)
+            reply = wire.reply()
+        assert reply.startswith("452 4.3.1 ")
+        assert office.files("alice") == []
+        ballast.unlink()
+        time.sleep(FRESH)
+        wire.envelope("friend@far.test", "alice@office.test")
+        wire.send(content)
+        assert wire.reply().startswith("250 ")
+        office.wait_for_files("alice", 1)
+        office.wait_for_empty_queue()
+
+
+def test_little_space(small_disk: Path, office: Office) -> None:
+    """Less than one and a half of the largest letter: put off at MAIL, before it has come for nothing; and counted."""
+    ballast = fill(small_disk, 1_000_000)
+    time.sleep(FRESH)
+    with Wire(office.port.smtp) as wire:
+        wire.ask(b"EHLO client.test")
+        assert wire.ask(b"MAIL FROM:<friend@far.test>").startswith("452 4.3.1 ")
+        ballast.unlink()
+        time.sleep(FRESH)
+        assert wire.ask(b"MAIL FROM:<friend@far.test>").startswith("250 ")
+    (found,) = [each for each in json.loads(office.cli("limits", "--json")) if each["name"] == "free_space"]
+    assert (found["struck"], found["last_client"]) == (1, "127.0.0.1")

@@ -23,11 +23,12 @@ UNVERIFIED.verify_mode = ssl.CERT_NONE
 class Wire:
     """``with Wire(port) as wire: wire.ask(b"NOOP")``. The greeting has been read."""
 
-    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
-        """``source`` is the address to call from."""
+    def __init__(self, port: int, source: str = "127.0.0.1", first: bytes = b"") -> None:
+        """``source`` is the address to call from; ``first`` is said before the greeting is read."""
         self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT, (source, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
+        self._socket.sendall(first)
         self.greeting = self.reply()
 
     def __enter__(self) -> Wire:
