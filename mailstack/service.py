@@ -169,13 +169,12 @@ class MailServer(MultiService):
             rates=self._rates,
             notify=lambda message: Deferred.fromCoroutine(self.notices.send(message)),
         )
-        pause = 0.0 if submission else self._settings.smtp.greet_delay
 
         def receive(peer: Peer) -> Reception:
             return Reception(around, peer.address, peer.loopback)
 
         def greet_delay(peer: Peer) -> float:
-            return 0.0 if around.rule.trusts(peer.address) else pause
+            return 0.0 if submission or around.rule.trusts(peer.address) else self._settings.smtp.greet_delay
 
         limits = self._settings.limits
         listening = smtp.Listening(
@@ -276,16 +275,11 @@ class MailServer(MultiService):
         self.certificates.load()
 
     def _summary(self) -> str:
-        listeners = (
-            ("smtp", self._settings.smtp),
-            ("submission", self._settings.submission),
-            ("pop3", self._settings.pop3),
-        )
-        parts = [
-            f"{name} on {', '.join(each.listen + each.listen_tls)}"
-            for name, each in listeners
-            if each.listen + each.listen_tls
-        ]
+        parts = []
+        for name in ("smtp", "submission", "pop3"):
+            listener: Listener = getattr(self._settings, name)
+            if ports := listener.listen + listener.listen_tls:
+                parts.append(f"{name} on {', '.join(ports)}")
         return f"{'; '.join(parts)}; domains {', '.join(self._settings.server.domains)}"
 
     def stopService(self) -> Deferred[None]:

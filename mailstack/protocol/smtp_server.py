@@ -188,8 +188,11 @@ class SmtpServer:
         if not self.greeted:
             return EARLY if len(self._lines) else None
         tls = self._lines.begins_tls()
-        if tls is not False:
-            return TLS_HELLO if tls else None
+        if tls:
+            self.heard = HIDDEN
+            return TLS_HELLO
+        if tls is None:
+            return None
         self._begun = True
         return self._next_of_lines()
 

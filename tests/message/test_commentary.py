@@ -116,7 +116,7 @@ def spoken(path: Path) -> list[Spoken]:
 
     def recorded(reply: Reply) -> bytes:
         text = session.heard
-        if text is None and lines[-1].text.startswith("354"):
+        if text is None and lines and lines[-1].text.startswith("354"):
             text = b"(message)"
         if text is not None:
             lines.append(Spoken(0, "C", text.decode("latin-1")))

@@ -88,9 +88,14 @@ def test_answers_to_a_question_that_was_not_asked() -> None:
 
 def test_a_message_after_data_was_refused() -> None:
     """Its lines are taken for commands, and some look like ones; real ones can still be read."""
-    body = (b"Subject: secret", b"Dear Bob", b"help me", b"send money", b"mail me", b".")
+    body = (b"Dear Bob", b"help me", b"send money", b"mail me", b".")
     shown = heard(b"EHLO a", *ENVELOPE, b"DATA", *body, b"RCPT TO:<>", b"QUIT", data=NO)
-    assert shown[4:] == [b"***", b"***", b"help ***", b"send ***", b"mail ***", b"***", b"RCPT TO:<>", b"QUIT"]
+    assert shown[4:] == [b"***", b"help ***", b"send ***", b"mail ***", b"***", b"RCPT TO:<>", b"QUIT"]
+
+
+def test_a_header_after_data_was_refused() -> None:
+    """It ends the session."""
+    assert heard(b"EHLO a", *ENVELOPE, b"DATA", b"Subject: secret", b"RCPT TO:<>", data=NO)[4:] == [b"***"]
 
 
 def test_a_message_after_data_came_out_of_order() -> None:
