@@ -303,18 +303,7 @@ class IMailboxes(Interface):
         """Lock and list one. MailboxInUse; OSError when the disk refuses. A mailbox without mail yet is empty."""
 
 
-# ---- Limits
-
-
-class ILimitCounts(Interface):
-    """How often each limit has struck."""
-
-    def struck(limit: str, by: str) -> None:
-        """A limit (its name in :mod:`mailstack.config.limits`) has just kept somebody (an IP address, ``""`` for a UNIX
-        socket) from something. Call it in the reactor's thread."""
-
-
-# ---- The log
+# ---- The log and the limits
 
 
 class IEventLog(Interface):
@@ -329,3 +318,11 @@ class IEventLog(Interface):
 
     def failure(id: str, note: str) -> None:
         """A bug: the current exception with its traceback."""
+
+
+class ILimitCounts(Interface):
+    """How often each limit has struck."""
+
+    def struck(limit: str, by: str) -> None:
+        """A limit (its name in :mod:`mailstack.config.limits`) has just kept somebody (an IP address, ``""`` for a UNIX
+        socket) from something. Call it in the reactor's thread."""
