@@ -60,7 +60,7 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "recipient_delimiter": values.delimiter,
             "catch_all": values.optional(values.address),
         },
-        "smtp": {**listen, "greet_delay": values.pause},
+        "smtp": {**listen, "greet_delay": values.pause, "rfc821": values.switch},
         "submission": both,
         "pop3": both,
         "tls": {"certificate": paths, "key": paths, "policy": values.tls_policy},

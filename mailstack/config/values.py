@@ -112,6 +112,10 @@ def yes_or_no(text: str) -> bool:
     return choice("no", "yes")(text) == "yes"
 
 
+def switch(text: str) -> bool:
+    return choice("off", "on")(text) == "on"
+
+
 def domain(text: str) -> str:
     """A domain name in lower case, in the form that DNS has: ``例子.测试`` is ``xn--fsqu00a.xn--0zwm56d``."""
     try:

@@ -23,6 +23,7 @@ RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
 LOGIN_FIRST = Reply(530, "5.7.0", "Log in first: this port is for our users")
 #: RFC 8689 §2: the option is for sessions that have TLS themselves; without, it is not in EHLO.
 TLS_FIRST = Reply(530, "5.7.4", "REQUIRETLS only over TLS: say STARTTLS first")
+NO_TERMINAL = Reply(450, "4.2.1", "The user has no session open in which a message could be shown; use MAIL")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in another message")
 
 
@@ -70,6 +71,8 @@ def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
     if found.refusal is not None:
         session.record.refused("RCPT", found.refusal, transaction.sender, recipient)
         return _guessed(session, transaction, found.refusal)
+    if transaction.for_terminals:
+        return session.record.refused("RCPT", NO_TERMINAL, transaction.sender, recipient)
     over = full(session)
     if over is not None:
         return over

@@ -10,7 +10,17 @@ from typing import Any
 
 from zope.interface import implementer
 
-from mailstack.intake import authentication, content, encryption, envelope, greeting, inquiry, teaching, xclient
+from mailstack.intake import (
+    authentication,
+    content,
+    encryption,
+    envelope,
+    greeting,
+    inquiry,
+    obsolete,
+    teaching,
+    xclient,
+)
 from mailstack.intake.session import Session
 from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.visitor import Visitor
@@ -31,6 +41,7 @@ DECISIONS: dict[type[events.Event], Decide] = {
     events.Hopeless: greeting.on_hopeless,
     events.Help: teaching.on_help,
     events.Verify: inquiry.on_verify,
+    events.Obsolete: obsolete.on_obsolete,
     events.StartTls: authentication.on_start_tls,
     events.XClient: xclient.on_xclient,
     events.Auth: authentication.on_auth,

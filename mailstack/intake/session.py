@@ -38,6 +38,16 @@ class Session:
         return self.around.settings
 
     @property
+    def trusted(self) -> bool:
+        """Whether this is one of ours: logged in, or from ``[relay] networks``."""
+        return self.visitor.user is not None or self.around.rule.trusts(self.visitor.address)
+
+    @property
+    def rfc821(self) -> bool:
+        """Whether SEND, SOML and SAML are known here, and to this client."""
+        return self.settings.smtp.rfc821 and self.trusted
+
+    @property
     def id(self) -> str:
         """The queue id, for the log."""
         return self.transaction.id if self.transaction else NO_ID

@@ -53,6 +53,7 @@ class Transaction:
         self._expanded: list[Recipient] = []
         self.content: IIncoming | None = None
         self.refusal: Reply | None = None
+        self.for_terminals = False  #: SEND: to be shown, and not kept
         self.told = False  #: the client and the log have heard of the refusal
 
     @property

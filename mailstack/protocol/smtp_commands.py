@@ -17,7 +17,7 @@ _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _HELO_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
 
 #: Commands that may carry UTF-8: those with addresses. RFC 6531 §3.3, §3.7.4.2.
-UTF8_VERBS = {"MAIL", "RCPT", "VRFY", "EXPN"}
+UTF8_VERBS = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "VRFY", "EXPN"}
 
 #: What browsers, proxies and scanners say. Postfix: smtpd_forbidden_commands (CONNECT GET POST, and header lines).
 FORBIDDEN = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PRI", "PROPFIND", "PUT", "TRACE"}
@@ -26,6 +26,7 @@ _HEADER_LINE = re.compile(r"[!-9;-~]+:")
 UNKNOWN = Reply(500, "5.5.1", "Unknown command; HELP lists the known ones")
 NOT_HTTP = Reply(421, "4.7.0", "This is SMTP, not HTTP; good bye")
 NO_COMMAND = Reply(421, "4.7.0", "That is a line of a header, no command; good bye")
+NO_TURN = events.Rejected(Reply(502, "5.5.1", "TURN is not implemented"))
 NOT_ASCII = Reply(500, "5.5.2", "Commands are printable ASCII")
 NOT_UTF8 = Reply(500, "5.5.2", "That is not UTF-8, or has invisible characters")
 #: RFC 6531 §3.5 has a code for each; its words for the status are in §4.
@@ -82,7 +83,7 @@ def _hello(extended: bool) -> Callable[[str], events.Event]:
     return parse_hello
 
 
-def _mail(rest: str) -> events.Event:
+def _mail(rest: str) -> events.Mail | events.Rejected:
     try:
         parts = argument(rest, "FROM")
         sender = mailbox(parts.path) if parts.path else None
@@ -153,8 +154,13 @@ def _verify(verb: str) -> Callable[[str], events.Event]:
     return parse_question
 
 
-def _obsolete(rest: str) -> events.Event:
-    return events.Rejected(Reply(502, "5.5.1", "Obsolete since RFC 5321, not implemented; use MAIL"))
+def _obsolete(verb: str) -> Callable[[str], events.Event]:
+    """RFC 821 §4.1.1: the three are written like MAIL."""
+    return lambda rest: events.Obsolete(verb, _mail(rest))
+
+
+def _turn(rest: str) -> events.Event:
+    return events.Obsolete("TURN", NO_TURN)
 
 
 PARSERS: dict[str, Callable[[str], events.Event]] = {
@@ -173,8 +179,8 @@ PARSERS: dict[str, Callable[[str], events.Event]] = {
     "STARTTLS": _alone(events.StartTls()),
     "AUTH": _auth,
     "XCLIENT": xclient.parse,
-    "SEND": _obsolete,
-    "SOML": _obsolete,
-    "SAML": _obsolete,
-    "TURN": _obsolete,
+    "SEND": _obsolete("SEND"),
+    "SOML": _obsolete("SOML"),
+    "SAML": _obsolete("SAML"),
+    "TURN": _turn,
 }

@@ -106,6 +106,14 @@ class Verify:
 
 
 @frozen
+class Obsolete:
+    """SEND, SOML, SAML or TURN of RFC 821. ``instead`` is what it stands for; who answers yes means that."""
+
+    verb: str
+    instead: Mail | Rejected
+
+
+@frozen
 class StartTls:
     pass
 
@@ -181,6 +189,7 @@ Event = (
     | Quit
     | Help
     | Verify
+    | Obsolete
     | StartTls
     | XClient
     | Auth

@@ -31,6 +31,7 @@ from mailstack.protocol.smtp_events import (
     Hello,
     Hopeless,
     Mail,
+    Obsolete,
     Quit,
     Rcpt,
     Rejected,
@@ -158,6 +159,8 @@ class SmtpServer:
         event, self._pending = self._pending, None
         if event is None:
             raise ValueError("nothing was asked")
+        if isinstance(event, Obsolete):
+            event = event.instead
         self.closing = reply.code in (221, 421) or isinstance(event, Hopeless)
         if isinstance(event, Bdat):
             return self._chunk(event, reply)
@@ -229,14 +232,23 @@ class SmtpServer:
         event = parse(text)
         if isinstance(event, Rejected):
             return self._rejected(text, event)
-        if type(event) in _ORDERED and type(event) not in TRANSITIONS[self._state]:
+        if self._comes_too_early(event):
             return self._out_of_order(event)
+        if isinstance(event, Obsolete) and self._comes_too_early(event.instead):
+            # That it is obsolete comes first, as nothing will put it in order.
+            return Obsolete(event.verb, self._bad_sequence())
         if isinstance(event, StartTls) and len(self._lines):
             return Rejected(TLS_INJECTION)
         return event
 
+    def _comes_too_early(self, event: Event) -> bool:
+        return type(event) in _ORDERED and type(event) not in TRANSITIONS[self._state]
+
+    def _bad_sequence(self) -> Rejected:
+        return Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {_EXPECTED[self._state]}"))
+
     def _out_of_order(self, event: Event) -> Event | None:
-        refusal = Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {_EXPECTED[self._state]}"))
+        refusal = self._bad_sequence()
         if not isinstance(event, Bdat):
             return refusal
         self._stretch = Counted(event.size, refusal)

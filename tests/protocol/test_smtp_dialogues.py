@@ -4,7 +4,7 @@ Settings, wherever they stand at the top: ``@ port submission`` (else the one fo
 (loopback), ``neighbour`` (in [relay] networks), ``proxy`` (in both [relay] networks and [server] xclient),
 ``local-proxy`` (the latter, on loopback), else a stranger; ``@ tls`` ``up`` from the beginning, ``none`` when not on
 offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one of [limits];
-``@ scram``: there are keys for it; ``@ early``: we have not greeted yet.
+``@ scram``: there are keys for it; ``@ early``: we have not greeted yet; ``@ rfc821 on``.
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write`` or ``add``
 fails with it; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ letters N`` (so many are in
@@ -27,6 +27,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from mailstack.config.settings import SmtpListener
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.log import line
@@ -69,6 +70,8 @@ class Server:
                     self._limit(*value.split())
                 elif key == "scram":
                     self.office.authenticator.scram = True
+                elif key == "rfc821":
+                    self.office.settings = evolve(self.office.settings, smtp=SmtpListener(rfc821=value == "on"))
                 elif key in options:
                     options[key] = value
         self.session = SmtpServer()
@@ -91,7 +94,7 @@ class Server:
 
     def setting(self, key: str, value: str) -> None:
         match key:
-            case "port" | "peer" | "tls" | "limit" | "scram" | "early":
+            case "port" | "peer" | "tls" | "limit" | "scram" | "early" | "rfc821":
                 pass
             case "handshake":
                 assert self.upgrading
