@@ -104,6 +104,10 @@ class IDirectory(Interface):
         Unknown: refusal 550 5.1.1. Files unreadable, so that nobody can tell: 451 4.3.0.
         """
 
+    def rule(address: Address) -> str:
+        """By what a local address is known: ``account``, ``alias`` (or a name that every domain has), ``catch-all``;
+        ``unknown``; ``unsure`` when nobody can tell. A sub-address is known as what it belongs to."""
+
     def mailbox(address: Address) -> str | None:
         """The Maildir's path below ``mail/`` for a canonical local account: ``DOMAIN/LOCALPART``; None: unknown."""
 

@@ -55,6 +55,15 @@ class MemoryDirectory:
                 return Resolution(tuple(Recipient(target, address) for target in found))
         return Resolution(refusal=UNKNOWN)
 
+    def rule(self, address: Address) -> str:
+        base = Address(address.local.partition("+")[0], address.domain)
+        for key in (address.key, base.key):
+            if key in self._aliases:
+                return "alias"
+            if key in self._accounts:
+                return "account"
+        return "unknown"
+
     def mailbox(self, address: Address) -> str | None:
         known = address.key in self._accounts or address.key == self._postmaster.key
         return f"{address.domain}/{address.local}" if known else None

@@ -71,6 +71,14 @@ class Directory:
             return Resolution(refusal=UNSURE if self._in_doubt else UNKNOWN)
         return Resolution(tuple(Recipient(target, address) for target in targets))
 
+    def rule(self, address: Address) -> str:
+        book = self.book()
+        rule = book.look_up(address, 0, mailbox_only=False).rule
+        # An account may have an alias in the file that cannot be read.
+        if book.aliases is None or (rule == "unknown" and self._in_doubt):
+            return "unsure"
+        return "alias" if rule == "postmaster" else rule
+
     @property
     def _in_doubt(self) -> bool:
         return self.users.in_doubt or (self._aliases is not None and self._aliases.in_doubt)

@@ -24,6 +24,7 @@ EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
     ("CHUNKING", lambda session: True),
     ("ENHANCEDSTATUSCODES", lambda session: True),
     ("HELP", lambda session: True),
+    ("EXPN", lambda session: session.trusted),
     ("SEND", lambda session: session.rfc821),
     ("SOML", lambda session: session.rfc821),
     ("SAML", lambda session: session.rfc821),

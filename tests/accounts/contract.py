@@ -63,6 +63,17 @@ class DirectoryContract(Asking):
         for name in ("postmaster", "abuse", "PostMaster"):
             assert self.targets(f"{name}@office.test") == ["postmaster@office.test"]
 
+    def test_by_what_a_name_is_known(self) -> None:
+        known = {
+            "alice@office.test": "account",
+            "ALICE+x@office.test": "account",
+            "sales@office.test": "alias",
+            "away+x@office.test": "alias",
+            "Abuse@office.test": "alias",
+            "nobody@office.test": "unknown",
+        }
+        assert {name: self.directory.rule(Address.parse(name)) for name in known} == known
+
     def test_every_target_of_ours_has_a_mailbox(self) -> None:
         for name in (*ACCOUNTS, "sales@office.test", "postmaster@office.test"):
             for target in self.targets(name):

@@ -89,6 +89,11 @@ class TestRules(Files):
         self.directory = self.with_settings(catch_all=Address("Bob", "office.test"))
         assert self.targets("nobody@office.test") == ["bob@office.test"]
 
+    def test_what_is_not_known_for_sure(self) -> None:
+        self.aliases("@office.test: bob\nbroken: :include:/nowhere/list\n")
+        known = {"x@office.test": "catch-all", "alice@office.test": "account", "broken@office.test": "unsure"}
+        assert {name: self.directory.rule(Address.parse(name)) for name in known} == known
+
     def test_another_delimiter_and_none(self) -> None:
         self.directory = self.with_settings(recipient_delimiter="-")
         assert self.targets("alice-x@office.test") == ["alice@office.test"]
@@ -236,6 +241,11 @@ class TestWithoutFiles(Asking):
         assert self.directory.mailbox(Address("alice", "office.test")) == "office.test/alice"
         assert self.directory.mailbox(Address("../alice", "office.test")) is None
         assert self.directory.mailbox(Address("alice", "far.test")) is None
+
+    def test_nothing_is_known_for_sure(self) -> None:
+        """An account may have an alias in the file that cannot be read."""
+        for name in ("alice@office.test", "nobody@office.test", "postmaster@office.test"):
+            assert self.directory.rule(Address.parse(name)) == "unsure"
 
     def test_nobody_is_listed(self) -> None:
         assert list(self.directory.accounts()) == []
