@@ -9,6 +9,8 @@ A file holds lines of these kinds; everything else is an error::
     S: 250 ok            the server must answer exactly this line
     S~ 250 .*            the server must answer a line that matches this regular expression
     S* 250               the server must answer a whole reply with this code, whatever its lines say
+    S+ 250 HELP | !AUTH  the server must answer a whole reply with this code; in it stands the line that begins with the
+                         one, and none that begins with the other
     ---                  the server has closed the connection
 
 ``C:`` lines that follow one another are sent together, as a pipelining client does.
@@ -33,7 +35,7 @@ CUTS: dict[str, Cut] = {
 
 @frozen
 class Step:
-    """One line of a dialogue: ``kind`` is ``C``, ``S``, ``S~``, ``S*``, ``@`` or ``---``."""
+    """One line of a dialogue: ``kind`` is ``C``, ``S``, ``S~``, ``S*``, ``S+``, ``@`` or ``---``."""
 
     kind: str
     text: str
@@ -62,7 +64,7 @@ def _steps(lines: list[str]) -> Iterator[Step]:
             yield Step("C", raw + ("\r\n" if kind == "C: " else ""), number)
         elif kind == "S: ":
             yield Step("S", text, number)
-        elif kind in ("S~ ", "S* "):
+        elif kind in ("S~ ", "S* ", "S+ "):
             yield Step(kind.rstrip(), text, number)
         else:
             raise ValueError(f"line {number}: {line!r}")
@@ -100,18 +102,29 @@ def check(
 
 def _hear(step: Step, heard: bytes) -> bytes:
     """Take a line off what was heard, or a reply with all its lines."""
+    lines = []
     while True:
         line, found, heard = heard.partition(b"\r\n")
         assert found, f"line {step.number}: no answer, expected {step.text!r}; unread: {line!r}"
-        _compare(step, line.decode("utf-8"))
-        if step.kind != "S*" or line[3:4] != b"-":
+        lines.append(line.decode("utf-8"))
+        if step.kind not in ("S*", "S+"):
+            _compare(step, lines[-1])
+            return heard
+        assert lines[-1][:3] == step.text[:3], f"line {step.number}: {lines[-1]!r}, expected {step.text!r}"
+        if line[3:4] != b"-":
+            _look_for(step, [each[4:] for each in lines])
             return heard
 
 
 def _compare(step: Step, line: str) -> None:
     if step.kind == "S~":
         assert re.fullmatch(step.text, line), f"line {step.number}: {line!r} does not match {step.text!r}"
-    elif step.kind == "S*":
-        assert line[:3] == step.text, f"line {step.number}: {line!r}, expected a reply with {step.text}"
     else:
         assert line == step.text, f"line {step.number}: {line!r}, expected {step.text!r}"
+
+
+def _look_for(step: Step, lines: list[str]) -> None:
+    """``S+`` names beginnings of lines."""
+    for word in filter(None, step.text[4:].split(" | ")):
+        there = any(line.startswith(word.removeprefix("!")) for line in lines)
+        assert there != word.startswith("!"), f"line {step.number}: {step.text!r}, but the lines are {lines}"

@@ -39,7 +39,9 @@ class Session:
 
     @property
     def trusted(self) -> bool:
-        """Whether this is one of ours: logged in, or from ``[relay] networks``."""
+        """Whether this is one of ours: logged in, or from ``[relay] networks``; encrypted where that is asked for."""
+        if self.lacks_tls:
+            return False
         return self.visitor.user is not None or self.around.rule.trusts(self.visitor.address)
 
     @property

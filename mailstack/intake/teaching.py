@@ -1,41 +1,67 @@
-"""What HELP says. RFC 5321 §4.1.1.8."""
+"""What HELP says: RFC 5321 §4.1.1.8. The table of what there is to say is :mod:`mailstack.intake.lessons`."""
 
 from __future__ import annotations
 
+from mailstack.intake.encryption import BEFORE_TLS
+from mailstack.intake.lessons import LESSONS, Lesson
 from mailstack.intake.session import Session
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
+from mailstack.protocol.smtp_commands import PARSERS
 
-_SYNTAX = {
-    "HELO": "HELO hostname - greet, without extensions",
-    "EHLO": "EHLO hostname - greet, and hear which extensions there are",
-    "MAIL": "MAIL FROM:<sender> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8] [REQUIRETLS] [RET=FULL|HDRS] [ENVID=xtext]"
-    " - begin a message; <> is the null sender",
-    "RCPT": "RCPT TO:<recipient> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;xtext] - name a recipient; once for"
-    " each",
-    "DATA": "DATA - send the message; a line with a single dot ends it",
-    "BDAT": "BDAT octets [LAST] - send the message, or a part of it, as so many octets",
-    "RSET": "RSET - forget the message begun",
-    "NOOP": "NOOP - do nothing, successfully",
-    "QUIT": "QUIT - say good bye",
-    "HELP": "HELP [command] - this",
-    "VRFY": "VRFY address - is there such a user? Strangers are not told",
-    "EXPN": "EXPN list - who is on the list? Strangers are not told",
-    "STARTTLS": "STARTTLS - go on encrypted; then greet again",
-    "AUTH": "AUTH mechanism [initial-response] - log in, on the submission ports",
-}
-_FOR_PROXIES = {"XCLIENT": "XCLIENT attribute=value ... - say who the client is, once; then greet again"}
+ALWAYS = "Any command may be answered 421 (we close), 451 (our fault, try later), 500 or 501 (not understood)"
+
+#: What each command is when it is understood.
+MEANINGS = {verb: type(PARSERS[verb](lesson.example.partition(" ")[2])) for verb, lesson in LESSONS.items()}
 
 
 def on_help(session: Session, event: events.Help) -> Reply:
-    return help_on(event.topic, session.may_name_client)
-
-
-def help_on(topic: str, proxy: bool = False) -> Reply:
-    """The answer to HELP with an argument in capitals, "" for none; ``proxy``: XCLIENT is on offer."""
-    known = {**_SYNTAX, **_FOR_PROXIES} if proxy else _SYNTAX
-    if topic in known:
-        return Reply(214, "2.0.0", known[topic])
+    topic = event.topic.partition(" ")[0]
+    if topic in LESSONS:
+        return _help(_lesson(session, topic, event.legal))
+    commands = " ".join(verb for verb, lesson in LESSONS.items() if not lesson.elsewhere(session))
     if topic:
-        return Reply(504, "5.5.4", f"No help on that; commands: {' '.join(known)}")
-    return Reply(214, "2.0.0", f"Commands: {' '.join(known)}\nHELP command says more of each")
+        return Reply(504, "5.5.4", f"No help on that; commands: {commands}")
+    legal = _legal(session, event.legal)
+    return _help([f"Commands: {commands}", f"Legal now: {legal}", "HELP command explains one of them", ALWAYS])
+
+
+def _help(lines: list[str]) -> Reply:
+    return Reply(214, "2.0.0", "\n".join(lines))
+
+
+def _lesson(session: Session, verb: str, legal: tuple[str, ...]) -> list[str]:
+    lesson = LESSONS[verb]
+    elsewhere = lesson.elsewhere(session)
+    if elsewhere:
+        return [lesson.meaning, elsewhere]
+    return [
+        f"Syntax: {lesson.syntax}",
+        lesson.meaning,
+        f"Example: {lesson.example}",
+        f"Answers: {', '.join(lesson.answers)}",
+        _turn(session, verb, lesson, legal),
+    ]
+
+
+def _turn(session: Session, verb: str, lesson: Lesson, legal: tuple[str, ...]) -> str:
+    """Whether this may be said now, and what else."""
+    first = _first(session, verb, lesson)
+    verdict = first or ("Legal now" if verb in legal else f"{verb} is out of order now")
+    others = _legal(session, legal)
+    return f"{verdict}: {others}" if verdict == "Legal now" else f"{verdict}; legal now: {others}"
+
+
+def _first(session: Session, verb: str, lesson: Lesson) -> str:
+    """What must come before it."""
+    if session.lacks_tls and MEANINGS[verb] not in BEFORE_TLS:
+        return "Encrypt first, by STARTTLS"
+    return lesson.first(session)
+
+
+def _legal(session: Session, legal: tuple[str, ...]) -> str:
+    """What the order of commands allows, this port has, and nothing else stands before."""
+    known = ((verb, LESSONS[verb]) for verb in legal if verb in LESSONS)
+    return " ".join(
+        verb for verb, lesson in known if not lesson.elsewhere(session) and not _first(session, verb, lesson)
+    )

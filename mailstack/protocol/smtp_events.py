@@ -94,7 +94,10 @@ class Quit:
 
 @frozen
 class Help:
+    """HELP; ``topic`` in capitals, "" for none. ``legal`` are the verbs whose turn it is now."""
+
     topic: str
+    legal: tuple[str, ...] = ()
 
 
 @frozen

@@ -17,7 +17,7 @@ from mailstack.protocol.lines import Line, LineReader
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Malformed, Mechanism, Proof
 from mailstack.protocol.sasl_steps import Challenge as SaslChallenge
 from mailstack.protocol.smtp_body import Chunk, Counted, DottedData, Stretch
-from mailstack.protocol.smtp_commands import parse
+from mailstack.protocol.smtp_commands import PARSERS, parse
 from mailstack.protocol.smtp_events import (
     Auth,
     Bdat,
@@ -29,6 +29,7 @@ from mailstack.protocol.smtp_events import (
     Data,
     Event,
     Hello,
+    Help,
     Hopeless,
     Mail,
     Obsolete,
@@ -88,6 +89,23 @@ _ORDERED: set[type[Event]] = {event for row in TRANSITIONS.values() for event in
 #: What an exchange asks of the policy, and all that it answers itself when the policy agrees.
 _ASKED = (Lookup, Proof)
 _BY_EXCHANGE = (Auth, Lookup, Proof)
+
+#: The verbs of those events, as far as they are said in a line of their own.
+ORDERED_VERBS: dict[str, type[Event]] = {
+    "HELO": Hello,
+    "EHLO": Hello,
+    "MAIL": Mail,
+    "RCPT": Rcpt,
+    "DATA": Data,
+    "BDAT": Bdat,
+    "RSET": Reset,
+    "STARTTLS": StartTls,
+    "XCLIENT": XClient,
+    "AUTH": Auth,
+    "SEND": Mail,
+    "SOML": Mail,
+    "SAML": Mail,
+}
 
 _EXPECTED = {
     State.GREET: "say EHLO first",
@@ -237,12 +255,18 @@ class SmtpServer:
         if isinstance(event, Obsolete) and self._comes_too_early(event.instead):
             # That it is obsolete comes first, as nothing will put it in order.
             return Obsolete(event.verb, self._bad_sequence())
+        if isinstance(event, Help):
+            return Help(event.topic, self._legal())
         if isinstance(event, StartTls) and len(self._lines):
             return Rejected(TLS_INJECTION)
         return event
 
     def _comes_too_early(self, event: Event) -> bool:
         return type(event) in _ORDERED and type(event) not in TRANSITIONS[self._state]
+
+    def _legal(self) -> tuple[str, ...]:
+        row = TRANSITIONS[self._state]
+        return tuple(verb for verb in PARSERS if verb not in ORDERED_VERBS or ORDERED_VERBS[verb] in row)
 
     def _bad_sequence(self) -> Rejected:
         return Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {_EXPECTED[self._state]}"))
