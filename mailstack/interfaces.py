@@ -191,6 +191,10 @@ class ISpool(Interface):
         """The recipients of a letter of which no report has told yet, and ought to: those that failed, and those that
         went well where the sender wants to hear it."""
 
+    async def hasten(domain: str, subdomains: bool, now: float) -> int:
+        """Make recipients in a domain due at ``now`` that were to be tried later. Returns how many letters wait for
+        the domain, due or not. OSError: some of it may not have happened."""
+
     async def next_due(after: float) -> float | None:
         """When the first attempt later than ``after`` is to be made; None when nothing waits."""
 
@@ -224,6 +228,14 @@ class IQueueDesk(Interface):
 
     def drop(ids: Sequence[str]) -> int:
         """Remove letters for good, without a bounce; the number found."""
+
+
+class IWaitingMail(Interface):
+    """The queue for those whose mail waits in it."""
+
+    async def start(domain: str, subdomains: bool) -> int | None:
+        """Try at once what waits for a domain. Returns how many letters that are; None: the same was asked for a moment
+        ago, and nothing is done. OSError when the queue cannot be changed."""
 
 
 class IDurable(Interface):

@@ -43,6 +43,7 @@ from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
 from mailstack.queue.transports import Transports
 from mailstack.queue.verdict import Verdict
+from mailstack.queue.waiting import WaitingMail
 from mailstack.server import pop3, smtp
 from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections, Peer
@@ -132,6 +133,7 @@ class MailServer(MultiService):
         self.queue = Dispatcher(self.spool, transports, verdict, lines, reporter, log, self._reactor, time)
         self._add(self.queue)
         self.notices = Notices(mailer, self.spool, settings.server.postmaster, log, time, self.queue.wake)
+        self.waiting = WaitingMail(self.spool, self.queue.run, log, time, monotonic)
 
     def _sessions(self) -> None:
         settings = self._settings
@@ -158,6 +160,7 @@ class MailServer(MultiService):
             self.spool,
             self._log,
             self.queue.wake,
+            self.waiting,
             self.new_id,
             time,
             submission=submission,

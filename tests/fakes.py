@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IDurable, IEventLog, ILimitCounts, ITransport
+from mailstack.interfaces import IDurable, IEventLog, ILimitCounts, ITransport, IWaitingMail
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome
 from mailstack.model.reply import Reply
@@ -76,6 +76,25 @@ class NoDisk:
         if self.error is not None:
             raise self.error
         self.flushed.append(set(paths))
+
+
+@implementer(IWaitingMail)
+class FakeWaitingMail:
+    """``letters`` by domain wait; what was ``started`` once is not started again."""
+
+    def __init__(self) -> None:
+        self.letters: dict[str, int] = {}
+        self.started: list[str] = []
+        self.error: OSError | None = None
+
+    async def start(self, domain: str, subdomains: bool) -> int | None:
+        if self.error is not None:
+            raise self.error
+        name = f"{'@' * subdomains}{domain}"
+        if name in self.started:
+            return None
+        self.started.append(name)
+        return self.letters.get(domain, 0)
 
 
 @implementer(ITransport)

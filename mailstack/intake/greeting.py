@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mailstack.intake.authentication import mechanisms, offers_login, offers_tls
 from mailstack.intake.session import Session
+from mailstack.intake.waiting import offers_etrn
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 from mailstack.protocol.smtp_server import EARLY
@@ -24,6 +25,7 @@ EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
     ("CHUNKING", lambda session: True),
     ("ENHANCEDSTATUSCODES", lambda session: True),
     ("HELP", lambda session: True),
+    ("ETRN", lambda session: offers_etrn(session)),
     ("EXPN", lambda session: session.trusted),
     ("SEND", lambda session: session.rfc821),
     ("SOML", lambda session: session.rfc821),

@@ -31,8 +31,11 @@ class Lesson:
 
 
 def _no_login_yet(session: Session) -> str:
-    missing = session.around.submission and session.visitor.user is None
-    return "Log in first, by AUTH" if missing else ""
+    return "Log in first, by AUTH" if session.must_log_in else ""
+
+
+def _no_backup(session: Session) -> str:
+    return "" if session.settings.relay.domains else "We keep no mail for other servers"
 
 
 def _no_tls(session: Session) -> str:
@@ -162,6 +165,21 @@ LESSONS: dict[str, Lesson] = {
         "Asks who is on a list; only our users and networks are told",
         "EXPN sales",
         ("250 the members, one a line", "252 not told", "550 no such list", "553 several have the name"),
+    ),
+    "ETRN": Lesson(
+        "ETRN [@]domain",
+        "Starts the queue for a domain whose mail we keep while its server is away; @ takes in its sub-domains",
+        "ETRN backup.example.com",
+        (
+            "250 done a moment ago",
+            "251 nothing waits",
+            "253 so many letters are sent",
+            "458 not possible now",
+            "459 not a domain of ours to keep",
+            "530 log in first",
+        ),
+        elsewhere=_no_backup,
+        first=_no_login_yet,
     ),
     "STARTTLS": Lesson(
         "STARTTLS",

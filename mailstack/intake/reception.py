@@ -19,6 +19,7 @@ from mailstack.intake import (
     inquiry,
     obsolete,
     teaching,
+    waiting,
     xclient,
 )
 from mailstack.intake.session import Session
@@ -42,6 +43,7 @@ DECISIONS: dict[type[events.Event], Decide] = {
     events.Help: teaching.on_help,
     events.Verify: inquiry.on_verify,
     events.Obsolete: obsolete.on_obsolete,
+    events.Etrn: waiting.on_etrn,
     events.StartTls: authentication.on_start_tls,
     events.XClient: xclient.on_xclient,
     events.Auth: authentication.on_auth,

@@ -45,6 +45,11 @@ class Session:
         return self.visitor.user is not None or self.around.rule.trusts(self.visitor.address)
 
     @property
+    def must_log_in(self) -> bool:
+        """A port for our users, and nobody is logged in yet."""
+        return self.around.submission and self.visitor.user is None
+
+    @property
     def rfc821(self) -> bool:
         """Whether SEND, SOML and SAML are known here, and to this client."""
         return self.settings.smtp.rfc821 and self.trusted

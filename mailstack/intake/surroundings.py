@@ -9,7 +9,7 @@ from attrs import field, frozen
 from mailstack.config.settings import Settings
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.relay import RelayRule
-from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, ILimitCounts, ISpool
+from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, ILimitCounts, ISpool, IWaitingMail
 from mailstack.model.letter import Letter
 
 
@@ -25,6 +25,7 @@ class Surroundings:
     spool: ISpool
     log: IEventLog
     wake: Callable[[Letter], None]  #: tells the queue of a letter that just became ours
+    waiting: IWaitingMail
     new_id: Callable[[], str]
     now: Callable[[], float]
     submission: bool  #: for our users, who log in; else for other servers

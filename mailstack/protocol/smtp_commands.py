@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from mailstack.model.address import visible
+from mailstack.model.address import DOMAIN, visible
 from mailstack.model.reply import Reply
 from mailstack.protocol import esmtp_parameters, xclient
 from mailstack.protocol import smtp_events as events
@@ -154,6 +154,19 @@ def _verify(verb: str) -> Callable[[str], events.Event]:
     return parse_question
 
 
+def _etrn(rest: str) -> events.Event:
+    """RFC 1985 §5: a fully qualified domain name; "#" stands before the name of a queue, which has any form."""
+    if not rest:
+        return events.Rejected(Reply(500, "5.5.4", "Syntax: ETRN [@]domain"))
+    option = rest[0] if rest[0] in "@#" else ""
+    node = rest[len(option) :]
+    if option == "#":
+        return events.Etrn(option, node) if node else _bad("Syntax: ETRN #queue")
+    if not DOMAIN.match(node) or "." not in node.rstrip("."):
+        return _bad("That is not the full name of a domain")
+    return events.Etrn(option, node.rstrip(".").lower())
+
+
 def _obsolete(verb: str) -> Callable[[str], events.Event]:
     """RFC 821 §4.1.1: the three are written like MAIL."""
     return lambda rest: events.Obsolete(verb, _mail(rest))
@@ -176,6 +189,7 @@ PARSERS: dict[str, Callable[[str], events.Event]] = {
     "HELP": lambda rest: events.Help(rest.upper()),
     "VRFY": _verify("VRFY"),
     "EXPN": _verify("EXPN"),
+    "ETRN": _etrn,
     "STARTTLS": _alone(events.StartTls()),
     "AUTH": _auth,
     "XCLIENT": xclient.parse,

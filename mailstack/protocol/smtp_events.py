@@ -117,6 +117,14 @@ class Obsolete:
 
 
 @frozen
+class Etrn:
+    """ETRN, RFC 1985. ``option`` is "", "@" (with sub-domains) or "#" (``node`` names a queue)."""
+
+    option: str
+    node: str
+
+
+@frozen
 class StartTls:
     pass
 
@@ -193,6 +201,7 @@ Event = (
     | Help
     | Verify
     | Obsolete
+    | Etrn
     | StartTls
     | XClient
     | Auth

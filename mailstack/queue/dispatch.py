@@ -93,6 +93,10 @@ class Dispatcher(Service):
         unreported = len(pending) < len(letter.recipients)
         self._woken[letter.id] = Due(letter, pending, entered=self._now(), unreported=unreported)
 
+    def run(self) -> None:
+        """Somebody has made letters due: look now."""
+        self._sweep_soon(0)
+
     def _get_up(self) -> None:
         """What stays here goes together: so many letters wait for the disk once."""
         woken, self._woken = self._woken, {}

@@ -27,6 +27,15 @@ class Reported:
     warned: int
 
 
+@frozen
+class Hastened:
+    """A recipient whose next attempt is not to be later than that."""
+
+    id: str
+    number: int
+    next_attempt: float
+
+
 @define
 class Batch:
     """One transaction and one sync."""
@@ -34,6 +43,7 @@ class Batch:
     letters: list[Letter] = Factory(list)
     settlements: list[Settlement] = Factory(list)
     reported: list[Reported] = Factory(list)
+    hastened: list[Hastened] = Factory(list)
     paths: set[Path] = Factory(set)
 
     @property

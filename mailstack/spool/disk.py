@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem
 from mailstack.interfaces import IDurable, IEventLog, IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Outcome
-from mailstack.spool.batch import Batch, Reported, Settlement
+from mailstack.spool.batch import Batch, Hastened, Reported, Settlement
 from mailstack.spool.commit import GroupCommit, InThread
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
@@ -25,6 +26,7 @@ from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
 from mailstack.spool.store import Store
 
+AT_ONCE = 1_000  # rows changed in one transaction, which the reactor waits for
 SQLITE = (3, 38, 0)  # has the operator ->> that the statements use
 
 
@@ -142,6 +144,13 @@ class DiskSpool:
             await self._enter(bounce, file)
             await self._commit.join(lambda batch: batch.reported.append(reported))
 
+    async def hasten(self, domain: str, subdomains: bool, now: float) -> int:
+        waiting = await self._in_thread(self._reader.waiting, domain, subdomains)
+        later = [Hastened(id, number, now) for id, number, following in waiting if following > now]
+        for start in range(0, len(later), AT_ONCE):
+            await self._commit.join(partial(_hasten, later[start : start + AT_ONCE]))
+        return len({id for id, _, _ in waiting} - self._adding)
+
     async def flush(self, paths: Iterable[Path]) -> None:
         await self._commit.flush(paths)
 
@@ -183,6 +192,10 @@ class DiskSpool:
 
     def path(self, id: str) -> str:
         return f"{self._messages}/{id}"
+
+
+def _hasten(recipients: Sequence[Hastened], batch: Batch) -> None:
+    batch.hastened.extend(recipients)
 
 
 def _lock(path: Path) -> int:

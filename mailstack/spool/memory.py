@@ -125,6 +125,16 @@ class MemorySpool:
         pairs = zip(stored.letter.recipients, stored.rows, strict=True)
         return [(recipient, _outcome(row)) for recipient, row in pairs if row.state in UNREPORTED]
 
+    async def hasten(self, domain: str, subdomains: bool, now: float) -> int:
+        found = set()
+        for stored in self.stored.values():
+            for recipient, row in zip(stored.letter.recipients, stored.rows, strict=True):
+                name = recipient.address.domain
+                if row.state in WAITING and (name == domain or (subdomains and name.endswith(f".{domain}"))):
+                    found.add(stored.letter.id)
+                    row.next_attempt = min(row.next_attempt, now)
+        return len(found)
+
     async def next_due(self, after: float) -> float | None:
         rows = [row for stored in self.stored.values() for row in stored.rows if row.state in WAITING]
         return min((row.next_attempt for row in rows if row.next_attempt > after), default=None)

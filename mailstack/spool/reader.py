@@ -25,6 +25,12 @@ SELECT id FROM (
 #: What makes a Recipient.
 RECIPIENT = "address, original, notify, orcpt, expanded"
 
+#: The end of an address: ``@domain``, and ``.domain`` with sub-domains, else the same again.
+WAITING = """
+SELECT id, number, next_attempt FROM recipients
+WHERE state IN ('active', 'deferred') AND (substr(address, -length(:at)) = :at OR substr(address, -length(:sub)) = :sub)
+"""
+
 
 class Reader:
     """Sees what the last transaction left. Every method raises OSError when SQLite or the disk fail."""
@@ -60,6 +66,11 @@ class Reader:
         )
         pending = tuple(Pending(number, letter.recipients[number], attempts) for number, attempts in rows)
         return Due(letter, pending, warned=warned, unreported=bool(self.unreported(id)))
+
+    def waiting(self, domain: str, subdomains: bool) -> list[tuple[str, int, float]]:
+        """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait."""
+        at = f"@{domain}"
+        return self._rows(WAITING, {"at": at, "sub": f".{domain}" if subdomains else at})
 
     def letter(self, id: str) -> tuple[Letter | None, int]:
         """A letter and how many delay warnings it had."""

@@ -42,6 +42,11 @@ UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, a
        code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
 FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
+HASTEN = """
+UPDATE recipients SET next_attempt = new.value ->> 2 FROM json_each(?) AS new
+WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
+      AND state IN ('active', 'deferred') AND next_attempt > new.value ->> 2
+"""
 REPORTED = """
 UPDATE recipients SET state = iif(state = 'bounced', 'reported', 'sent')
 WHERE state IN ('bounced', 'delivered', 'relayed', 'expanded') AND id IN (SELECT value FROM json_each(?))
@@ -103,7 +108,7 @@ class Store:
         Rows that a crash leaves before the sync are found by :mod:`mailstack.spool.recovery`. Busy: nothing was
         written, :meth:`write_patiently` may wait.
         """
-        if not (batch.letters or batch.touched):
+        if not (batch.letters or batch.touched or batch.hastened):
             return []
         try:
             return self._transact(batch)
@@ -194,6 +199,10 @@ class Store:
         if batch.settlements:
             rows = [_result_row(done.id, result) for done in batch.settlements for result in done.results]
             self._db.execute(SETTLE, (json.dumps(rows),))
+        if batch.hastened:
+            self._db.execute(
+                HASTEN, (json.dumps([(each.id, each.number, each.next_attempt) for each in batch.hastened]),)
+            )
         if batch.reported:
             self._db.execute(REPORTED, (json.dumps([report.id for report in batch.reported]),))
             self._db.execute(WARNED, (json.dumps([(report.id, report.warned) for report in batch.reported]),))

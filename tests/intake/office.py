@@ -17,7 +17,7 @@ from mailstack.interfaces import IIncoming, ISpool
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.spool.memory import MemoryIncoming, MemorySpool
-from tests.fakes import ListCounts, ListLog
+from tests.fakes import FakeWaitingMail, ListCounts, ListLog
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
 
 STRANGER, NEIGHBOUR = "192.0.2.7", "198.51.100.9"  #: the second is in [relay] networks
@@ -125,6 +125,7 @@ class Office:
             dict.fromkeys(("alice@office.test", "bob@office.test"), "sesame"), scram=False
         )
     )
+    waiting: FakeWaitingMail = field(factory=FakeWaitingMail)
     woken: list[str] = field(factory=list)
     notices: list[bytes] = field(factory=list)
     rates: SendingRates = field(init=False)
@@ -149,6 +150,7 @@ class Office:
             self.spool,
             self.log,
             lambda letter: self.woken.append(letter.id),
+            self.waiting,
             self.new_id,
             lambda: self.now,
             submission,

@@ -6,11 +6,11 @@ Settings, wherever they stand at the top: ``@ port submission`` (else the one fo
 offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one of [limits];
 ``@ scram``: there are keys for it; ``@ early``: we have not greeted yet; ``@ rfc821 on``.
 
-They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write`` or ``add``
-fails with it; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ letters N`` (so many are in
-the spool), ``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the
-postmaster, and warnings in the log), ``@ struck LIMIT…`` (these have been counted, in this order), ``@ free OCTETS``
-(so much room the disk has).
+They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write``, ``add``,
+``queue`` fails; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ waiting DOMAIN N``
+(so many letters wait for it), ``@ letters N`` (so many are in the spool), ``@ logged TEXT`` (something in the log's
+lines holds it), ``@ notices N`` (so many letters to the postmaster, and warnings in the log), ``@ struck
+LIMIT…`` (these have been counted, in this order), ``@ free OCTETS`` (so much room the disk has).
 
 Of the letter that came last: ``@ letter CONTENT`` (as it came), ``@ content TEXT`` (somewhere in it, with our own
 fields), ``@ envelope SENDER RECIPIENT…``, ``@ smtputf8`` and ``@ require_tls`` with ``yes`` or ``no``, ``@ wishes RET
@@ -102,6 +102,9 @@ class Server:
                 self.reception.secured(TLS, lambda: BINDINGS)
             case "disk":
                 self._disk(*value.split())
+            case "waiting":
+                domain, number = value.split()
+                self.office.waiting.letters[domain] = int(number)
             case "bug":
                 setattr(self.office.spool, f"{value}_error", RuntimeError("a bug"))
             case "letters":
@@ -136,9 +139,14 @@ class Server:
     def _disk(self, what: str, error: str = "") -> None:
         if what == "works":
             self.office.spool.work_again()
+            self.office.waiting.error = None
         else:
             number = getattr(errno, error)
-            setattr(self.office.spool, f"{what}_error", OSError(number, os.strerror(number)))
+            refusal = OSError(number, os.strerror(number))
+            if what == "queue":
+                self.office.waiting.error = refusal
+            else:
+                setattr(self.office.spool, f"{what}_error", refusal)
 
     def send(self, data: bytes) -> bytes:
         assert not (self.upgrading and data), "that would be taken for a handshake"

@@ -99,6 +99,38 @@ class SpoolContract:
         assert [due.letter.id for due in self.run(self.spool.due(100.0, 2))] == ["L1", "L2"]
         assert self.due_ids(100.0, exclude=["L1"]) == ["L2", "L0"]
 
+    def defer(self, id: str, *numbers: int) -> None:
+        self.run(self.spool.settle({id: [Result(number, "deferred", LATER, "none", 5000.0) for number in numbers]}))
+
+    def test_what_waits_for_a_domain_can_be_hastened(self) -> None:
+        """All of it is counted; what is due stays as it is, and so do recipients elsewhere."""
+        self.add("L1", "a@x.test", "b@y.test")
+        self.defer("L1", 0, 1)
+        self.add("L2", "a@x.test")
+        self.add("L3", "a@sub.x.test", "a@notx.test", "x.test@y.test")
+        self.defer("L3", 0, 1, 2)
+        assert self.due_ids(2000.0) == ["L2"]
+        assert self.run(self.spool.hasten("x.test", False, 2000.0)) == 2
+        assert self.due_ids(2000.0) == ["L2", "L1"]
+        (_, due) = self.run(self.spool.due(2000.0, 10))
+        assert [(each.number, each.attempts) for each in due.pending] == [(0, 1)]
+
+    def test_sub_domains_can_be_hastened(self) -> None:
+        self.add("L1", "a@x.test")
+        self.add("L2", "a@sub.x.test", "a@notx.test", "x.test@y.test")
+        self.add("L3", "a@deep.sub.x.test")
+        for id, numbers in (("L1", (0,)), ("L2", (0, 1, 2)), ("L3", (0,))):
+            self.defer(id, *numbers)
+        assert self.run(self.spool.hasten("x.test", True, 2000.0)) == 3
+        pending = {due.letter.id: [each.number for each in due.pending] for due in self.run(self.spool.due(2000.0, 10))}
+        assert pending == {"L1": [0], "L2": [0], "L3": [0]}
+
+    def test_what_is_done_does_not_wait(self) -> None:
+        self.add("L1", "a@x.test", "b@y.test")
+        self.run(self.spool.settle({"L1": [Result(0, "sent", OK), Result(1, "deferred", LATER, "none", 5000.0)]}))
+        assert self.run(self.spool.hasten("x.test", False, 2000.0)) == 0
+        assert self.due_ids(2000.0) == []
+
     def test_a_failure_is_due_until_it_is_reported(self) -> None:
         self.add("L1", "a@x.test", "b@x.test")
         self.run(
