@@ -23,6 +23,7 @@ from mailstack.accounts.login import Login
 from mailstack.config.openness import too_open
 from mailstack.config.settings import Listener
 from mailstack.delivery.dns import DnsResolver
+from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.durable import make_folders
@@ -133,7 +134,8 @@ class MailServer(MultiService):
         self.queue = Dispatcher(self.spool, transports, verdict, lines, reporter, log, self._reactor, time)
         self._add(self.queue)
         self.notices = Notices(mailer, self.spool, settings.server.postmaster, log, time, self.queue.wake)
-        self.waiting = WaitingMail(self.spool, self.queue.run, log, time, monotonic)
+        line = partial(Line, self._reactor, hostname, self.spool, log)
+        self.waiting = WaitingMail(self.spool, self.queue.run, self.queue.out_of_turn, line, log, time, monotonic)
 
     def _sessions(self) -> None:
         settings = self._settings

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IDurable, IEventLog, ILimitCounts, ITransport, IWaitingMail
+from mailstack.interfaces import IDurable, IEventLog, ILimitCounts, ITransport
+from mailstack.interfaces.waiting import ITurn, IWaitingMail
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome
 from mailstack.model.reply import Reply
@@ -78,6 +79,30 @@ class NoDisk:
         self.flushed.append(set(paths))
 
 
+@implementer(ITurn)
+class FakeTurn:
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.transport: Any = None
+        self.heard = b""
+        self.lost: Any = None
+        self.aborted = False
+
+    def makeConnection(self, transport: Any) -> None:
+        self.transport = transport
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+
+    def connectionLost(self, reason: Any) -> None:
+        self.lost = reason
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.transport.abortConnection()
+
+
 @implementer(IWaitingMail)
 class FakeWaitingMail:
     """``letters`` by domain wait; what was ``started`` once is not started again."""
@@ -85,6 +110,8 @@ class FakeWaitingMail:
     def __init__(self) -> None:
         self.letters: dict[str, int] = {}
         self.started: list[str] = []
+        self.fetched: list[list[str]] = []
+        self.turn = FakeTurn()
         self.error: OSError | None = None
 
     async def start(self, domain: str, subdomains: bool) -> int | None:
@@ -95,6 +122,12 @@ class FakeWaitingMail:
             return None
         self.started.append(name)
         return self.letters.get(domain, 0)
+
+    async def fetch(self, domains: Sequence[str]) -> ITurn | None:
+        if self.error is not None:
+            raise self.error
+        self.fetched.append(list(domains))
+        return self.turn if any(self.letters.get(domain) for domain in domains) else None
 
 
 @implementer(ITransport)

@@ -36,9 +36,11 @@ ROOTS_OF_ROOTS = {("service", "startup")}
 TWISTED = {
     "mailstack.delivery.connection",
     "mailstack.delivery.courier",
+    "mailstack.delivery.line",
     "mailstack.delivery.remote",
     "mailstack.delivery.tls",
     "mailstack.log",
+    "mailstack.queue.attempts",
     "mailstack.queue.dispatch",
     "mailstack.queue.lines",
     "mailstack.service",

@@ -17,6 +17,7 @@ from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
 from mailstack.interfaces import Bindings, IAuthenticator, IDirectory, IEventLog, ILimitCounts
+from mailstack.interfaces.waiting import ITurn, IWaitingMail
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
@@ -75,6 +76,17 @@ class Uncounted:
         pass
 
 
+@implementer(IWaitingMail)
+class NothingWaits:
+    """Every call finds an empty queue."""
+
+    async def start(self, domain: str, subdomains: bool) -> int | None:
+        return 0
+
+    async def fetch(self, domains: Sequence[str]) -> ITurn | None:
+        return None
+
+
 @frozen
 class Rehearsal:
     """One kind of port. ``account`` can log in, where log-in is offered."""
@@ -112,6 +124,7 @@ class Rehearsal:
             spool,
             self.log,
             wake=lambda letter: None,
+            waiting=NothingWaits(),
             new_id=lambda: f"REHEARSAL{len(spool.stored)}",
             now=time,
             submission=self.submission,

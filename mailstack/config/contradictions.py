@@ -37,6 +37,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _domains(settings)
     yield from _open_relay(settings)
     yield from _proxies(settings)
+    yield from _fetch(settings)
     yield from _smarthost(settings)
     yield from _warnings(settings)
 
@@ -135,6 +136,21 @@ def _proxies(settings: Settings) -> Iterator[Contradiction]:
         if reason:
             wrong = f"anybody could say that he is somebody else: {reason}"
             yield Contradiction("server", key, wrong, "name your own proxies only")
+
+
+def _fetch(settings: Settings) -> Iterator[Contradiction]:
+    fetched = {domain for domain, _ in settings.relay.fetch}
+    for domain, account in settings.relay.fetch:
+        if domain not in settings.relay.domains:
+            wrong = f"we keep no mail for {domain}"
+            yield Contradiction("relay", "fetch", wrong, "add it to domains", (("relay", "domains"),))
+        if account.domain not in settings.server.domains:
+            wrong, against = f"{account} is no account of ours", (("server", "domains"),)
+            yield Contradiction("relay", "fetch", wrong, "name an account in one of [server] domains", against)
+    for name, route in settings.routes:
+        if route.kind == "fetch" and name not in fetched:
+            fix = f"write {name}: and the account in fetch of [relay]"
+            yield Contradiction("routes", name, "nobody may fetch this mail", fix, (("relay", "fetch"),))
 
 
 def _smarthost(settings: Settings) -> Iterator[Contradiction]:

@@ -22,6 +22,7 @@ _PLAIN = re.compile(r"([^:\[\]]+)(?::(.*))?\Z")
 _ENDPOINT = re.compile(r"[a-z][a-z0-9]*:\S+\Z")
 _TCP = re.compile(r"(?:tcp6?|ssl):(?:port=)?([^:]*)")
 _MX = Route("mx")
+ROUTES = "mx, smarthost, fetch, smtp:host:port, lmtp:host:port or lmtp:unix:path"
 
 
 @frozen
@@ -82,9 +83,9 @@ def route_name(text: str) -> str:
 
 
 def route(text: str, folder: Path) -> Route:
-    """``mx``, ``smarthost``, ``smtp:host[:port]``, ``lmtp:host:port``, ``lmtp:unix:path``."""
+    """``mx``, ``smarthost``, ``fetch``, ``smtp:host[:port]``, ``lmtp:host:port``, ``lmtp:unix:path``."""
     kind, _, rest = text.partition(":")
-    if text in ("mx", "smarthost"):
+    if text in ("mx", "smarthost", "fetch"):
         return Route(text)
     if kind == "smtp" and rest:
         found = target(rest, SMTP_PORT)
@@ -93,7 +94,7 @@ def route(text: str, folder: Path) -> Route:
         return Route("lmtp", str(values.path(rest.removeprefix("unix:"), folder)), port=0, literal=True)
     if kind == "lmtp" and rest:
         return _lmtp(rest)
-    raise BadValue(f"{text!r} is no route", "write mx, smarthost, smtp:host:port, lmtp:host:port or lmtp:unix:path")
+    raise BadValue(f"{text!r} is no route", f"write {ROUTES}")
 
 
 def _lmtp(text: str) -> Route:

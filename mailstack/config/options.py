@@ -68,6 +68,7 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "networks": values.each(values.network),
             "domains": values.each(values.domain),
             "i_accept_an_open_relay": values.yes_or_no,
+            "fetch": values.each(values.fetcher),
         },
         "queue": _QUEUE,
         "routes": {},

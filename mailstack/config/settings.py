@@ -86,6 +86,7 @@ class Relay:
     networks: tuple[Network, ...] = ()
     domains: tuple[str, ...] = ()  #: lower case
     i_accept_an_open_relay: bool = False
+    fetch: tuple[tuple[str, Address], ...] = ()  #: a domain of these, and an account that may fetch its mail
 
 
 @frozen
@@ -103,10 +104,10 @@ class Queue:
 
 @frozen
 class Route:
-    """A next hop. ``kind`` is ``mx``, ``smtp``, ``lmtp`` or ``smarthost``."""
+    """A next hop. ``kind`` is ``mx``, ``smtp``, ``lmtp``, ``smarthost`` or ``fetch``."""
 
     kind: str
-    host: str = ""  #: a name, an address, or the path of a socket (port 0); "" for mx and smarthost
+    host: str = ""  #: a name, an address, or the path of a socket (port 0); "" for mx, smarthost and fetch
     port: int = 25
     literal: bool = False  #: was written in [], or is an IP address: no MX look-up
 

@@ -147,6 +147,14 @@ def address(text: str) -> Address:
     return parsed
 
 
+def fetcher(text: str) -> tuple[str, Address]:
+    """Whose mail may be fetched, and by whom: ``backup.example.com:bob@example.com``."""
+    name, colon, account = text.partition(":")
+    if not colon:
+        raise BadValue(f"{text!r} names no account", "write domain:account, such as backup.example.com:bob@example.com")
+    return domain(name), address(account)
+
+
 def path(text: str, folder: Path) -> Path:
     """A path; a relative one begins in ``folder``. Without ``..``, so that messages name it as people would."""
     if not text or "\0" in text or "\n" in text:

@@ -48,7 +48,7 @@ class Connection(Protocol):
         clock: IReactorTime,
         client: SmtpClient,
         content: Callable[[bool], Iterator[bytes]],
-        creator: IOpenSSLClientConnectionCreator,
+        creator: IOpenSSLClientConnectionCreator | None,
         allowed: float,
     ) -> None:
         self._clock = clock
@@ -109,7 +109,7 @@ class Connection(Protocol):
             elif isinstance(action, Pour):
                 self._watch()
                 self._pour(action.empty)
-            else:
+            elif isinstance(action, Close):
                 self._close(action)
         self._watch()
 

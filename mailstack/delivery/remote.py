@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, BinaryIO
 
 from attrs import define, evolve
 from twisted.internet.ssl import Certificate
@@ -15,7 +15,7 @@ from mailstack.config.settings import Settings
 from mailstack.delivery.courier import Courier, Heard, Parcel, label, wire_pieces
 from mailstack.delivery.exchangers import in_order
 from mailstack.delivery.ip import is_address
-from mailstack.delivery.route import NextHop, next_hop
+from mailstack.delivery.route import FETCH, NextHop, next_hop
 from mailstack.interfaces import Host, IEventLog, IResolver, ISpool, ITransport, Outcomes
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending
@@ -26,6 +26,7 @@ from mailstack.protocol.smtp_transaction import Envelope
 
 MAX_HOSTS = 5  #: addresses tried in one attempt; Postfix's smtp_mx_address_limit is 5 too
 MAX_SEARCH = 300.0  #: seconds after which no further host is tried
+WAITS = Reply(450, "4.4.1", "It waits until the server of that domain comes to fetch it (ATRN)")
 MAX_TEXT = 1_000  #: characters of a remote reply that are kept
 #: RFC 8689 §2: the name of an MX must be sure, by DNSSEC or MTA-STS, which we do not ask for.
 NAME_UNSURE = Reply(550, "5.7.10", "Encryption needed (REQUIRETLS), but DNS alone says which server is the right one")
@@ -88,33 +89,19 @@ class RemoteDelivery:
 
     async def _deliver(self, letter: Letter, pending: Sequence[Pending]) -> Outcomes:
         hop = next_hop(self._settings, pending[0].recipient.address.domain)
-        recipients = {one.number: one.recipient for one in pending}
-        # A few octets too many: the CRs of the lines before relay_offset.
-        size = letter.wire_size - letter.relay_offset
-        envelope = Envelope(
-            letter.sender,
-            recipients,
-            size,
-            letter.eight_bit,
-            letter.smtputf8,
-            letter.require_tls,
-            letter.ret,
-            letter.envid,
-        )
-        try:
-            file = self._spool.open(letter.id)
-        except OSError as error:
-            why = error.strerror or "it is gone"
-            self._log.warn(letter.id, note=f"the queue file cannot be read: {why}")
-            reply = Reply(451, "4.3.0", f"The queue file cannot be read: {why}")
-            return _outcomes(dict.fromkeys(recipients, reply), "none", 0.0)
-        outcomes: dict[int, Outcome] = {}
+        envelope = envelope_of(letter, pending)
+        if hop.key == FETCH:
+            return outcomes(dict.fromkeys(envelope.recipients, WAITS))
+        file = open_letter(self._spool, self._log, letter)
+        if isinstance(file, Reply):
+            return outcomes(dict.fromkeys(envelope.recipients, file))
+        found: dict[int, Outcome] = {}
         with file:
             content = partial(wire_pieces, file, letter.relay_offset)
             # A server that takes few recipients at a time (RFC 9422) gets the others in further sessions.
-            while rest := {number: each for number, each in recipients.items() if number not in outcomes}:
-                outcomes |= await self._search(hop, Parcel(letter.id, evolve(envelope, recipients=rest), content))
-        return outcomes
+            while rest := {number: each for number, each in envelope.recipients.items() if number not in found}:
+                found |= await self._search(hop, Parcel(letter.id, evolve(envelope, recipients=rest), content))
+        return found
 
     async def _search(self, hop: NextHop, parcel: Parcel) -> dict[int, Outcome]:
         """For one recipient at least."""
@@ -125,7 +112,7 @@ class RemoteDelivery:
             heard = Heard(dict.fromkeys(parcel.envelope.recipients, reply), self._clock.seconds())
         # LMTP's 250 is the delivery (RFC 2033 §1); SMTP's may be one more hop.
         action = "" if heard.reports else "delivered" if hop.lmtp else "relayed"
-        return _outcomes(heard.answers, search.relay, heard.ready - search.started, action)
+        return outcomes(heard.answers, search.relay, heard.ready - search.started, action)
 
     async def _try_hosts(self, hop: NextHop, parcel: Parcel, search: _Search) -> Heard | None:
         """What the host said that heard of the letter; None: see ``search``."""
@@ -174,7 +161,34 @@ def _trustworthy(name: str, hop: NextHop, envelope: Envelope) -> bool:
     return not envelope.require_tls or envelope.sender is None or name == hop.host
 
 
-def _outcomes(answers: Mapping[int, Reply], relay: str, setup: float, action: str = "") -> dict[int, Outcome]:
+def envelope_of(letter: Letter, pending: Sequence[Pending]) -> Envelope:
+    return Envelope(
+        letter.sender,
+        {one.number: one.recipient for one in pending},
+        # A few octets too many: the CRs of the lines before relay_offset.
+        letter.wire_size - letter.relay_offset,
+        letter.eight_bit,
+        letter.smtputf8,
+        letter.require_tls,
+        letter.ret,
+        letter.envid,
+    )
+
+
+def open_letter(spool: ISpool, log: IEventLog, letter: Letter) -> BinaryIO | Reply:
+    """The stored file; a Reply when it cannot be read now."""
+    try:
+        return spool.open(letter.id)
+    except OSError as error:
+        why = error.strerror or "it is gone"
+        log.warn(letter.id, note=f"the queue file cannot be read: {why}")
+        return Reply(451, "4.3.0", f"The queue file cannot be read: {why}")
+
+
+def outcomes(
+    answers: Mapping[int, Reply], relay: str = "none", setup: float = 0.0, action: str = ""
+) -> dict[int, Outcome]:
+    """What a host's answers mean; ``action`` is what a positive one does (RFC 3464 §2.3.3), "" where it reports."""
     return {number: _outcome(_bounded(reply), relay, setup, action) for number, reply in answers.items()}
 
 

@@ -10,6 +10,7 @@ from attrs import frozen
 from mailstack.config.settings import Route, Settings
 
 MX = Route("mx")
+FETCH = "fetch"  # the key of mail that waits until it is fetched
 
 
 @frozen
@@ -46,6 +47,8 @@ def next_hop(settings: Settings, domain: str) -> NextHop:
     found = route(settings.routes, domain)
     if found.kind == "smarthost":
         return _smarthost(settings)
+    if found.kind == "fetch":
+        return NextHop(FETCH, "", 0, exchangers=False)
     if found.kind == "mx":
         return _by_domain(domain, found.port)
     if found.kind == "lmtp":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mailstack.intake.authentication import mechanisms, offers_login, offers_tls
 from mailstack.intake.session import Session
-from mailstack.intake.waiting import offers_etrn
+from mailstack.intake.waiting import offers_atrn, offers_etrn
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 from mailstack.protocol.smtp_server import EARLY
@@ -26,6 +26,7 @@ EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
     ("ENHANCEDSTATUSCODES", lambda session: True),
     ("HELP", lambda session: True),
     ("ETRN", lambda session: offers_etrn(session)),
+    ("ATRN", lambda session: offers_atrn(session)),
     ("EXPN", lambda session: session.trusted),
     ("SEND", lambda session: session.rfc821),
     ("SOML", lambda session: session.rfc821),

@@ -19,6 +19,7 @@ CANNOT_VERIFY = Reply(252, "2.0.0", "Strangers are not told, but RCPT tells whet
 NOT_OURS = Reply(252, "2.0.0", "Not a domain of ours: who exists there is not known, but RCPT tells whether we send on")
 NO_ADDRESS = Reply(501, "5.1.3", "That is neither a mail address nor the part before the @")
 NO_LIST = Reply(550, "5.2.4", "That is a user name, not a mailing list")  # RFC 5321 §3.5.1
+NEEDS_UTF8 = Reply(252, "2.6.8", "The address needs UTF-8: ask again with SMTPUTF8")  # RFC 6531 §3.7.4.2
 UNSURE = Reply(451, "4.3.0", "The list of our users cannot be used now, try again later")
 
 EXACT = ("account", "alias")
@@ -36,7 +37,8 @@ def on_verify(session: Session, event: events.Verify) -> Reply:
     rules = {address: directory.rule(address) for address in named}
     if "unsure" in rules.values():
         return UNSURE
-    return _answer(directory, event.verb, rules)
+    reply = _answer(directory, event.verb, rules)
+    return reply if event.smtputf8 or reply.text.isascii() else NEEDS_UTF8
 
 
 def _named(text: str, domains: Sequence[str]) -> list[Address]:

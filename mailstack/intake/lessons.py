@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from mailstack.intake.obsolete import GONE
+from mailstack.intake.obsolete import GONE, knows
 from mailstack.intake.session import Session
 
 #: "" or a sentence.
@@ -36,6 +36,12 @@ def _no_login_yet(session: Session) -> str:
 
 def _no_backup(session: Session) -> str:
     return "" if session.settings.relay.domains else "We keep no mail for other servers"
+
+
+def _no_fetching(session: Session) -> str:
+    if not session.settings.relay.fetch:
+        return "Nobody may fetch mail here"
+    return "" if session.around.submission else "Not on this port: log in on a submission port, usually 587 or 465"
 
 
 def _no_tls(session: Session) -> str:
@@ -181,6 +187,21 @@ LESSONS: dict[str, Lesson] = {
         elsewhere=_no_backup,
         first=_no_login_yet,
     ),
+    "ATRN": Lesson(
+        "ATRN [domain[,domain]]",
+        "Turns the roles: the client greets, and is sent the mail that waits for its domains",
+        "ATRN backup.example.com",
+        (
+            "250 now greet us",
+            "450 not yours to fetch",
+            "451 not possible now",
+            "453 no mail",
+            "502 not on this port",
+            "530 log in first",
+        ),
+        elsewhere=_no_fetching,
+        first=_no_login_yet,
+    ),
     "STARTTLS": Lesson(
         "STARTTLS",
         "Goes on encrypted; then greet again",
@@ -216,9 +237,9 @@ LESSONS: dict[str, Lesson] = {
     "SAML": _obsolete("SAML", "Shows a message on a terminal and mails it: here it is mailed, as after MAIL"),
     "TURN": Lesson(
         "TURN",
-        "Turned the roles: the client was given its waiting mail",
+        "Turns the roles, as ATRN does without a domain",
         "TURN",
-        ("502 not here",),
-        elsewhere=lambda session: GONE["TURN"].text,
+        ("250 now greet us", "450 not yours", "453 no mail", "502 not for you"),
+        elsewhere=lambda session: "" if knows(session, "TURN") else GONE["TURN"].text,
     ),
 }

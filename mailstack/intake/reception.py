@@ -26,6 +26,7 @@ from mailstack.intake.session import Session
 from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.visitor import Visitor
 from mailstack.interfaces import Bindings, IReception, no_bindings
+from mailstack.interfaces.waiting import ITurn
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
@@ -44,6 +45,7 @@ DECISIONS: dict[type[events.Event], Decide] = {
     events.Verify: inquiry.on_verify,
     events.Obsolete: obsolete.on_obsolete,
     events.Etrn: waiting.on_etrn,
+    events.Atrn: waiting.on_atrn,
     events.StartTls: authentication.on_start_tls,
     events.XClient: xclient.on_xclient,
     events.Auth: authentication.on_auth,
@@ -79,6 +81,11 @@ class Reception:
     def who(self) -> tuple[str, str]:
         visitor = self._session.visitor
         return visitor.address, str(visitor.user or "")
+
+    def turned(self) -> ITurn:
+        turn = self._session.turn
+        assert turn is not None, "ATRN was answered with yes"
+        return turn
 
     def closed(self) -> None:
         transaction = self._session.transaction

@@ -9,6 +9,7 @@ from mailstack.intake.record import NO_ID, Record
 from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.transaction import Transaction
 from mailstack.intake.visitor import Visitor
+from mailstack.interfaces.waiting import ITurn
 from mailstack.model.address import Address
 from mailstack.model.networks import lies_in
 from mailstack.model.reply import Reply
@@ -28,6 +29,7 @@ class Session:
     proven: Address | None = None  #: who has proved in it who they are, while they have not heard our own proof
     errors: int = 0  #: since the last letter that was accepted
     refused: int = 0  #: recipients, since then
+    turn: ITurn | None = None  #: who speaks after ATRN
 
     @record.default
     def _its_own_record(self) -> Record:

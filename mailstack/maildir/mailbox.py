@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IMailbox, IMailboxes, Item, MailboxInUse
+from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, Item, MailboxInUse
 from mailstack.maildir import names
 from mailstack.maildir.sizes import wire_octets
 from mailstack.model.address import Address

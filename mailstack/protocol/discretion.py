@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from mailstack.protocol.smtp_commands import PARSERS
-from mailstack.protocol.smtp_events import Event, Help, Noop, Rejected, Verify
+from mailstack.protocol.smtp_events import Etrn, Event, Help, Noop, Obsolete, Rejected, Verify
 
 HIDDEN = b"***"
 A_LONG_LINE = b"(a line that is too long)"
@@ -24,7 +24,7 @@ _AUTH = re.compile(
 _ENVELOPE = re.compile(rb"(?:MAIL FROM|RCPT TO):", re.IGNORECASE)
 _WORD = re.compile(rb"(?:[A-Z]{1,12}|[a-z]{1,12})\Z")  # what base64 makes hardly ever
 #: Commands whose argument may be anything.
-_FREE = (Rejected, Help, Noop, Verify)
+_FREE = (Rejected, Help, Noop, Verify, Etrn)
 _BEFORE_SECRETS = ("AUTH", "BDAT", "DATA")
 
 
@@ -36,6 +36,8 @@ class Discretion:
 
     def shown(self, line: bytes, event: Event | None) -> bytes:
         """As it may be shown; ``event`` is what it means, None when that is not due yet."""
+        if isinstance(event, Obsolete):
+            event = event.instead
         word, _, rest = line.partition(b" ")
         verb = word.decode("ascii", "replace").upper()
         known = verb in PARSERS

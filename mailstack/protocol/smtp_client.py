@@ -12,7 +12,7 @@ from attrs import frozen
 
 from mailstack.model.reply import Reply
 from mailstack.protocol.replies import Garbled, ReplyReader
-from mailstack.protocol.smtp_dialogue import Dialogue, Hear, Patience, Pour, Say, Secure, Wait
+from mailstack.protocol.smtp_dialogue import Dialogue, Hear, Patience, Pour, Rest, Say, Secure, Wait
 from mailstack.protocol.smtp_opening import Manner, Opening
 from mailstack.protocol.smtp_transaction import Envelope, Transaction
 
@@ -30,7 +30,8 @@ class Close:
 
 
 #: ``Secure``: start TLS, then call ``secured()``. ``Pour``: send the message and its end, then call ``poured()``.
-Action = Send | Secure | Pour | Close
+#: ``Rest``: see :mod:`.smtp_series`.
+Action = Send | Secure | Pour | Rest | Close
 
 
 class SmtpClient:

@@ -26,7 +26,7 @@ _HEADER_LINE = re.compile(r"[!-9;-~]+:")
 UNKNOWN = Reply(500, "5.5.1", "Unknown command; HELP lists the known ones")
 NOT_HTTP = Reply(421, "4.7.0", "This is SMTP, not HTTP; good bye")
 NO_COMMAND = Reply(421, "4.7.0", "That is a line of a header, no command; good bye")
-NO_TURN = events.Rejected(Reply(502, "5.5.1", "TURN is not implemented"))
+NO_DOMAIN = "That is not the full name of a domain"
 NOT_ASCII = Reply(500, "5.5.2", "Commands are printable ASCII")
 NOT_UTF8 = Reply(500, "5.5.2", "That is not UTF-8, or has invisible characters")
 #: RFC 6531 §3.5 has a code for each; its words for the status are in §4.
@@ -149,7 +149,7 @@ def _verify(verb: str) -> Callable[[str], events.Event]:
             return _bad(f"Syntax: {verb} address")
         if not name.isascii() and not smtputf8:
             return events.Rejected(RECIPIENT_NOT_ASCII)
-        return events.Verify(verb, name)
+        return events.Verify(verb, name, smtputf8)
 
     return parse_question
 
@@ -162,9 +162,21 @@ def _etrn(rest: str) -> events.Event:
     node = rest[len(option) :]
     if option == "#":
         return events.Etrn(option, node) if node else _bad("Syntax: ETRN #queue")
-    if not DOMAIN.match(node) or "." not in node.rstrip("."):
-        return _bad("That is not the full name of a domain")
+    if not _is_full(node):
+        return _bad(NO_DOMAIN)
     return events.Etrn(option, node.rstrip(".").lower())
+
+
+def _is_full(name: str) -> bool:
+    return DOMAIN.match(name) is not None and "." in name.rstrip(".")
+
+
+def _atrn(rest: str) -> events.Event:
+    """RFC 2645 §5.2.1: ``ATRN [SP domain *("," domain)]``."""
+    names = rest.split(",") if rest else []
+    if not all(map(_is_full, names)):
+        return _bad(NO_DOMAIN)
+    return events.Atrn(tuple(name.rstrip(".").lower() for name in names))
 
 
 def _obsolete(verb: str) -> Callable[[str], events.Event]:
@@ -173,7 +185,7 @@ def _obsolete(verb: str) -> Callable[[str], events.Event]:
 
 
 def _turn(rest: str) -> events.Event:
-    return events.Obsolete("TURN", NO_TURN)
+    return events.Obsolete("TURN", _bad("This command has no argument") if rest else events.Atrn())
 
 
 PARSERS: dict[str, Callable[[str], events.Event]] = {
@@ -190,6 +202,7 @@ PARSERS: dict[str, Callable[[str], events.Event]] = {
     "VRFY": _verify("VRFY"),
     "EXPN": _verify("EXPN"),
     "ETRN": _etrn,
+    "ATRN": _atrn,
     "STARTTLS": _alone(events.StartTls()),
     "AUTH": _auth,
     "XCLIENT": xclient.parse,

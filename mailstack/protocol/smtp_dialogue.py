@@ -70,7 +70,15 @@ class Pour:
     to: str = "the message data"
 
 
-Wait = Hear | Secure | Pour
+@frozen(eq=False)
+class Rest:
+    """Wait until our own side has another letter, or says that there is none."""
+
+    timeout: float = 600
+    to: str = "the next letter"
+
+
+Wait = Hear | Secure | Pour | Rest
 Step = Say | Wait
 
 T = TypeVar("T")

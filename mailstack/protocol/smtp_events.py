@@ -106,6 +106,7 @@ class Verify:
 
     verb: str
     argument: str
+    smtputf8: bool = False  #: it was there, so UTF-8 may be in the answer
 
 
 @frozen
@@ -113,7 +114,7 @@ class Obsolete:
     """SEND, SOML, SAML or TURN of RFC 821. ``instead`` is what it stands for; who answers yes means that."""
 
     verb: str
-    instead: Mail | Rejected
+    instead: Mail | Atrn | Rejected
 
 
 @frozen
@@ -122,6 +123,13 @@ class Etrn:
 
     option: str
     node: str
+
+
+@frozen
+class Atrn:
+    """ATRN, RFC 2645. Without ``domains`` all that the client may have. A positive answer turns the roles."""
+
+    domains: tuple[str, ...] = ()
 
 
 @frozen
@@ -202,6 +210,7 @@ Event = (
     | Verify
     | Obsolete
     | Etrn
+    | Atrn
     | StartTls
     | XClient
     | Auth

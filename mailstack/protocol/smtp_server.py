@@ -7,7 +7,6 @@ can't overtake a decision that takes its time (RFC 2920 §3.2).
 from __future__ import annotations
 
 from base64 import b64encode
-from enum import IntEnum, auto
 
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl
@@ -17,17 +16,14 @@ from mailstack.protocol.lines import Line, LineReader
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Malformed, Mechanism, Proof
 from mailstack.protocol.sasl_steps import Challenge as SaslChallenge
 from mailstack.protocol.smtp_body import Chunk, Counted, DottedData, Stretch
-from mailstack.protocol.smtp_commands import PARSERS, parse
+from mailstack.protocol.smtp_commands import parse
 from mailstack.protocol.smtp_events import (
     Auth,
     Bdat,
     Body,
-    BodyEnd,
     Challenge,
-    ChunkEnd,
     Credentials,
     Data,
-    Etrn,
     Event,
     Hello,
     Help,
@@ -39,8 +35,8 @@ from mailstack.protocol.smtp_events import (
     Rejected,
     Reset,
     StartTls,
-    XClient,
 )
+from mailstack.protocol.smtp_order import EXPECTED, ORDERED, TRANSITIONS, State, legal
 
 #: Octets of a command line with its end. RFC 5321 §4.5.3.1.4 demands 512, extensions add to it; Postfix takes 2,048.
 MAX_COMMAND_LINE = 2048
@@ -50,73 +46,10 @@ MAX_COMMAND_LINE = 2048
 _OPEN: set[type[Event]] = {Hello, Mail, Rcpt, Data, Reset, Quit, StartTls}
 
 
-class State(IntEnum):
-    GREET = auto()  #: no EHLO yet
-    READY = auto()
-    SENDER = auto()  #: MAIL was accepted
-    RECIPIENTS = auto()  #: so was a RCPT
-    DATA = auto()  #: between 354 and the end of data
-    CHUNK = auto()  #: between BDAT and the last of its octets
-    CHUNKS = auto()  #: more BDAT must come
-
-
-#: The state after a positive answer; after the end of data or of a chunk, after any answer. An event that is not in
-#: its state's row is out of order; those that are in no row (NOOP, QUIT, HELP, VRFY, EXPN) are welcome everywhere and
-#: change nothing.
-TRANSITIONS: dict[State, dict[type[Event], State]] = {
-    State.GREET: {Hello: State.READY, Reset: State.GREET, XClient: State.GREET},
-    State.READY: {
-        Hello: State.READY,
-        Reset: State.READY,
-        StartTls: State.GREET,
-        XClient: State.GREET,
-        Auth: State.READY,
-        Etrn: State.READY,
-        Mail: State.SENDER,
-    },
-    State.SENDER: {Hello: State.READY, Reset: State.READY, Rcpt: State.RECIPIENTS},
-    State.RECIPIENTS: {
-        Hello: State.READY,
-        Reset: State.READY,
-        Rcpt: State.RECIPIENTS,
-        Data: State.DATA,
-        Bdat: State.CHUNK,
-    },
-    State.DATA: {BodyEnd: State.READY},
-    State.CHUNK: {ChunkEnd: State.CHUNKS, BodyEnd: State.READY},
-    State.CHUNKS: {Hello: State.READY, Reset: State.READY, Bdat: State.CHUNK},
-}
-_ORDERED: set[type[Event]] = {event for row in TRANSITIONS.values() for event in row}
-
 #: What an exchange asks of the policy, and all that it answers itself when the policy agrees.
 _ASKED = (Lookup, Proof)
 _BY_EXCHANGE = (Auth, Lookup, Proof)
 
-#: The verbs of those events, as far as they are said in a line of their own.
-ORDERED_VERBS: dict[str, type[Event]] = {
-    "HELO": Hello,
-    "EHLO": Hello,
-    "MAIL": Mail,
-    "RCPT": Rcpt,
-    "DATA": Data,
-    "BDAT": Bdat,
-    "RSET": Reset,
-    "ETRN": Etrn,
-    "STARTTLS": StartTls,
-    "XCLIENT": XClient,
-    "AUTH": Auth,
-    "SEND": Mail,
-    "SOML": Mail,
-    "SAML": Mail,
-}
-
-_EXPECTED = {
-    State.GREET: "say EHLO first",
-    State.READY: "MAIL comes first",
-    State.SENDER: "a RCPT that is accepted comes first",
-    State.RECIPIENTS: "finish this message with DATA or BDAT, or RSET",
-    State.CHUNKS: "finish this message with BDAT LAST, or RSET",
-}
 NOT_STRICT = Reply(500, "5.5.2", "Lines end in CRLF; a bare CR or LF is not one")
 TOO_LONG = Reply(500, "5.5.2", "Line too long")
 TOO_LONG_IN_AUTH = Reply(500, "5.5.6", "Line too long")  # RFC 4954 §6
@@ -157,12 +90,20 @@ class SmtpServer:
         """Between the 354 or BDAT and the last octet that belongs to it."""
         return self._stretch is not None
 
+    @property
+    def turned(self) -> bool:
+        return self._state is State.TURNED
+
+    def rest(self) -> bytes:
+        """What came behind the command that turned the roles."""
+        return self._lines.take()
+
     def receive(self, data: bytes) -> None:
         self._lines.feed(data)
 
     def next_event(self) -> Event | None:
         """What the client wants; None while an answer is owed or more octets are needed. ``Body`` wants no answer."""
-        if self._pending is not None or self.closing:
+        if self._pending is not None or self.closing or self.turned:
             return None
         if self._stretch is not None:
             event = self._stretch.next_event(self._lines)
@@ -259,20 +200,16 @@ class SmtpServer:
             # That it is obsolete comes first, as nothing will put it in order.
             return Obsolete(event.verb, self._bad_sequence())
         if isinstance(event, Help):
-            return Help(event.topic, self._legal())
+            return Help(event.topic, legal(self._state))
         if isinstance(event, StartTls) and len(self._lines):
             return Rejected(TLS_INJECTION)
         return event
 
     def _comes_too_early(self, event: Event) -> bool:
-        return type(event) in _ORDERED and type(event) not in TRANSITIONS[self._state]
-
-    def _legal(self) -> tuple[str, ...]:
-        row = TRANSITIONS[self._state]
-        return tuple(verb for verb in PARSERS if verb not in ORDERED_VERBS or ORDERED_VERBS[verb] in row)
+        return type(event) in ORDERED and type(event) not in TRANSITIONS[self._state]
 
     def _bad_sequence(self) -> Rejected:
-        return Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {_EXPECTED[self._state]}"))
+        return Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {EXPECTED[self._state]}"))
 
     def _out_of_order(self, event: Event) -> Event | None:
         refusal = self._bad_sequence()

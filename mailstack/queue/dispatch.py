@@ -10,8 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstack.interfaces import IEventLog, ISpool, ITransport, Outcomes, Result
 from mailstack.model.letter import Due, Letter, Pending
-from mailstack.model.outcome import Delayed
-from mailstack.model.reply import Reply
+from mailstack.queue.attempts import STUCK, Attempts
 from mailstack.queue.lines import Lines
 from mailstack.queue.report import Reporter
 from mailstack.queue.transports import LOCAL, Transports
@@ -20,9 +19,7 @@ from mailstack.queue.verdict import Verdict
 MAX_ACTIVE = 1000  # letters with remote recipients in memory at a time; the others wait in the database
 SWEEP = 60.0  # seconds; the longest sleep, so that a clock that was set does no harm for longer
 POLL = 1.0  # seconds between looks whether the command line has changed the queue
-STUCK = 5.0  # seconds until a mark that the disk refused is tried again
 GRACE = 3.0  # seconds that attempts get to end when the server stops
-OUR_FAULT = Reply(451, "4.3.0", "An internal error; the administrator's log says more")
 
 
 class Dispatcher(Service):
@@ -44,7 +41,7 @@ class Dispatcher(Service):
         """``now`` is Unix time, of which the schedule is made; ``clock`` only wakes us."""
         self._spool = spool
         self._transports = transports
-        self._verdict = verdict
+        self._attempts = Attempts(spool, verdict, log, clock)
         self._lines = lines
         self._reporter = reporter
         self._log = log
@@ -205,6 +202,34 @@ class Dispatcher(Service):
 
     # ---- Attempts
 
+    async def out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
+        """One attempt at those recipients of a letter that wait in these domains, by a transport of one's own. Nothing
+        happens when it is being attempted already."""
+        if not self.running or id in self._active or id in self._woken:
+            return
+        # Active before it is looked up: so whatever else may start it either has ended before, or does not begin.
+        work = Deferred.fromCoroutine(self._serve_out_of_turn(id, domains, transport))
+        self._follow([id], work)
+        await work
+
+    async def _serve_out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
+        try:
+            due = await self._spool.ahead_of_time(id, domains)
+            if due is None:
+                return
+            started = self._now()
+            outcomes = await self._attempts.outcomes(transport, [due])
+            results = await self._settle([due], outcomes, started)
+        except CancelledError:
+            return
+        except OSError as error:
+            self._log.warn("queue", what=f"cannot read the queue: {error}")
+            return
+        except Exception as error:
+            self._log.failure(id, repr(error))
+            return
+        self._tell([due], [results])
+
     async def _serve(self, dues: Sequence[Due]) -> None:
         """One letter; or several, all for our own Maildirs, so that none waits for another's remote server."""
         try:
@@ -222,6 +247,10 @@ class Dispatcher(Service):
             for due in dues:
                 self._log.failure(due.letter.id, repr(error))
             return
+        self._tell(dues, done)
+
+    def _tell(self, dues: Sequence[Due], done: Sequence[Mapping[str, Sequence[Result]]]) -> None:
+        """The senders, of what is not well; ``done`` are results by queue id."""
         for due in dues:
             results = [result for part in done for result in part.get(due.letter.id, ())]
             if due.unreported or any(result.state != "sent" for result in results):
@@ -239,13 +268,18 @@ class Dispatcher(Service):
         """One attempt at one destination; the results by queue id."""
         if key == LOCAL:
             started = self._now()
-            outcomes = await self._outcomes(self._transports.local, dues)
+            outcomes = await self._attempts.outcomes(self._transports.local, dues)
         else:
             async with self._lines.place(key):
                 # Whatever was dropped while it waited for its place is not sent.
                 dues = [due for due in dues if due.letter.id not in self._dropped]
                 started = self._now()
-                outcomes = await self._outcomes(self._transports.remote, dues)
+                outcomes = await self._attempts.outcomes(self._transports.remote, dues)
+        return await self._settle(dues, outcomes, started)
+
+    async def _settle(
+        self, dues: Sequence[Due], outcomes: Sequence[Outcomes | None], started: float
+    ) -> dict[str, list[Result]]:
         results = {}
         for due, found in zip(dues, outcomes, strict=True):
             if due.letter.id in self._dropped:
@@ -254,43 +288,12 @@ class Dispatcher(Service):
             elif found is None:
                 self._begin([due])
             else:
-                results[due.letter.id] = self._results(due, found, started)
+                results[due.letter.id] = self._attempts.results(due, found, started)
         await self._record(results)
         return results
 
-    async def _outcomes(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
-        """A bug delays what it strikes, and nothing else."""
-        try:
-            return await transport.deliver(dues)
-        except CancelledError:
-            raise
-        except Exception as error:
-            if len(dues) > 1:
-                self._log.failure("queue", f"{len(dues)} letters together, now each alone: {error!r}")
-                return [None] * len(dues)
-            self._log.failure(dues[0].letter.id, repr(error))
-            return [{each.number: Delayed(OUR_FAULT) for each in dues[0].pending}]
-
-    def _results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
-        """Nothing of it, if a bug is in the way: it is tried again."""
-        try:
-            return self._verdict.results(due, outcomes, started)
-        except Exception as error:
-            self._log.failure(due.letter.id, repr(error))
-            return []
-
     async def _record(self, results: Mapping[str, Sequence[Result]]) -> None:
-        """What happened is known; it must be written before anything else happens to these letters."""
-        while results:
-            try:
-                await self._spool.settle(results)
-                break
-            except OSError as error:
-                for id in results:
-                    self._log.warn(id, what=f"cannot record the delivery, and goes on trying: {error}")
-            pause: Deferred[None] = Deferred()
-            self._clock.callLater(STUCK, pause.callback, None)
-            await pause
+        await self._attempts.record(results)
         deferred = [each.next_attempt for part in results.values() for each in part if each.state == "deferred"]
         if deferred:
             self._sweep_soon(min(deferred) - self._now())

@@ -1,30 +1,41 @@
-"""For those whose mail waits here: ETRN starts it."""
+"""For those whose mail waits here: ETRN starts it, ATRN hands it over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IEventLog, ISpool, IWaitingMail
+from mailstack.interfaces import IEventLog, ISpool
+from mailstack.interfaces.waiting import ILine, ITurn, IWaitingMail
 
 PAUSE = 60.0  # seconds between two starts for one domain, or anybody could keep us busy with a dead host
+
+#: What is done on a connection as soon as it is ours.
+Errand = Callable[[ILine], Awaitable[None]]
+OutOfTurn = Callable[[str, Sequence[str], ILine], Awaitable[None]]
 
 
 @implementer(IWaitingMail)
 class WaitingMail:
-    """``run`` makes the queue look; ``now`` is Unix time, ``seconds`` only counts."""
+    """``run`` makes the queue look, ``out_of_turn`` attempts one letter on a line that ``lines`` makes; ``now`` is Unix
+    time, ``seconds`` only counts."""
 
     def __init__(
         self,
         spool: ISpool,
         run: Callable[[], None],
+        out_of_turn: OutOfTurn,
+        lines: Callable[[Errand], ILine],
         log: IEventLog,
         now: Callable[[], float],
         seconds: Callable[[], float],
     ) -> None:
         self._spool = spool
         self._run = run
+        self._out_of_turn = out_of_turn
+        self._lines = lines
         self._log = log
         self._now = now
         self._seconds = seconds
@@ -32,15 +43,35 @@ class WaitingMail:
 
     async def start(self, domain: str, subdomains: bool) -> int | None:
         key, moment = (domain, subdomains), self._seconds()
-        if key in self._started and moment - self._started[key] < PAUSE:
+        if moment - self._started.get(key, -PAUSE) < PAUSE:
             return None
-        self._started[key] = moment
+        # With its sub-domains, the domain is started too; but not the other way round.
+        self._started |= {key: moment, (domain, False): moment}
         try:
             count = await self._spool.hasten(domain, subdomains, self._now())
         except OSError:
             del self._started[key]
+            self._started.pop((domain, False), None)
             raise
         self._log.event("queue", what=f"started for {'@' * subdomains}{domain}: {count} letters")
         if count:
             self._run()
         return count
+
+    async def fetch(self, domains: Sequence[str]) -> ITurn | None:
+        ids = await self._spool.waiting(domains)
+        if not ids:
+            return None
+        self._log.event("queue", what=f"handing over to {', '.join(domains)}: {len(ids)} letters")
+        return self._lines(partial(self._hand_over, domains, ids))
+
+    async def _hand_over(self, domains: Sequence[str], ids: Sequence[str], line: ILine) -> None:
+        """One after the other; those that are not reached stay as they are."""
+        if await line.opened():
+            for id in ids:
+                await self._out_of_turn(id, domains, line)
+                if not line.usable():
+                    break
+        line.quit()
+        # Of these letters, recipients elsewhere may have come due.
+        self._run()

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from attrs import define
 
-from mailstack.interfaces import IMailbox, Item
+from mailstack.interfaces.mailboxes import IMailbox, Item
 from mailstack.protocol.pop3_body import top
 from mailstack.protocol.pop3_events import Delete, Event, List, Reset, Response, Retrieve, Stat, Top, Uidl, err, ok
 

@@ -7,15 +7,8 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
-from mailstack.interfaces import (
-    Bindings,
-    IAuthenticator,
-    IEventLog,
-    ILimitCounts,
-    IMailboxes,
-    MailboxInUse,
-    no_bindings,
-)
+from mailstack.interfaces import Bindings, IAuthenticator, IEventLog, ILimitCounts, no_bindings
+from mailstack.interfaces.mailboxes import IMailboxes, MailboxInUse
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3 import TLS_HELLO

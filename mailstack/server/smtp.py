@@ -23,9 +23,9 @@ from mailstack.protocol.smtp_events import Body, BodyEnd, Event, StartTls, XClie
 from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.server.bindings import channel_bindings
 from mailstack.server.connections import STRESS_TIMEOUT, Connections, Peer, peer_at
-from mailstack.server.conversation import Conversation
 from mailstack.server.recording import MAX_LINE, NO_SESSIONS
 from mailstack.server.tls import tls_name
+from mailstack.server.turning import LONGEST, TurningConversation
 
 TOO_MANY = Reply(421, "4.7.0", "Too many connections, try again later")
 NO_COMMAND = Reply(421, "4.4.2", "No whole command for too long, good bye")
@@ -51,7 +51,7 @@ class Listening:
 
 
 @implementer(IHandshakeListener)
-class SmtpConversation(Conversation):
+class SmtpConversation(TurningConversation):
     """One client."""
 
     def __init__(self, clock: IReactorTime, connections: Connections, listening: Listening) -> None:
@@ -122,6 +122,8 @@ class SmtpConversation(Conversation):
             self._answered = True
         if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
+        elif self.session.turned:
+            self.hand_over(self._reception.turned(), self.session.rest())
 
     def _renamed(self, event: XClient) -> bool:
         """From now on the connection counts for the client that the proxy has named; False: that has too many."""
@@ -133,6 +135,8 @@ class SmtpConversation(Conversation):
         self._recording.secured(tls)
 
     def patience(self) -> float:
+        if self.turn is not None:
+            return LONGEST
         if self.session.receiving:
             return self._listening.data_timeout
         timeout = self._listening.command_timeout

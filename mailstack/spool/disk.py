@@ -171,6 +171,17 @@ class DiskSpool:
         hidden = self._adding | self._store.taken_back
         return [due for due in found if due.letter.id not in hidden]
 
+    async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
+        found: list[str] = []
+        for domain in domains:
+            rows = await self._in_thread(self._reader.waiting, domain, False)
+            found += [id for id, _, _ in rows if id not in self._adding]
+        return sorted(set(found))  # ids are in the order of time
+
+    async def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
+        found: Due | None = await self._in_thread(self._reader.ahead_of_time, id, list(domains))
+        return found
+
     async def unreported(self, id: str) -> Sequence[tuple[Recipient, Outcome]]:
         found: Sequence[tuple[Recipient, Outcome]] = await self._in_thread(self._reader.unreported, id)
         return found

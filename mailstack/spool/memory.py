@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import BinaryIO
 
-from attrs import define
+from attrs import define, evolve
 from zope.interface import implementer
 
 from mailstack.interfaces import IIncoming, ISpool, Result
@@ -134,6 +135,18 @@ class MemorySpool:
                     found.add(stored.letter.id)
                     row.next_attempt = min(row.next_attempt, now)
         return len(found)
+
+    async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
+        found = [id for id in self.stored if self._ahead_of_time(id, domains)]
+        return sorted(found, key=lambda id: self.stored[id].letter.arrived)
+
+    async def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
+        return self._ahead_of_time(id, domains) if id in self.stored else None
+
+    def _ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
+        due = self._due(id, inf)
+        pending = tuple(each for each in due.pending if each.recipient.address.domain in domains)
+        return evolve(due, pending=pending) if pending else None
 
     async def next_due(self, after: float) -> float | None:
         rows = [row for stored in self.stored.values() for row in stored.rows if row.state in WAITING]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
+
+from attrs import evolve
 
 from mailstack.model.address import Address
 from mailstack.model.letter import NOT_SAID, Due, Letter, Pending, Recipient
@@ -71,6 +74,14 @@ class Reader:
         """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait."""
         at = f"@{domain}"
         return self._rows(WAITING, {"at": at, "sub": f".{domain}" if subdomains else at})
+
+    def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
+        try:
+            due = self._due(id, inf)
+        except (ValueError, IndexError):
+            return None  # damaged, as due() tells
+        pending = tuple(each for each in due.pending if each.recipient.address.domain in domains) if due else ()
+        return evolve(due, pending=pending) if due and pending else None
 
     def letter(self, id: str) -> tuple[Letter | None, int]:
         """A letter and how many delay warnings it had."""

@@ -208,6 +208,13 @@ class TestProblems:
                 "[relay]\nnetworks = ::/1\ni_accept_an_open_relay = no\n",
                 "[relay] networks: this is an open relay: they let in ",
             ),
+            ("[relay]\nfetch = a.test:bob@office.test\n", "[relay] fetch: we keep no mail for a.test"),
+            (
+                "[relay]\ndomains = a.test\nfetch = a.test:bob@far.test\n",
+                "[relay] fetch: bob@far.test is no account of ours",
+            ),
+            ("[routes]\na.test = fetch\n", "[routes] a.test: nobody may fetch this mail"),
+            ("[routes]\n* = fetch\n", "[routes] *: nobody may fetch this mail"),
             ("[smarthost]\nhost = out.test\nusername = u\n", "[smarthost] password_file: it is missing"),
             ("[smarthost]\nusername = u\npassword_file = mail.ini\n", "[smarthost] username: there is no host"),
             ("[smarthost]\nhost = out.test\npassword_file = mail.ini\n", "[smarthost] username: it is missing"),
@@ -250,6 +257,16 @@ class TestProblems:
     def test_an_open_relay_has_to_be_accepted(self, tmp_path: Path) -> None:
         text = "[relay]\nnetworks = 0.0.0.0/0 ::/0\ni_accept_an_open_relay = yes\n"
         assert read(tmp_path, MINIMAL + text).relay.i_accept_an_open_relay
+
+    def test_mail_that_is_fetched(self, tmp_path: Path) -> None:
+        text = "[relay]\ndomains = A.test\nfetch = A.Test:bob@office.test a.test:eve@office.test\n"
+        found = read(tmp_path, MINIMAL + text + "[routes]\na.test = fetch\n[smtp]\nrfc821 = ON\n")
+        assert [(domain, str(account)) for domain, account in found.relay.fetch] == [
+            ("a.test", "bob@office.test"),
+            ("a.test", "eve@office.test"),
+        ]
+        assert ("a.test", Route("fetch")) in found.routes
+        assert found.smtp.rfc821
 
     def test_a_password_without_tls_may_go_to_this_machine(self, tmp_path: Path) -> None:
         text = "[smarthost]\nhost = [127.0.0.1]:26\nusername = u\npassword_file = mail.ini\ntls = none\n"

@@ -94,6 +94,18 @@ def test_yes_or_no(text: str, meaning: bool) -> None:
     assert values.yes_or_no(text) is meaning
 
 
+@pytest.mark.parametrize("text", ["a.test", "a.test:", "a.test:bob", ":bob@office.test", "a b:bob@office.test"])
+def test_who_may_fetch_is_a_domain_and_an_account(text: str) -> None:
+    with pytest.raises(BadValue):
+        values.fetcher(text)
+
+
+@pytest.mark.parametrize("text", ["yes", "", "1"])
+def test_a_switch_is_on_or_off(text: str) -> None:
+    with pytest.raises(BadValue, match="write off or on"):
+        values.switch(text)
+
+
 def test_a_prefix_must_begin_at_its_beginning() -> None:
     with pytest.raises(BadValue, match=r"write 192\.0\.2\.0/24"):
         values.network("192.0.2.9/24")
@@ -206,6 +218,8 @@ def test_nothing_but_bad_value_is_raised(text: str) -> None:
         values.network,
         values.address,
         values.delimiter,
+        values.fetcher,
+        values.switch,
         hosts.next_hop,
         hosts.name_server,
         hosts.route_name,

@@ -532,3 +532,13 @@ def test_report_about_a_letter_that_required_tls_goes_anywhere() -> None:
     scene.connect()
     scene.say("220 hi")
     assert scene.say("250-hi", "250 REQUIRETLS") == ["MAIL FROM:<>"]
+
+
+def test_what_is_fetched_waits() -> None:
+    """Nobody is called, and the letter keeps its time in the queue."""
+    scene = Scene(settings(("x.test", Route("fetch")))).deliver("bob@x.test")
+    assert scene.reactor.tcpClients == []
+    assert scene.outcomes is not None
+    (outcome,) = scene.outcomes.values()
+    assert isinstance(outcome, Delayed)
+    assert str(outcome.reply).startswith("450 4.4.1 It waits")

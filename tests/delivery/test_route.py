@@ -34,6 +34,11 @@ def test_most_exact_route(domain: str, host: str) -> None:
     assert route(ROUTES, domain).host == host
 
 
+def test_what_is_fetched_goes_nowhere() -> None:
+    found = next_hop(settings(("away.test", Route("fetch"))), "away.test")
+    assert (found.key, found.host, found.exchangers) == ("fetch", "", False)
+
+
 def test_mx_by_default() -> None:
     assert route((), "example.com") == MX
 

@@ -22,6 +22,7 @@ from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
 
 STRANGER, NEIGHBOUR = "192.0.2.7", "198.51.100.9"  #: the second is in [relay] networks
 PROXY, LOCAL_PROXY = "198.51.100.25", "127.0.0.25"  #: in [server] xclient; the first is in [relay] networks too
+FETCH = (("backup.test", Address("bob", "office.test")), ("dialup.test", Address("bob", "office.test")))
 NOW = 1_000_000_000.0
 
 ALIASES = {
@@ -45,7 +46,9 @@ def settings(
         ),
         Accounts(Path("users"), None),
         smtp=SmtpListener(("tcp:25",)),
-        relay=Relay((ip_network("198.51.100.0/24"), ip_network("2001:db8::/32")), ("backup.test",)),
+        relay=Relay(
+            (ip_network("198.51.100.0/24"), ip_network("2001:db8::/32")), ("backup.test", "dialup.test"), fetch=FETCH
+        ),
         limits=Limits(
             message_size=message_size,
             recipients=recipients,

@@ -94,3 +94,13 @@ def test_for_strangers_nothing_is_looked_up() -> None:
     directory = Untouched(ACCOUNTS, ALIASES, DOMAINS)
     names = ("alice", "nobody", "alice@office.test", "x@far.test", "<>")
     assert len({ask(f"{verb} {name}", directory, STRANGER) for verb in ("VRFY", "EXPN") for name in names}) == 1
+
+
+def test_an_address_beyond_ascii_is_told_to_who_can_read_it() -> None:
+    """RFC 6531 §3.7.4.2."""
+    office = Office(directory=MemoryDirectory(ACCOUNTS, {"list@office.test": ["阿丽@far.test"]}, DOMAINS))
+    reception = office.reception(NEIGHBOUR)
+    assert str(at_once(reception.decide(Verify("EXPN", "list")))).startswith("252 2.6.8 ")
+    assert at_once(reception.decide(Verify("EXPN", "list", smtputf8=True))).wire().decode() == (
+        "250 2.1.5 <阿丽@far.test>\r\n"
+    )

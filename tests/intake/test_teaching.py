@@ -11,7 +11,7 @@ from mailstack.intake.reception import Reception
 from mailstack.model.address import Address
 from mailstack.protocol.smtp_commands import PARSERS
 from mailstack.protocol.smtp_events import BodyEnd, ChunkEnd, Help
-from mailstack.protocol.smtp_server import ORDERED_VERBS, TRANSITIONS
+from mailstack.protocol.smtp_order import ORDERED_VERBS, TRANSITIONS
 from tests.fakes import at_once
 from tests.intake.office import NEIGHBOUR, STRANGER, Office
 

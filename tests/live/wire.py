@@ -71,6 +71,12 @@ class Wire:
         commands = [f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{recipient}>" for recipient in recipients), "DATA"]
         return [self.ask(command.encode("latin-1")) for command in commands]
 
+    def secure(self) -> None:
+        """STARTTLS."""
+        self.ask(b"EHLO client.test")
+        assert self.ask(b"STARTTLS").startswith("220 ")
+        self._socket = UNVERIFIED.wrap_socket(self._socket)
+
     def login(self, user: str) -> None:
         """Without TLS, as loopback may."""
         self.ask(b"EHLO client.test")

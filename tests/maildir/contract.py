@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces import IMailbox, IMailboxes, MailboxInUse
+from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, MailboxInUse
 from mailstack.model.address import Address
 
 ALICE = Address("alice", "office.test")

@@ -8,9 +8,10 @@ offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one o
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write``, ``add``,
 ``queue`` fails; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ waiting DOMAIN N``
-(so many letters wait for it), ``@ letters N`` (so many are in the spool), ``@ logged TEXT`` (something in the log's
-lines holds it), ``@ notices N`` (so many letters to the postmaster, and warnings in the log), ``@ struck
-LIMIT…`` (these have been counted, in this order), ``@ free OCTETS`` (so much room the disk has).
+(so many letters wait for it), ``@ turned DOMAIN…`` (the roles are, to fetch mail for these), ``@ letters N`` (so many
+are in the spool), ``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the
+postmaster, and warnings in the log), ``@ struck LIMIT…`` (these have been counted, in this order), ``@ free OCTETS``
+(so much room the disk has).
 
 Of the letter that came last: ``@ letter CONTENT`` (as it came), ``@ content TEXT`` (somewhere in it, with our own
 fields), ``@ envelope SENDER RECIPIENT…``, ``@ smtputf8`` and ``@ require_tls`` with ``yes`` or ``no``, ``@ wishes RET
@@ -105,6 +106,9 @@ class Server:
             case "waiting":
                 domain, number = value.split()
                 self.office.waiting.letters[domain] = int(number)
+            case "turned":
+                assert self.session.turned
+                assert self.office.waiting.fetched[-1] == value.split()
             case "bug":
                 setattr(self.office.spool, f"{value}_error", RuntimeError("a bug"))
             case "letters":

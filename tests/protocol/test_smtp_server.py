@@ -25,7 +25,8 @@ from mailstack.protocol.smtp_events import (
     Reset,
     StartTls,
 )
-from mailstack.protocol.smtp_server import TRANSITIONS, SmtpServer, State
+from mailstack.protocol.smtp_order import TRANSITIONS, State
+from mailstack.protocol.smtp_server import SmtpServer
 from tests import cuts
 from tests.fakes import at_once
 from tests.intake.office import Office

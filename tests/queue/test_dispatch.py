@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from mailstack.config.settings import Queue
@@ -20,7 +20,8 @@ from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
-from mailstack.queue.dispatch import MAX_ACTIVE, POLL, STUCK, Dispatcher
+from mailstack.queue.attempts import STUCK
+from mailstack.queue.dispatch import MAX_ACTIVE, POLL, Dispatcher
 from mailstack.queue.lines import Lines
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.report import Reporter
@@ -513,3 +514,86 @@ def test_local_is_a_key_of_its_own(world: World) -> None:
         "one.test": [("L2", [0])],
     }
     assert transports.stays_here(here) and not transports.stays_here(both)
+
+
+# ---- Out of turn
+
+
+def out_of_turn(world: World, id: str, transport: FakeTransport, *domains: str) -> Deferred[None]:
+    work = Deferred.fromCoroutine(world.dispatcher.out_of_turn(id, domains or ("one.test",), transport))
+    world.turn()
+    return work
+
+
+def waiting_letter(world: World) -> None:
+    """For one.test and two.test, tried once."""
+    world.remote.outcomes = {"x@one.test": [LATER], "y@two.test": [LATER]}
+    world.accept("L1", "x@one.test", "y@two.test")
+    world.remote.attempts.clear()
+
+
+def test_an_attempt_out_of_turn(world: World) -> None:
+    """Before its time, at the recipients it is for, and recorded like every other."""
+    waiting_letter(world)
+    line = FakeTransport()
+    assert out_of_turn(world, "L1", line).called
+    assert line.delivered == [("L1", "x@one.test")]
+    assert world.remote.attempts == []
+    (stored,) = world.spool.stored.values()
+    assert [row.state for row in stored.rows] == ["sent", "deferred"]
+    world.remote.outcomes = {}
+    world.pass_time(70)
+    assert world.remote.attempts == [("L1", ("y@two.test",))]
+    assert not world.spool.stored
+
+
+def test_a_failure_out_of_turn_is_reported(world: World) -> None:
+    waiting_letter(world)
+    reports = keep_reports(world)
+    line = FakeTransport()
+    line.outcomes = {"x@one.test": [NEVER]}
+    out_of_turn(world, "L1", line)
+    assert [str(report["Subject"]) for report in reports.values()] != []
+
+
+def test_nothing_is_sent_twice_at_a_time() -> None:
+    """Neither what the queue is at, nor, by the queue, what is on its way out of turn."""
+    slow = SlowTransport()
+    world = World(remote=slow)
+    world.accept("L1", "x@one.test")
+    line = SlowTransport()
+    assert out_of_turn(world, "L1", line).called
+    assert line.held == []
+    slow.outcomes = {"x@one.test": [LATER, TAKEN]}
+    slow.held.pop().callback(None)
+    world.turn()
+    on_its_way = out_of_turn(world, "L1", line)
+    world.pass_time(200)
+    assert slow.held == []
+    line.held.pop().callback(None)
+    world.turn()
+    assert on_its_way.called
+    assert not world.spool.stored
+
+
+def test_a_line_that_is_cut_before_the_letter(world: World) -> None:
+    """Nothing has happened to it."""
+
+    class CutLine(FakeTransport):
+        async def deliver(self, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
+            raise CancelledError
+
+    waiting_letter(world)
+    before = world.spool.stored["L1"].rows[0].next_attempt
+    out_of_turn(world, "L1", CutLine())
+    assert [row.attempts for row in world.spool.stored["L1"].rows] == [1, 1]
+    assert world.spool.stored["L1"].rows[0].next_attempt == before
+    assert not world.log.failures
+
+
+def test_letters_that_are_gone_or_for_others(world: World) -> None:
+    waiting_letter(world)
+    line = FakeTransport()
+    out_of_turn(world, "L1", line, "three.test")
+    out_of_turn(world, "NONE", line)
+    assert line.attempts == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import pytest
 
 from mailstack.interfaces import Result
-from mailstack.queue.waiting import PAUSE, WaitingMail
+from mailstack.interfaces.waiting import ILine, ITurn
+from mailstack.queue.waiting import PAUSE, Errand, WaitingMail
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import ListLog, at_once
 from tests.fakes_accounts import HandClock
@@ -17,11 +19,47 @@ from tests.spool.contract import LATER, letter
 NOW = 2000.0
 
 
+class FakeLine:
+    """Takes so many ``letters``, then it is cut."""
+
+    def __init__(self) -> None:
+        self.letters = 10
+        self.over = False
+
+    def make(self, errand: Errand) -> ILine:
+        self.errand = errand
+        return cast("ILine", self)  # a part of it is enough
+
+    def connect(self) -> None:
+        at_once(self.errand(cast("ILine", self)))
+
+    async def opened(self) -> bool:
+        return self.usable()
+
+    def usable(self) -> bool:
+        return self.letters > 0
+
+    def quit(self) -> None:
+        self.over = True
+
+
 class Place:
     def __init__(self) -> None:
         self.spool, self.log, self.clock = MemorySpool(), ListLog(), HandClock()
         self.runs = 0
-        self.waiting = WaitingMail(self.spool, self.run, self.log, lambda: NOW, self.clock)
+        self.tried: list[str] = []
+        self.line = FakeLine()
+        self.waiting = WaitingMail(
+            self.spool, self.run, self.try_now, self.line.make, self.log, lambda: NOW, self.clock
+        )
+
+    async def try_now(self, id: str, domains: Sequence[str], line: ILine) -> None:
+        assert line is self.line
+        self.tried.append(f"{id} {' '.join(domains)}")
+        self.line.letters -= 1
+
+    def fetch(self, *domains: str) -> ITurn | None:
+        return at_once(self.waiting.fetch(domains))
 
     def run(self) -> None:
         self.runs += 1
@@ -69,6 +107,14 @@ def test_once_a_minute_for_each_domain(place: Place) -> None:
     assert place.start("backup.test") == 1
 
 
+def test_sub_domains_include_the_domain(place: Place) -> None:
+    """Whoever has started all of it has started the one; not the other way round."""
+    place.add("L1", "a@backup.test", "a@sub.backup.test")
+    assert [place.start("backup.test"), place.start("backup.test", True), place.start("backup.test")] == [1, 1, None]
+    place.clock.advance(PAUSE)
+    assert [place.start("backup.test", True), place.start("backup.test")] == [1, None]
+
+
 def test_what_failed_may_be_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(domain: str, subdomains: bool, now: float) -> int:
         raise OSError(errno.EIO, "broken")
@@ -78,3 +124,41 @@ def test_what_failed_may_be_tried_again(place: Place, monkeypatch: pytest.Monkey
         with pytest.raises(OSError, match="broken"):
             place.start("backup.test")
     assert place.start("backup.test") == 0
+
+
+# ---- ATRN
+
+
+def test_nothing_to_fetch(place: Place) -> None:
+    place.add("L1", "a@far.test")
+    assert place.fetch("backup.test") is None
+
+
+def test_letters_are_handed_over_one_by_one(place: Place) -> None:
+    """When the connection is ours, not before; then what else they have is looked for."""
+    for id in ("L1", "L2"):
+        place.add(id, "a@backup.test", "a@far.test")
+    place.add("L3", "a@far.test")
+    assert place.fetch("backup.test", "other.test") is not None
+    assert place.tried == []
+    place.line.connect()
+    assert place.tried == ["L1 backup.test other.test", "L2 backup.test other.test"]
+    assert place.line.over
+    assert place.runs == 1
+
+
+def test_a_line_that_is_cut_leaves_the_rest(place: Place) -> None:
+    for id in ("L1", "L2", "L3"):
+        place.add(id, "a@backup.test")
+    place.fetch("backup.test")
+    place.line.letters = 2
+    place.line.connect()
+    assert place.tried == ["L1 backup.test", "L2 backup.test"]
+
+
+def test_a_client_that_does_not_take_over(place: Place) -> None:
+    place.add("L1", "a@backup.test")
+    place.fetch("backup.test")
+    place.line.letters = 0
+    place.line.connect()
+    assert place.tried == []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from attrs import frozen
-from zope.interface import Attribute, Interface
+from zope.interface import Interface
 
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry
@@ -25,6 +25,9 @@ def no_bindings() -> Mapping[str, bytes]:
     """Of a channel without TLS, or whose TLS ends elsewhere."""
     return {}
 
+
+if TYPE_CHECKING:
+    from mailstack.interfaces.waiting import ITurn
 
 # ---- Receiving
 
@@ -47,6 +50,9 @@ class IReception(Interface):
 
     def who() -> tuple[str, str]:
         """The client's IP address ("" for a UNIX socket) and the account that it has logged in to ("" for none)."""
+
+    def turned() -> ITurn:
+        """Who speaks on the connection after a positive answer to ATRN."""
 
     def closed() -> None:
         """The connection is gone; what was not answered is dropped."""
@@ -195,6 +201,12 @@ class ISpool(Interface):
         """Make recipients in a domain due at ``now`` that were to be tried later. Returns how many letters wait for
         the domain, due or not. OSError: some of it may not have happened."""
 
+    async def waiting(domains: Sequence[str]) -> Sequence[str]:
+        """Letters that wait for one of these domains, due or not, the oldest first."""
+
+    async def ahead_of_time(id: str, domains: Sequence[str]) -> Due | None:
+        """The recipients of a letter that wait in these domains, due or not; None: there are none."""
+
     async def next_due(after: float) -> float | None:
         """When the first attempt later than ``after`` is to be made; None when nothing waits."""
 
@@ -228,14 +240,6 @@ class IQueueDesk(Interface):
 
     def drop(ids: Sequence[str]) -> int:
         """Remove letters for good, without a bounce; the number found."""
-
-
-class IWaitingMail(Interface):
-    """The queue for those whose mail waits in it."""
-
-    async def start(domain: str, subdomains: bool) -> int | None:
-        """Try at once what waits for a domain. Returns how many letters that are; None: the same was asked for a moment
-        ago, and nothing is done. OSError when the queue cannot be changed."""
 
 
 class IDurable(Interface):
@@ -280,43 +284,6 @@ class IResolver(Interface):
 
     async def addresses(host: str) -> Sequence[str] | Reply:
         """IPv6 and IPv4 addresses of a host; a Reply as above when there are none."""
-
-
-# ---- Fetching
-
-
-@frozen
-class Item:
-    """One message of a mailbox."""
-
-    uid: str  #: at most 70 printable characters, the same for ever (RFC 1939 §7)
-    size: int  #: octets with CRLF line ends, as sent, before dot-stuffing
-
-
-class IMailbox(Interface):
-    """A snapshot of one mailbox, opened for one session. Blocking, but short."""
-
-    items: Sequence[Item] = Attribute("The messages, oldest first; the list never changes.")
-
-    def open(index: int) -> BinaryIO:
-        """The message as stored (LF line ends). FileNotFoundError when another program removed it."""
-
-    def delete(indexes: Iterable[int]) -> Sequence[int]:
-        """Remove messages; already gone is as good. Returns those that could not be removed."""
-
-    def close() -> None:
-        """Let the next session in."""
-
-
-class MailboxInUse(Exception):
-    """Another session has the mailbox."""
-
-
-class IMailboxes(Interface):
-    """All mailboxes."""
-
-    def open(account: Address) -> IMailbox:
-        """Lock and list one. MailboxInUse; OSError when the disk refuses. A mailbox without mail yet is empty."""
 
 
 # ---- The log and the limits

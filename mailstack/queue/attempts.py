@@ -1,0 +1,61 @@
+"""One attempt: what the transport says, what it comes to, and that it is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from mailstack.interfaces import IEventLog, ISpool, ITransport, Outcomes, Result
+from mailstack.model.letter import Due
+from mailstack.model.outcome import Delayed
+from mailstack.model.reply import Reply
+from mailstack.queue.verdict import Verdict
+
+STUCK = 5.0  # seconds until a mark that the disk refused is tried again
+OUR_FAULT = Reply(451, "4.3.0", "An internal error; the administrator's log says more")
+
+
+class Attempts:
+    """Whatever a bug or the disk do, each letter is in one state that is known."""
+
+    def __init__(self, spool: ISpool, verdict: Verdict, log: IEventLog, clock: IReactorTime) -> None:
+        self._spool = spool
+        self._verdict = verdict
+        self._log = log
+        self._clock = clock
+
+    async def outcomes(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        """A bug delays what it strikes, and nothing else. CancelledError: nothing has happened."""
+        try:
+            return await transport.deliver(dues)
+        except CancelledError:
+            raise
+        except Exception as error:
+            if len(dues) > 1:
+                self._log.failure("queue", f"{len(dues)} letters together, now each alone: {error!r}")
+                return [None] * len(dues)
+            self._log.failure(dues[0].letter.id, repr(error))
+            return [{each.number: Delayed(OUR_FAULT) for each in dues[0].pending}]
+
+    def results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
+        """Nothing of it, if a bug is in the way: it is tried again."""
+        try:
+            return self._verdict.results(due, outcomes, started)
+        except Exception as error:
+            self._log.failure(due.letter.id, repr(error))
+            return []
+
+    async def record(self, results: Mapping[str, Sequence[Result]]) -> None:
+        """What happened is known; it must be written before anything else happens to these letters."""
+        while results:
+            try:
+                await self._spool.settle(results)
+                break
+            except OSError as error:
+                for id in results:
+                    self._log.warn(id, what=f"cannot record the delivery, and goes on trying: {error}")
+            pause: Deferred[None] = Deferred()
+            self._clock.callLater(STUCK, pause.callback, None)
+            await pause
