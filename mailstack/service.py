@@ -20,6 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.first_start import first_start
 from mailstack.accounts.login import Login
+from mailstack.accounts.secret import kept
 from mailstack.config.openness import too_open
 from mailstack.config.settings import Listener
 from mailstack.delivery.dns import DnsResolver
@@ -253,6 +254,7 @@ class MailServer(MultiService):
 
     def _open(self) -> None:
         first_start(self._settings)
+        self.login.remember(kept(self._settings.server.data / "state" / "secret"))
         self._load_self_signed()
         self.certificates.warn_if_unreadable()
         repairs = self.spool.start()

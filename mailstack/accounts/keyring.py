@@ -12,7 +12,7 @@ from mailstack.protocol.scram import Verifier, derive
 
 
 class Keyring:
-    """``secret`` is random and of this process; ``name`` is what the client calls the account, in its one form."""
+    """``secret`` is random and nobody else's; ``name`` is what the client calls the account, in its one form."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret

@@ -56,6 +56,11 @@ class Login:
         self._verified = Verified(secrets.token_bytes(32), now)
         self._keyring = Keyring(secrets.token_bytes(32))
 
+    def remember(self, secret: bytes) -> None:
+        """From now on what is made up for accounts that do not exist is made of this. It must be the same after a
+        restart, or what has changed would tell who does not exist."""
+        self._keyring = Keyring(secret)
+
     def mechanisms(self, bindings: Bindings) -> Sequence[str]:
         users = self._users()
         keys = users is not None and users.scram
