@@ -171,7 +171,7 @@ class MailServer(MultiService):
             tls_required=policy == "required",
             counts=self.counts,
             free_space=self.free_space,
-            greeted=unheard if submission else self._sources.greeted,
+            greeted=self._sources.greeted if self._settings.relay.networks and not submission else unheard,
             rates=self._rates,
             notify=lambda message: Deferred.fromCoroutine(self.notices.send(message)),
         )
@@ -179,8 +179,10 @@ class MailServer(MultiService):
         def receive(peer: Peer) -> Reception:
             return Reception(around, peer.address, peer.loopback)
 
+        delay = 0.0 if submission else self._settings.smtp.greet_delay
+
         def greet_delay(peer: Peer) -> float:
-            return 0.0 if submission or around.rule.trusts(peer.address) else self._settings.smtp.greet_delay
+            return 0.0 if not delay or around.rule.trusts(peer.address) else delay
 
         limits = self._settings.limits
         listening = smtp.Listening(

@@ -12,29 +12,29 @@ from mailstack.protocol import smtp_events as events
 from mailstack.protocol.smtp_server import EARLY
 
 OK = Reply(250, "2.0.0", "Ok")
+EVERYWHERE = None
 
-#: What EHLO offers, and where. ``{size}``, ``{recipients}`` and ``{mechanisms}`` are filled in.
-EXTENSIONS: tuple[tuple[str, Callable[[Session], bool]], ...] = (
-    ("PIPELINING", lambda session: True),
-    ("SIZE {size}", lambda session: True),
-    ("8BITMIME", lambda session: True),
-    ("SMTPUTF8", lambda session: True),
-    ("DSN", lambda session: True),
-    ("LIMITS RCPTMAX={recipients}", lambda session: True),
+#: What EHLO offers, and where. What stands in ``{}`` is filled in.
+EXTENSIONS: tuple[tuple[str, Callable[[Session], bool] | None], ...] = (
+    ("PIPELINING", EVERYWHERE),
+    ("SIZE {size}", EVERYWHERE),
+    ("8BITMIME", EVERYWHERE),
+    ("SMTPUTF8", EVERYWHERE),
+    ("DSN", EVERYWHERE),
+    ("LIMITS RCPTMAX={recipients}", EVERYWHERE),
     ("REQUIRETLS", lambda session: bool(session.visitor.tls)),
-    ("CHUNKING", lambda session: True),
-    ("ENHANCEDSTATUSCODES", lambda session: True),
-    ("HELP", lambda session: True),
-    ("ETRN", lambda session: offers_etrn(session)),
-    ("ATRN", lambda session: offers_atrn(session)),
+    ("CHUNKING", EVERYWHERE),
+    ("ENHANCEDSTATUSCODES", EVERYWHERE),
+    ("HELP", EVERYWHERE),
+    ("ETRN", offers_etrn),
+    ("ATRN", offers_atrn),
     ("EXPN", lambda session: session.trusted),
     ("SEND", lambda session: session.rfc821),
     ("SOML", lambda session: session.rfc821),
     ("SAML", lambda session: session.rfc821),
-    ("STARTTLS", lambda session: offers_tls(session)),
-    ("AUTH {mechanisms}", lambda session: offers_login(session)),
-    ("XCLIENT NAME ADDR HELO", lambda session: session.may_name_client and not session.around.submission),
-    ("XCLIENT NAME ADDR HELO LOGIN", lambda session: session.may_name_client and session.around.submission),
+    ("STARTTLS", offers_tls),
+    ("AUTH {mechanisms}", offers_login),
+    ("XCLIENT NAME ADDR HELO{login}", lambda session: session.may_name_client),
 )
 
 
@@ -53,8 +53,10 @@ def on_hello(session: Session, event: events.Hello) -> Reply:
             "size": limits.message_size,
             "recipients": limits.recipients,
             "mechanisms": " ".join(mechanisms(session)) if offers_login(session) else "",
+            "login": " LOGIN" if session.around.submission else "",
         }
-        words += [keyword.format(**facts) for keyword, offered in EXTENSIONS if offered(session)]
+        offers = [keyword for keyword, offered in EXTENSIONS if offered is EVERYWHERE or offered(session)]
+        words += [keyword.format(**facts) if "{" in keyword else keyword for keyword in offers]
     return Reply(250, "", "\n".join(words))
 
 

@@ -100,7 +100,8 @@ class Reception:
         session = self._session
         id = session.id
         try:
-            event = encryption.allowed(session, event)
+            if session.around.tls_required:
+                event = encryption.allowed(session, event)
             decision = DECISIONS[type(event)](session, event)
         except Exception as error:
             # Whatever went wrong, the client must hear that it keeps the message, and the next one is served.

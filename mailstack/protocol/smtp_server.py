@@ -68,12 +68,14 @@ class SmtpServer:
     """One connection. ``closing``: hang up after what was answered last. ``heard``: the client's last line as it may be
     shown to others, for the caller to take away.
 
-    ``greeted``: the client has heard our first line; whoever talks before that is no mail server.
+    ``greeted``: the client has heard our first line; whoever talks before that is no mail server. ``turned``: we are
+    the client now.
     """
 
     def __init__(self) -> None:
         self.closing = False
         self.greeted = True
+        self.turned = False
         self.heard: bytes | None = None
         self._discretion = Discretion()
         self._state = State.GREET
@@ -89,10 +91,6 @@ class SmtpServer:
     def receiving(self) -> bool:
         """Between the 354 or BDAT and the last octet that belongs to it."""
         return self._stretch is not None
-
-    @property
-    def turned(self) -> bool:
-        return self._state is State.TURNED
 
     def rest(self) -> bytes:
         """What came behind the command that turned the roles."""
@@ -129,6 +127,7 @@ class SmtpServer:
         if reply.positive or self._stretch is not None:
             self._stretch = None
             self._state = TRANSITIONS[self._state].get(type(event), self._state)
+            self.turned = self._state is State.TURNED
             self._entered(event)
         elif isinstance(event, _ASKED):
             self._mechanism = None
@@ -180,7 +179,8 @@ class SmtpServer:
         event = self._event_of(text)
         if type(event) in _OPEN:
             self.heard = text
-            self._discretion.wary |= type(event) is Data
+            if isinstance(event, Data):
+                self._discretion.wary = True
         else:
             self.heard = self._discretion.shown(text, event)
         return event
@@ -192,6 +192,8 @@ class SmtpServer:
 
     def _event_of(self, text: bytes) -> Event | None:
         event = parse(text)
+        if type(event) in TRANSITIONS[self._state] and not isinstance(event, StartTls):
+            return event
         if isinstance(event, Rejected):
             return self._rejected(text, event)
         if self._comes_too_early(event):

@@ -36,7 +36,7 @@ _QUEUED = re.compile(r"queued as (\w+)\Z")  # the end of the final reply to data
 class Recording:
     """One session. ``seconds`` is the clock of its lines, ``end`` is told when it is over."""
 
-    __slots__ = ("_end", "_first", "_last", "_open", "_seconds", "_start", "_who", "began", "id", "lines", "port",
+    __slots__ = ("_end", "_first", "_last", "_later", "_open", "_seconds", "_start", "_who", "began", "id", "port",
                  "service", "tls")  # fmt: skip
 
     def __init__(
@@ -54,7 +54,7 @@ class Recording:
         self.service = service
         self.port = port
         self.tls = ""
-        self.lines = 0
+        self._later = 0
         self._who: Who | tuple[str, str] = who
         self._seconds = seconds
         self._start = seconds()
@@ -64,13 +64,18 @@ class Recording:
         self._end = end
 
     def add(self, said: Said) -> None:
-        self.lines += 1
-        if self.lines <= FIRST:
+        if len(self._first) < FIRST:
             self._first.append((self._seconds(), said))
-        elif self._last is None:
-            self._last = deque([(self._seconds(), said)], LAST)
-        else:
-            self._last.append((self._seconds(), said))
+            return
+        if self._last is None:
+            self._last = deque(maxlen=LAST)
+        self._last.append((self._seconds(), said))
+        self._later += 1
+
+    @property
+    def lines(self) -> int:
+        """So many were said."""
+        return len(self._first) + self._later
 
     def secured(self, tls: str) -> None:
         self.tls = tls

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from mailstack.interfaces import IReception, ISessions
 from mailstack.model.reply import Reply
-from mailstack.protocol.smtp_events import Body, BodyEnd, Event, StartTls, XClient
+from mailstack.protocol.smtp_events import Atrn, Body, BodyEnd, Event, Obsolete, StartTls, XClient
 from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.server.bindings import channel_bindings
 from mailstack.server.connections import STRESS_TIMEOUT, Connections, Peer, peer_at
@@ -85,22 +85,18 @@ class SmtpConversation(TurningConversation):
         self._recording.add(reply)
         self.say(reply.wire())
 
-    def _record(self, event: Event) -> None:
+    def respond(self, event: Event) -> Awaitable[None] | None:
         heard = self.session.heard
         if heard is not None:
             self.session.heard = None
             self._recording.add(heard[: MAX_LINE + 1])
         if isinstance(event, Body):
             self._octets += len(event.chunk) + event.chunk.count(b"\n")
-        elif self._octets or isinstance(event, BodyEnd):
-            self._recording.add(self._octets)
-            self._octets = 0
-
-    def respond(self, event: Event) -> Awaitable[None] | None:
-        self._record(event)
-        if isinstance(event, Body):
             self._reception.body(event.chunk)
             return None
+        if self._octets or isinstance(event, BodyEnd):
+            self._recording.add(self._octets)
+            self._octets = 0
         reply = self._reception.decide(event)
         if not isinstance(reply, Reply):
             return self._reply_later(event, reply)
@@ -122,7 +118,7 @@ class SmtpConversation(TurningConversation):
             self._answered = True
         if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
-        elif self.session.turned:
+        elif isinstance(event, Atrn | Obsolete) and self.session.turned:
             self.hand_over(self._reception.turned(), self.session.rest())
 
     def _renamed(self, event: XClient) -> bool:

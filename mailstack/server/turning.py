@@ -21,15 +21,11 @@ class TurningConversation(Conversation):
         self.flush()
         self.transport.unregisterProducer()
         self.turn = turn
+        # Looked up anew for each read, so that sessions whose roles are never turned pay nothing for it.
+        self.dataReceived = turn.dataReceived  # type: ignore[method-assign]
         turn.makeConnection(self.transport)
         if rest:
             turn.dataReceived(rest)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.turn is None:
-            super().dataReceived(data)
-        else:
-            self.turn.dataReceived(data)
 
     def readConnectionLost(self) -> None:
         if self.turn is None:
