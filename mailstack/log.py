@@ -20,7 +20,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from mailstack.config.settings import Log
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 
 NAMESPACE = "mailstack"
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}

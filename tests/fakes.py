@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IDurable, IEventLog, ILimitCounts, ITransport
+from mailstack.interfaces.delivery import ITransport
+from mailstack.interfaces.log import IEventLog, ILimitCounts
+from mailstack.interfaces.spool import IDurable
 from mailstack.interfaces.waiting import ITurn, IWaitingMail
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from zope.interface import implementer
 
-from mailstack.interfaces import Bindings, IAuthenticator, IDirectory, Resolution
+from mailstack.interfaces.accounts import Bindings, IAuthenticator, IDirectory, Resolution
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply

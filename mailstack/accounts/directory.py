@@ -13,7 +13,8 @@ from mailstack.accounts.book import Book, dangling
 from mailstack.accounts.users import Users
 from mailstack.accounts.watched import MAX_REPORTS, Watched
 from mailstack.config.settings import Settings
-from mailstack.interfaces import IDirectory, IEventLog, Resolution
+from mailstack.interfaces.accounts import IDirectory, Resolution
+from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.maildir_name import below_mail

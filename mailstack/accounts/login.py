@@ -15,7 +15,8 @@ from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, InThread, Pause, Tries
 from mailstack.accounts.users import Account, Users
 from mailstack.accounts.verified import Verified
 from mailstack.config.settings import Settings
-from mailstack.interfaces import Bindings, IAuthenticator, IEventLog, ILimitCounts
+from mailstack.interfaces.accounts import Bindings, IAuthenticator
+from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl, scram

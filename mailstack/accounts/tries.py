@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from mailstack.accounts.failures import Failures
-from mailstack.interfaces import IEventLog, ILimitCounts
+from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.model.reply import Reply
 
 WRONG = Reply(535, "5.7.8", "The name or the password is wrong")

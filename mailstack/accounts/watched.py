@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from attrs import frozen
 
 from mailstack.accounts.lines import BrokenLine
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 
 PAUSE = 1.0  # seconds between two looks at the disk
 WRITING = 2.0  # seconds after a change in which more of it may follow

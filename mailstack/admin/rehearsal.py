@@ -16,7 +16,8 @@ from mailstack.config.settings import Settings
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
-from mailstack.interfaces import Bindings, IAuthenticator, IDirectory, IEventLog, ILimitCounts
+from mailstack.interfaces.accounts import Bindings, IAuthenticator, IDirectory
+from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.waiting import ITurn, IWaitingMail
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter

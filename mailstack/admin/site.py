@@ -18,7 +18,7 @@ from mailstack.accounts.users_file import UsersFile
 from mailstack.admin.output import clean
 from mailstack.config.reader import load
 from mailstack.config.settings import Settings
-from mailstack.interfaces import IQueueDesk
+from mailstack.interfaces.spool import IQueueDesk
 from mailstack.model.address import Address
 from mailstack.model.transcript import Transcript
 from mailstack.server import session_file

@@ -21,7 +21,8 @@ from mailstack.delivery.connection import Connection
 from mailstack.delivery.ip import is_loopback
 from mailstack.delivery.route import NextHop
 from mailstack.delivery.tls import connection_creator
-from mailstack.interfaces import Host, IEventLog
+from mailstack.interfaces.delivery import Host
+from mailstack.interfaces.log import IEventLog
 from mailstack.model.reply import Reply
 from mailstack.protocol.dots import DotEncoder
 from mailstack.protocol.smtp_client import SmtpClient

@@ -11,7 +11,7 @@ import dns.nameserver
 import dns.resolver
 from zope.interface import implementer
 
-from mailstack.interfaces import IResolver
+from mailstack.interfaces.delivery import IResolver
 from mailstack.model.reply import Reply
 
 LIFETIME = 10.0  #: seconds for one question, all servers and retries included

@@ -14,7 +14,9 @@ from zope.interface import implementer
 from mailstack.delivery.connection import Connection
 from mailstack.delivery.courier import wire_pieces
 from mailstack.delivery.remote import envelope_of, open_letter, outcomes
-from mailstack.interfaces import IEventLog, ISpool, Outcomes
+from mailstack.interfaces.delivery import Outcomes
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import ISpool
 from mailstack.interfaces.waiting import ILine
 from mailstack.model.letter import Due
 from mailstack.model.reply import Reply

@@ -16,7 +16,10 @@ from attrs import Factory, define, frozen
 from zope.interface import implementer
 
 from mailstack.durable import copy_into, hard_link, make_folders
-from mailstack.interfaces import IDirectory, IDurable, IEventLog, ISpool, ITransport, Outcomes
+from mailstack.interfaces.accounts import IDirectory
+from mailstack.interfaces.delivery import ITransport, Outcomes
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import IDurable, ISpool
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply

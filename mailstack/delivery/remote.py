@@ -16,7 +16,9 @@ from mailstack.delivery.courier import Courier, Heard, Parcel, label, wire_piece
 from mailstack.delivery.exchangers import in_order
 from mailstack.delivery.ip import is_address
 from mailstack.delivery.route import FETCH, NextHop, next_hop
-from mailstack.interfaces import Host, IEventLog, IResolver, ISpool, ITransport, Outcomes
+from mailstack.interfaces.delivery import Host, IResolver, ITransport, Outcomes
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import ISpool
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome, from_reply

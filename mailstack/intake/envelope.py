@@ -11,7 +11,7 @@ from mailstack.intake.relay import RELAYING_DENIED
 from mailstack.intake.session import Session
 from mailstack.intake.submission import SubmissionRule
 from mailstack.intake.transaction import TOO_BIG, Transaction
-from mailstack.interfaces import Resolution
+from mailstack.interfaces.accounts import Resolution
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply

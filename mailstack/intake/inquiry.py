@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mailstack.intake.session import Session
-from mailstack.interfaces import IDirectory
+from mailstack.interfaces.accounts import IDirectory
 from mailstack.model.address import Address, path
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events

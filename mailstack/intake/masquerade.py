@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from mailstack.config.settings import HOUR
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 
 WINDOW = 20  #: greetings of other domains that are looked at
 MANY = 5  #: domains that speak from one address

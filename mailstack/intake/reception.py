@@ -25,7 +25,8 @@ from mailstack.intake import (
 from mailstack.intake.session import Session
 from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.visitor import Visitor
-from mailstack.interfaces import Bindings, IReception, no_bindings
+from mailstack.interfaces.accounts import Bindings, no_bindings
+from mailstack.interfaces.reception import IReception
 from mailstack.interfaces.waiting import ITurn
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events

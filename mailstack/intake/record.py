@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailstack.intake.transaction import OUR_FAULT, disk_reply
 from mailstack.intake.visitor import Visitor
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address, path
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply

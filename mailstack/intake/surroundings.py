@@ -9,7 +9,9 @@ from attrs import field, frozen
 from mailstack.config.settings import Settings
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.relay import RelayRule
-from mailstack.interfaces import IAuthenticator, IDirectory, IEventLog, ILimitCounts, ISpool
+from mailstack.interfaces.accounts import IAuthenticator, IDirectory
+from mailstack.interfaces.log import IEventLog, ILimitCounts
+from mailstack.interfaces.spool import ISpool
 from mailstack.interfaces.waiting import IWaitingMail
 from mailstack.model.letter import Letter
 

@@ -12,7 +12,7 @@ from attrs import evolve
 from mailstack.config.limits import MAX_RECEIVED
 from mailstack.config.settings import Limits
 from mailstack.intake.rate import Charge
-from mailstack.interfaces import IIncoming, ISpool
+from mailstack.interfaces.spool import IIncoming, ISpool
 from mailstack.message.header import HeaderScan, begins_with_field
 from mailstack.message.trace import Hop, delivery_fields, received
 from mailstack.model.address import Address

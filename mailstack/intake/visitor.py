@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from attrs import define, evolve
 
-from mailstack.interfaces import Bindings, no_bindings
+from mailstack.interfaces.accounts import Bindings, no_bindings
 from mailstack.model.address import Address
 from mailstack.protocol.smtp_events import Hello, XClient
 

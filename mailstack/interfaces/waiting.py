@@ -7,7 +7,7 @@ from typing import Any
 
 from zope.interface import Interface
 
-from mailstack.interfaces import ITransport
+from mailstack.interfaces.delivery import ITransport
 
 
 class ITurn(Interface):

@@ -12,13 +12,12 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
+from mailstack.model import xtext
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Rejected, XClient
 
 SYNTAX = "Syntax: XCLIENT attribute=value ..."
 
-_HEX = re.compile(r"\+([0-9A-F]{2})")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
 _UNKNOWN = {"[UNAVAILABLE]", "[TEMPUNAVAIL]"}
 _HOST = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
 _LOGIN = re.compile(r"[!-~]{1,254}")
@@ -38,7 +37,7 @@ def parse(rest: str) -> XClient | Rejected:
         if field in found:
             return _bad(f"{name.upper()} is said twice")
         try:
-            text = _decoded(value)
+            text = xtext.decode(value)
             found[field] = "" if text.upper() in _UNKNOWN else read(text)
         except ValueError:
             return _bad(f"The value of {name.upper()} is wrong")
@@ -47,13 +46,6 @@ def parse(rest: str) -> XClient | Rejected:
 
 def _bad(text: str) -> Rejected:
     return Rejected(Reply(501, "5.5.4", text))
-
-
-def _decoded(xtext: str) -> str:
-    """ValueError when it is none."""
-    if not _XTEXT.fullmatch(xtext):
-        raise ValueError
-    return _HEX.sub(lambda found: chr(int(found[1], 16)), xtext)
 
 
 def _address(text: str) -> str:

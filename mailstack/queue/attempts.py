@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from mailstack.interfaces import IEventLog, ISpool, ITransport, Outcomes, Result
+from mailstack.interfaces.delivery import ITransport, Outcomes
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import ISpool, Result
 from mailstack.model.letter import Due
 from mailstack.model.outcome import Delayed
 from mailstack.model.reply import Reply

@@ -8,7 +8,9 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from mailstack.interfaces import IEventLog, ISpool, ITransport, Outcomes, Result
+from mailstack.interfaces.delivery import ITransport, Outcomes
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import ISpool, Result
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.queue.attempts import STUCK, Attempts
 from mailstack.queue.lines import Lines

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from mailstack.interfaces import IDirectory, IIncoming, ISpool
+from mailstack.interfaces.accounts import IDirectory
+from mailstack.interfaces.spool import IIncoming, ISpool
 from mailstack.message.trace import date, delivery_fields
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter, Recipient

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from mailstack.interfaces import IEventLog, ISpool
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import ISpool
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.queue.mailer import Mailer

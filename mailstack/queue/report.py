@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from mailstack.interfaces import IEventLog, IIncoming, ISpool, Result
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import IIncoming, ISpool, Result
 from mailstack.message.report import octets_wanted, status_report
 from mailstack.message.report_occasion import Fate, Occasion
 from mailstack.model.address import Address, path

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import evolve, frozen
 
-from mailstack.interfaces import ITransport
+from mailstack.interfaces.delivery import ITransport
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Pending
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from mailstack.interfaces import IEventLog, Outcomes, Result
+from mailstack.interfaces.delivery import Outcomes
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import Result
 from mailstack.model.address import path
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delivered, Failed, Outcome

@@ -7,7 +7,8 @@ from functools import partial
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IEventLog, ISpool
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import ISpool
 from mailstack.interfaces.waiting import ILine, ITurn, IWaitingMail
 
 PAUSE = 60.0  # seconds between two starts for one domain, or anybody could keep us busy with a dead host

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 from mailstack.server.certificate_names import forms
 from mailstack.server.pair import Pair
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from mailstack.config.settings import Network
-from mailstack.interfaces import ILimitCounts
+from mailstack.interfaces.log import ILimitCounts
 from mailstack.model.networks import lies_in
 
 #: Of all connections; when more are in use, we wait for a command only STRESS_TIMEOUT seconds. Postfix under stress:

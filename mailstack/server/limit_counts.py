@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
 from mailstack.durable import make_folders, swap
-from mailstack.interfaces import IEventLog, ILimitCounts
+from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.server.strikes import STATE_FILE, Strikes, read
 
 PAUSE = 1.0  # seconds between two writes at least

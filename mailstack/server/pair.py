@@ -10,7 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 from mailstack.server.certificate_names import names
 
 WRITING = 2.0  # seconds after a change in which more of it may follow

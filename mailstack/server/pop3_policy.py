@@ -7,7 +7,8 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
-from mailstack.interfaces import Bindings, IAuthenticator, IEventLog, ILimitCounts, no_bindings
+from mailstack.interfaces.accounts import Bindings, IAuthenticator, no_bindings
+from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.mailboxes import IMailboxes, MailboxInUse
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply

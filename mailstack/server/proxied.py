@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
 from mailstack.config.settings import Network
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 from mailstack.model.networks import lies_in
 from mailstack.protocol.proxy_header import Announced, Malformed, ProxyHeader
 from mailstack.server.connections import LOCAL, Peer, peer_of

@@ -13,7 +13,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IRecording, ISessions, Said, Who
+from mailstack.interfaces.sessions import IRecording, ISessions, Said, Who
 from mailstack.model.reply import Reply
 from mailstack.model.transcript import CLIENT, NOTE, SERVER
 

@@ -14,7 +14,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
 from mailstack.durable import make_folders, swap
-from mailstack.interfaces import IEventLog, IRecording, ISessions, Who
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.sessions import IRecording, ISessions, Who
 from mailstack.server import session_file
 from mailstack.server.recording import NO_RECORDING, Recording
 

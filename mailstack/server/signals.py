@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.application.service import Service
 
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 
 
 class Signals(Service):

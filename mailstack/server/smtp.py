@@ -17,7 +17,8 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ServerFactory
 from zope.interface import implementer
 
-from mailstack.interfaces import IReception, ISessions
+from mailstack.interfaces.reception import IReception
+from mailstack.interfaces.sessions import ISessions
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Atrn, Body, BodyEnd, Event, Obsolete, StartTls, XClient
 from mailstack.protocol.smtp_server import SmtpServer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import Factory, define, frozen
 
-from mailstack.interfaces import Result
+from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter
 
 

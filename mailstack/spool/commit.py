@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
-from mailstack.interfaces import IDurable, IEventLog
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import IDurable
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy
 

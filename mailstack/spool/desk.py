@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IQueueDesk
+from mailstack.interfaces.spool import IQueueDesk
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry, EntryRecipient
 from mailstack.model.reply import Reply

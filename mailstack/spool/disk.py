@@ -15,7 +15,8 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
-from mailstack.interfaces import IDurable, IEventLog, IIncoming, ISpool, Result
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Outcome
 from mailstack.spool.batch import Batch, Hastened, Reported, Settlement

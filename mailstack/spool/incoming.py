@@ -8,7 +8,7 @@ from pathlib import Path
 from zope.interface import implementer
 
 from mailstack.durable import write_all, write_new
-from mailstack.interfaces import IIncoming
+from mailstack.interfaces.spool import IIncoming
 
 #: Octets that are kept in memory; what is larger goes to the disk as it arrives. Most letters are smaller, and a
 #: thousand clients at once cost 128 MiB.

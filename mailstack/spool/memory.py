@@ -10,7 +10,7 @@ from typing import BinaryIO
 from attrs import define, evolve
 from zope.interface import implementer
 
-from mailstack.interfaces import IIncoming, ISpool, Result
+from mailstack.interfaces.spool import IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.model.reply import Reply

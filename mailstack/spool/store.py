@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from mailstack.durable import Sync
-from mailstack.interfaces import Result
+from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter, Recipient
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces import IAuthenticator, IDirectory
+from mailstack.interfaces.accounts import IAuthenticator, IDirectory
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from tests.fakes import at_once

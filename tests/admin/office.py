@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from mailstack.admin.cli import main
 from mailstack.admin.site import Site
-from mailstack.interfaces import IQueueDesk
+from mailstack.interfaces.spool import IQueueDesk
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry, EntryRecipient
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces import IQueueDesk
+from mailstack.interfaces.spool import IQueueDesk
 from tests.admin.office import BOUNCE, WAITING, MemoryDesk, Office
 
 HEADER = b"Received: by mail.office.test\nSubject: \xe4 \x1b[31m\n\tmore\n\nThe content\n"

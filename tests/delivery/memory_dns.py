@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from zope.interface import implementer
 
-from mailstack.interfaces import IResolver
+from mailstack.interfaces.delivery import IResolver
 from mailstack.model.reply import Reply
 
 Zone = Mapping[tuple[str, str], Sequence[str]]

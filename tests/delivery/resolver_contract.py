@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces import IResolver
+from mailstack.interfaces.delivery import IResolver
 from mailstack.model.reply import Reply
 from tests.delivery.memory_dns import Zone, run
 

@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 
 from mailstack.delivery.connection import FAREWELL
 from mailstack.delivery.line import Line
-from mailstack.interfaces import Outcomes
+from mailstack.interfaces.delivery import Outcomes
 from mailstack.interfaces.waiting import ILine
 from mailstack.model.letter import Due
 from mailstack.model.outcome import Delayed, Delivered, Failed

@@ -11,7 +11,7 @@ import pytest
 
 from mailstack import durable
 from mailstack.delivery.local import LocalDelivery, file_name
-from mailstack.interfaces import Outcomes
+from mailstack.interfaces.delivery import Outcomes
 from mailstack.model.letter import Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.spool.memory import MemorySpool

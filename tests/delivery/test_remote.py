@@ -19,7 +19,8 @@ from zope.interface.verify import verifyObject
 from mailstack.config.settings import Route, Settings, Smarthost
 from mailstack.delivery.connection import FAREWELL
 from mailstack.delivery.remote import MAX_HOSTS, MAX_TEXT, RemoteDelivery
-from mailstack.interfaces import IEventLog, ITransport
+from mailstack.interfaces.delivery import ITransport
+from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome

@@ -13,7 +13,7 @@ from mailstack.config.settings import Accounts, Limits, Relay, Server, Settings,
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
-from mailstack.interfaces import IIncoming, ISpool
+from mailstack.interfaces.spool import IIncoming, ISpool
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.spool.memory import MemoryIncoming, MemorySpool

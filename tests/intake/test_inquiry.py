@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailstack.interfaces import Resolution
+from mailstack.interfaces.accounts import Resolution
 from mailstack.model.address import Address
 from mailstack.protocol.smtp_events import Verify
 from tests.fakes import at_once

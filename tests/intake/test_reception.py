@@ -9,7 +9,7 @@ from attrs import evolve
 
 from mailstack.intake.reception import DECISIONS, Reception
 from mailstack.intake.transaction import DISK_FULL, OUR_FAULT
-from mailstack.interfaces import Resolution
+from mailstack.interfaces.accounts import Resolution
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mailstack.intake.reception import Reception
 from mailstack.intake.transaction import OUR_FAULT
-from mailstack.interfaces import Resolution
+from mailstack.interfaces.accounts import Resolution
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Auth, BodyEnd, Credentials, Data, Hello, Mail, Rcpt, Reset

@@ -15,7 +15,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from mailstack.config.settings import Queue
-from mailstack.interfaces import IIncoming, Outcomes, Result
+from mailstack.interfaces.delivery import Outcomes
+from mailstack.interfaces.spool import IIncoming, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome

@@ -7,7 +7,7 @@ from email.message import Message
 import pytest
 from attrs import evolve
 
-from mailstack.interfaces import Result
+from mailstack.interfaces.spool import Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.outcome import Delivered

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from mailstack.interfaces import Result
+from mailstack.interfaces.spool import Result
 from mailstack.interfaces.waiting import ILine, ITurn
 from mailstack.queue.waiting import PAUSE, Errand, WaitingMail
 from mailstack.spool.memory import MemorySpool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 from zope.interface import implementer
 
-from mailstack.interfaces import IEventLog
+from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address
 from mailstack.server.pop3_policy import PostOffice
 from tests.fakes import ListCounts, in_place

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from mailstack.interfaces import IRecording, ISessions, Who
+from mailstack.interfaces.sessions import IRecording, ISessions, Who
 from mailstack.model.transcript import Transcript
 from mailstack.server import session_file
 from mailstack.server.recording import Recording

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces import IRecording, ISessions, Said
+from mailstack.interfaces.sessions import IRecording, ISessions, Said
 from mailstack.model.reply import Reply
 from mailstack.model.transcript import Spoken, Transcript
 from mailstack.server import session_file

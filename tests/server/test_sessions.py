@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces import IRecording, ISessions
+from mailstack.interfaces.sessions import IRecording, ISessions
 from mailstack.model.transcript import Transcript
 from mailstack.server import session_file
 from mailstack.server.sessions import LONGEST_PAUSE, PAUSE, Sessions

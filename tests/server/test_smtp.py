@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from mailstack.interfaces import IIncoming
+from mailstack.interfaces.spool import IIncoming
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply

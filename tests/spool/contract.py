@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
-from mailstack.interfaces import ISpool, Result
+from mailstack.interfaces.spool import ISpool, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delivered, Failed

@@ -13,7 +13,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from mailstack.interfaces import Result
+from mailstack.interfaces.spool import Result
 from mailstack.model.reply import Reply
 from mailstack.spool.commit import COMPANY
 from mailstack.spool.desk import QueueDesk

@@ -1,0 +1,75 @@
+"""The seams for who exists, and who may log in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import frozen
+from zope.interface import Interface
+
+from mailstack.model.address import Address
+from mailstack.model.letter import Recipient
+from mailstack.model.reply import Reply
+from mailstack.protocol.sasl_steps import Lookup, Proof
+
+#: What a TLS channel can be told from others by, under the names of RFC 5929 and RFC 9266; empty without TLS.
+Bindings = Callable[[], Mapping[str, bytes]]
+
+
+def no_bindings() -> Mapping[str, bytes]:
+    """Of a channel without TLS, or whose TLS ends elsewhere."""
+    return {}
+
+
+@frozen
+class Resolution:
+    """Where mail for an address goes: ``recipients`` if it is known, else ``refusal`` says why not."""
+
+    recipients: tuple[Recipient, ...] = ()
+    refusal: Reply | None = None
+
+
+class IDirectory(Interface):
+    """Accounts and aliases of the local domains. Reads files at most when they have changed; does not block."""
+
+    def is_local(domain: str) -> bool:
+        """Whether mail for this domain (lower case) ends here."""
+
+    def resolve(address: Address) -> Resolution:
+        """Follow sub-addresses, aliases and the catch-all of a local address.
+
+        The targets are local accounts (in their canonical lower-case form, no sub-address) or foreign addresses.
+        Unknown: refusal 550 5.1.1. Files unreadable, so that nobody can tell: 451 4.3.0.
+        """
+
+    def rule(address: Address) -> str:
+        """By what a local address is known: ``account``, ``alias`` (or a name that every domain has), ``catch-all``;
+        ``unknown``; ``unsure`` when nobody can tell. A sub-address is known as what it belongs to."""
+
+    def mailbox(address: Address) -> str | None:
+        """The Maildir's path below ``mail/`` for a canonical local account: ``DOMAIN/LOCALPART``; None: unknown."""
+
+    def accounts() -> Sequence[Address]:
+        """All accounts, sorted."""
+
+
+class IAuthenticator(Interface):
+    """Checks who somebody is, off the reactor.
+
+    Names are full addresses in any case of letters, or the local part where there is one domain. ``client`` is an IP
+    address. The refusals: 535 5.7.8 wrong (unknown user and wrong password alike, in the same time), or
+    for somebody else (an ``authzid`` that is not the name), or not on this channel; 454 4.7.0 not now (too many
+    failures from ``client``; or the users file is unreadable). Answers wait after failures, right ones as well.
+    """
+
+    def mechanisms(bindings: Bindings) -> Sequence[str]:
+        """The SASL mechanisms that can succeed on this channel."""
+
+    async def login(name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
+        """The account, or the refusal."""
+
+    def look_up(lookup: Lookup, bindings: Bindings, client: str) -> Reply | None:
+        """Supply what SCRAM needs first; or the refusal. Does not tell who exists."""
+
+    async def prove(proof: Proof, client: str) -> Address | Reply:
+        """The account, and the signature is supplied; or the refusal."""

@@ -1,0 +1,44 @@
+"""The seams for taking mail to where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+from zope.interface import Interface
+
+from mailstack.model.letter import Due
+from mailstack.model.outcome import Outcome
+from mailstack.model.reply import Reply
+
+#: What one attempt at one letter came to, by recipient number.
+Outcomes = dict[int, Outcome]
+
+
+class ITransport(Interface):
+    """Takes letters to one kind of destination."""
+
+    async def deliver(dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        """One attempt at each of these letters, which have this one destination. What comes of each: whatever the other
+        side, DNS or the disk do is an outcome. None: it would hold up the others, and is to be tried alone."""
+
+
+@frozen
+class Host:
+    """A server to try: its name, its address, its port."""
+
+    name: str
+    address: str
+    port: int
+
+
+class IResolver(Interface):
+    """DNS. Never raises: what DNS says or fails to say is a value."""
+
+    async def mail_exchangers(domain: str) -> Sequence[tuple[int, str]] | Reply:
+        """(preference, host), as DNS has them; for a domain without MX but with an address, itself with preference 0
+        (RFC 5321 §5.1). A Reply when there is nowhere to go: 556 5.1.10 null MX (RFC 7505), 550 5.1.2 no such domain,
+        451 4.4.3 DNS does not answer."""
+
+    async def addresses(host: str) -> Sequence[str] | Reply:
+        """IPv6 and IPv4 addresses of a host; a Reply as above when there are none."""

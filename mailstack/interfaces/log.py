@@ -1,0 +1,27 @@
+"""The seams for what somebody should hear of: events, and limits that strike."""
+
+from __future__ import annotations
+
+from zope.interface import Interface
+
+
+class IEventLog(Interface):
+    """One line an event. Values are escaped by the provider; passwords must not be given."""
+
+    def event(id: str, **fields: object) -> None:
+        """Facts of a letter (``id`` is its queue id) or of a session, in Postfix's field names; trailing underscores
+        are cut (``from_``), None is left out; ``what`` is free text at the beginning, ``note`` at the end."""
+
+    def warn(id: str, **fields: object) -> None:
+        """The same, for what the postmaster should look at."""
+
+    def failure(id: str, note: str) -> None:
+        """A bug: the current exception with its traceback."""
+
+
+class ILimitCounts(Interface):
+    """How often each limit has struck."""
+
+    def struck(limit: str, by: str) -> None:
+        """A limit (its name in :mod:`mailstack.config.limits`) has just kept somebody (an IP address, ``""`` for a UNIX
+        socket) from something. Call it in the reactor's thread."""

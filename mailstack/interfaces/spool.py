@@ -1,0 +1,119 @@
+"""The seams for accepted mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from attrs import frozen
+from zope.interface import Interface
+
+from mailstack.model.entry import Entry
+from mailstack.model.letter import Due, Letter, Recipient
+from mailstack.model.outcome import Outcome
+from mailstack.model.reply import Reply
+
+
+@frozen
+class Result:
+    """What an attempt came to for one recipient."""
+
+    number: int
+    #: ``sent``, ``deferred``, ``bounced``; ``delivered`` or ``relayed`` where the sender wants to hear of success;
+    #: ``reported`` where the sender does not want to hear of failure
+    state: str
+    reply: Reply
+    relay: str = "none"  #: who said so: ``host[ip]:port``, ``local``, ``none``
+    next_attempt: float = 0.0  #: Unix time, when deferred
+
+
+class IIncoming(Interface):
+    """The content of a message while it arrives."""
+
+    def write(chunk: bytes) -> None:
+        """Octets as they will be stored (LF line ends). OSError when the disk refuses."""
+
+    def discard() -> None:
+        """Forget it. Also right after it was added or discarded: then nothing happens."""
+
+
+class ISpool(Interface):
+    """Accepted mail, durable. All times are Unix times."""
+
+    def receive(id: str) -> IIncoming:
+        """A place for a message that starts to arrive."""
+
+    async def add(letter: Letter, content: IIncoming) -> None:
+        """On return the letter is durable and ours. OSError (ENOSPC: disk full) when it is not, and then nothing of it
+        is left."""
+
+    async def settle(results: Mapping[str, Sequence[Result]]) -> None:
+        """Record one attempt at each of these letters. One without anything left to do is removed with its file.
+        Unknown letters and numbers (dropped meanwhile) are ignored. Durable on return, which may take a moment: nobody
+        waits for it. OSError: nothing of it is recorded."""
+
+    async def report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+        """Add the report (if any), then mark the sender of the letter as told of all that was :meth:`unreported`, and
+        note how many delay warnings were sent. Durable on return; after an OSError, or a crash in between, the report
+        may be made twice, but is never lost."""
+
+    async def due(now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
+        """Letters with recipients due at ``now``, the longest waiting first; not those in ``exclude``. Letters with
+        something :meth:`unreported` count as due, with what is pending and due (maybe nothing)."""
+
+    async def unreported(id: str) -> Sequence[tuple[Recipient, Outcome]]:
+        """The recipients of a letter of which no report has told yet, and ought to: those that failed, and those that
+        went well where the sender wants to hear it."""
+
+    async def hasten(domain: str, subdomains: bool, now: float) -> int:
+        """Make recipients in a domain due at ``now`` that were to be tried later. Returns how many letters wait for
+        the domain, due or not. OSError: some of it may not have happened."""
+
+    async def waiting(domains: Sequence[str]) -> Sequence[str]:
+        """Letters that wait for one of these domains, due or not, the oldest first."""
+
+    async def ahead_of_time(id: str, domains: Sequence[str]) -> Due | None:
+        """The recipients of a letter that wait in these domains, due or not; None: there are none."""
+
+    async def next_due(after: float) -> float | None:
+        """When the first attempt later than ``after`` is to be made; None when nothing waits."""
+
+    async def surviving(ids: Sequence[str]) -> set[str]:
+        """Those of the letters that still are in the queue and not on hold."""
+
+    async def changed() -> bool:
+        """Whether somebody else (the command line) has changed the queue since the last call."""
+
+    def open(id: str) -> BinaryIO:
+        """The stored file, for reading; FileNotFoundError when it is gone."""
+
+    def path(id: str) -> str:
+        """Where the stored file is, for linking. Text: making a Path costs as much as the link."""
+
+
+class IQueueDesk(Interface):
+    """The queue for an administrator, from a process of its own. Blocking; the server notices changes by itself."""
+
+    def entries() -> Sequence[Entry]:
+        """All letters, oldest first."""
+
+    def entry(id: str) -> Entry | None:
+        """One letter."""
+
+    def content(id: str) -> BinaryIO:
+        """The stored file; FileNotFoundError."""
+
+    def retry(ids: Sequence[str]) -> int:
+        """Make all that waits due now; the number of letters found."""
+
+    def drop(ids: Sequence[str]) -> int:
+        """Remove letters for good, without a bounce; the number found."""
+
+
+class IDurable(Interface):
+    """Makes changes of the disk survive a power loss, many callers at the price of one."""
+
+    async def flush(paths: Iterable[Path]) -> None:
+        """On return the files and directories named are durable. OSError when they are not, for good. It may take a
+        moment to find company: nobody who can see the difference waits for it."""
