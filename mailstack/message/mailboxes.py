@@ -20,19 +20,19 @@ MAX_FIELD = 16 * 1024
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 #   atext, quoted-string, domain-literal, specials; obsolete forms that have one meaning are borne.
 _TOKEN = re.compile(
-    r"""[ \t]++ | (?P<Q>"(?:[^"\\] | \\.)*+") | (?P<L>\[[^\[\]\\]*+\])
-        | (?P<A>[^\ \t()<>\[\]:;@\\,."]++) | (?P<S>[<>@,;:.])""",
+    r"""[ \t]+ | (?P<Q>"[^"\\]*(?:\\.[^"\\]*)*") | (?P<L>\[[^\[\]\\]*\])
+        | (?P<A>[^\ \t()<>\[\]:;@\\,."]+) | (?P<S>[<>@,;:.])""",
     re.VERBOSE,
 )
-_COMMENT_PART = re.compile(r"[()] | (?:[^()\\] | \\.)++ | \\", re.VERBOSE)
+_COMMENT_PART = re.compile(r"[()] | (?:[^()\\] | \\.)+ | \\", re.VERBOSE)
 
 #   addr-spec = local-part "@" domain, in kinds of tokens: A an atom, Q a quoted string, L a literal.
-_SPEC = r"[AQ](?:\.[AQ])*+@(?:A(?:\.A)*+|L)"
+_SPEC = r"[AQ](?:\.[AQ])*@(?:A(?:\.A)*|L)"
 #   mailbox = [phrase] "<" addr-spec ">" / addr-spec, or an address for the phrase;
 #   a group is a phrase, ":", a list and ";".
 _ITEM = re.compile(
-    rf"""(?: (?: (?P<said>{_SPEC}) | [AQ][AQ.]*+ )? <(?P<angle>{_SPEC})> | (?P<bare>{_SPEC}) ) (?=[,;]|\Z)
-        | (?P<open>[AQ][AQ.]*+:) | (?P<close>;(?=,|\Z)) | ,++""",
+    rf"""(?: (?: (?P<said>{_SPEC}) | [AQ][AQ.]* )? <(?P<angle>{_SPEC})> | (?P<bare>{_SPEC}) ) (?=[,;]|\Z)
+        | (?P<open>[AQ][AQ.]*:) | (?P<close>;(?=,|\Z)) | ,+""",
     re.VERBOSE,
 )
 

@@ -13,11 +13,11 @@ from mailstack.message.trace import date
 from mailstack.model.address import Address
 
 #: Lines that are fields or go on with one. The header ends where they end, as Postfix has it.
-_FIELDS = re.compile(rb"(?:(?:[!-9;-~]++[ \t]*+:|[ \t])[^\n]*+(?:\n|\Z))*+")
+_FIELDS = re.compile(rb"(?:(?:[!-9;-~]+[ \t]*:|[ \t])[^\n]*(?:\n|\Z))*")
 #: Fields that we look at, each behind a line end, which is found fast; group 2 is the value with continuation lines.
-_KNOWN = re.compile(rb"\n(date|from|sender|message-id)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE)
+_KNOWN = re.compile(rb"\n(date|from|sender|message-id)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE)
 _BLIND = re.compile(
-    rb"^(?:resent-)?bcc[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?",
+    rb"^(?:resent-)?bcc[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*\n?",
     re.IGNORECASE | re.MULTILINE,
 )
 
