@@ -76,12 +76,9 @@ class Site:
         return Book(self.settings, _readable(self.users), _readable(self.aliases))
 
     def address(self, text: str) -> Address:
-        """An address as people type it: a bare name is enough where there is one domain."""
-        domains = self.settings.server.domains
-        if "@" not in text and len(domains) > 1:
-            raise Failed(f"{text!r}: write the full address, for there is more than one domain")
+        """An address as people type it: a bare name belongs to the first domain."""
         try:
-            return Address.parse(text if "@" in text else f"{text}@{domains[0]}")
+            return Address.parse(text if "@" in text else f"{text}@{self.settings.server.domains[0]}")
         except ValueError as error:
             raise Failed(str(error)) from None
 

@@ -55,10 +55,11 @@ def too_open(networks: Iterable[Network]) -> str | None:
             plain += _undressed(network)
     public4 = sum(map(_public_ipv4, collapse_addresses(plain)))
     if public4 > MOST_IPV4:
-        return f"they let in {public4:,} public IPv4 addresses, more than a whole /8 ({MOST_IPV4:,})"
+        counted = f"{public4:,} public IPv4 addresses (IPv6 forms counted)"
+        return f"the networks hold {counted}, more than a whole /8 ({MOST_IPV4:,})"
     public6 = sum(_common(network, PUBLIC_IPV6) for network in collapse_addresses(long))
     if public6 > MOST_IPV6:
-        return f"they let in {public6 / MOST_IPV6:,.1f} times as many IPv6 addresses as a whole /20 has"
+        return f"the networks hold {public6 / MOST_IPV6:,.1f} times as many IPv6 addresses as a whole /20 has"
     return None
 
 

@@ -60,6 +60,7 @@ async def on_credentials(session: Session, event: events.Credentials) -> Reply:
     if isinstance(answer, Reply):
         return session.record.not_logged_in(session.mechanism, event.name, answer)
     visitor.user = answer
+    session.record.logged_in(session.mechanism)
     return LOGGED_IN
 
 
@@ -81,4 +82,5 @@ async def on_proof(session: Session, event: Proof) -> Reply:
 def on_agreed(session: Session, event: Agreed) -> Reply:
     assert session.proven is not None, "the protocol has no end of SCRAM before a proof that was taken"
     session.visitor.user = session.proven
+    session.record.logged_in(session.mechanism)
     return LOGGED_IN

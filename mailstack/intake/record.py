@@ -45,8 +45,13 @@ class Record:
             to=path(recipient) if recipient else None,
             proto=self._visitor.protocol,
             helo=self._helo,
+            sasl_username=self._visitor.user,
         )
         return reply
+
+    def logged_in(self, mechanism: str) -> None:
+        what = f"{self._visitor}: SASL {mechanism} authentication succeeded,"
+        self._log.event(NO_ID, what=what, sasl_username=self._visitor.user, tls=self._visitor.tls or None)
 
     def not_logged_in(self, mechanism: str, name: str, refusal: Reply) -> Reply:
         """Returns the refusal. One that is temporary is not the client's failure: fail2ban must not count it."""
@@ -55,10 +60,17 @@ class Record:
         self._log.event(NO_ID, what=what, sasl_username=name)
         return refusal
 
-    def not_renamed(self, refusal: Reply) -> Reply:
-        """A client that names another one, and may not; returns the refusal."""
-        self._log.event(NO_ID, what=f"reject: XCLIENT from {self._visitor}: {refusal}")
+    def denied(self, verb: str, refusal: Reply) -> Reply:
+        """What has nothing to do with a letter; returns the refusal."""
+        self._log.event(
+            NO_ID, what=f"reject: {verb} from {self._visitor}: {refusal},", sasl_username=self._visitor.user
+        )
         return refusal
+
+    def asked(self, verb: str, reply: Reply) -> Reply:
+        """Waiting mail was asked for, and there is some or there is none; returns the reply."""
+        self._log.event(NO_ID, what=f"{verb} from {self._visitor}: {reply},", sasl_username=self._visitor.user)
+        return reply
 
     def vouched_for(self, proxy: str) -> None:
         """Somebody is logged in because the proxy says so."""

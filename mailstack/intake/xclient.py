@@ -16,14 +16,14 @@ NO_SUCH_ACCOUNT = Reply(501, "5.5.4", "LOGIN names no account of ours")
 def on_xclient(session: Session, event: events.XClient) -> Reply:
     visitor = session.visitor
     if not session.may_name_client:
-        return on_rejected(session, events.Rejected(session.record.not_renamed(NOT_YOU)))
+        return on_rejected(session, events.Rejected(session.record.denied("XCLIENT", NOT_YOU)))
     user = None
     if event.login:
         if not session.around.submission:
-            return session.record.not_renamed(NO_LOGIN_HERE)
+            return session.record.denied("XCLIENT", NO_LOGIN_HERE)
         user = _account(session, event.login)
         if user is None:
-            return session.record.not_renamed(NO_SUCH_ACCOUNT)
+            return session.record.denied("XCLIENT", NO_SUCH_ACCOUNT)
     session.forget()
     proxy = str(visitor)
     visitor.renamed(event, user)

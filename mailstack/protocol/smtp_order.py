@@ -84,13 +84,23 @@ ORDERED_VERBS: dict[str, type[Event]] = {
     "SAML": Mail,
 }
 
+BEGUN = "a message is begun already; finish it, or RSET"
+_OF_A_MESSAGE = (Rcpt, Data, Bdat)
+
+#: What should have come instead; for an event that belongs to a message (RCPT, DATA, BDAT), and for the others.
 EXPECTED = {
-    State.GREET: "say EHLO first",
-    State.READY: "MAIL comes first",
-    State.SENDER: "a RCPT that is accepted comes first",
-    State.RECIPIENTS: "finish this message with DATA or BDAT, or RSET",
-    State.CHUNKS: "finish this message with BDAT LAST, or RSET",
+    State.GREET: ("say EHLO first", "say EHLO first"),
+    State.READY: ("MAIL comes first", "MAIL comes first"),
+    State.SENDER: ("a RCPT that is accepted comes first", BEGUN),
+    State.RECIPIENTS: ("finish this message with DATA or BDAT, or RSET", BEGUN),
+    State.CHUNKS: ("finish this message with BDAT LAST, or RSET", BEGUN),
 }
+
+
+def expected(state: State, event: Event) -> str:
+    """What should have come instead of an event that is out of order."""
+    of_a_message, otherwise = EXPECTED[state]
+    return of_a_message if isinstance(event, _OF_A_MESSAGE) else otherwise
 
 
 def legal(state: State) -> tuple[str, ...]:

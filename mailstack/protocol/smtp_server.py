@@ -36,7 +36,7 @@ from mailstack.protocol.smtp_events import (
     Reset,
     StartTls,
 )
-from mailstack.protocol.smtp_order import EXPECTED, ORDERED, TRANSITIONS, State, legal
+from mailstack.protocol.smtp_order import ORDERED, TRANSITIONS, State, expected, legal
 
 #: Octets of a command line with its end. RFC 5321 §4.5.3.1.4 demands 512, extensions add to it; Postfix takes 2,048.
 MAX_COMMAND_LINE = 2048
@@ -200,7 +200,7 @@ class SmtpServer:
             return self._out_of_order(event)
         if isinstance(event, Obsolete) and self._comes_too_early(event.instead):
             # That it is obsolete comes first, as nothing will put it in order.
-            return Obsolete(event.verb, self._bad_sequence())
+            return Obsolete(event.verb, self._bad_sequence(event.instead))
         if isinstance(event, Help):
             return Help(event.topic, legal(self._state))
         if isinstance(event, StartTls) and len(self._lines):
@@ -210,11 +210,11 @@ class SmtpServer:
     def _comes_too_early(self, event: Event) -> bool:
         return type(event) in ORDERED and type(event) not in TRANSITIONS[self._state]
 
-    def _bad_sequence(self) -> Rejected:
-        return Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {EXPECTED[self._state]}"))
+    def _bad_sequence(self, event: Event) -> Rejected:
+        return Rejected(Reply(503, "5.5.1", f"Bad sequence of commands: {expected(self._state, event)}"))
 
     def _out_of_order(self, event: Event) -> Event | None:
-        refusal = self._bad_sequence()
+        refusal = self._bad_sequence(event)
         if not isinstance(event, Bdat):
             return refusal
         self._stretch = Counted(event.size, refusal)

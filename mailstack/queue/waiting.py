@@ -54,7 +54,7 @@ class WaitingMail:
             del self._started[key]
             self._started.pop((domain, False), None)
             raise
-        self._log.event("queue", what=f"started for {'@' * subdomains}{domain}: {count} letters")
+        self._log.event("queue", what=f"started for {'@' * subdomains}{domain}, letters={count}")
         if count:
             self._run()
         return count
@@ -63,7 +63,7 @@ class WaitingMail:
         ids = await self._spool.waiting(domains)
         if not ids:
             return None
-        self._log.event("queue", what=f"handing over to {', '.join(domains)}: {len(ids)} letters")
+        self._log.event("queue", what=f"handing over to {', '.join(domains)}, letters={len(ids)}")
         return self._lines(partial(self._hand_over, domains, ids))
 
     async def _hand_over(self, domains: Sequence[str], ids: Sequence[str], line: ILine) -> None:

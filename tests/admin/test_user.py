@@ -57,9 +57,9 @@ def test_an_address_that_can_be_no_account(office: Office, address: str, wrong: 
     assert wrong in result.stderr
 
 
-def test_two_domains_need_the_full_address(office: Office) -> None:
+def test_a_bare_name_is_of_the_first_domain(office: Office) -> None:
     office.ini.write_text("[server]\nhostname = m.test\ndomains = one.test two.test\ndata = data\n")
-    assert "write the full address" in office.run("user", "add", "alice").stderr
+    assert "alice@one.test was added" in office.run("user", "add", "alice").stdout
 
 
 def test_nobody_is_added_twice(office: Office) -> None:

@@ -62,8 +62,11 @@ def test_only_our_own(text: str) -> None:
 
 
 def test_the_words() -> None:
-    assert reason("8.0.0.0/7") == "they let in 33,554,432 public IPv4 addresses, more than a whole /8 (16,777,216)"
-    assert reason("2a00::/19") == "they let in 2.0 times as many IPv6 addresses as a whole /20 has"
+    assert (
+        reason("8.0.0.0/7")
+        == "the networks hold 33,554,432 public IPv4 addresses (IPv6 forms counted), more than a whole /8 (16,777,216)"
+    )
+    assert reason("2a00::/19") == "the networks hold 2.0 times as many IPv6 addresses as a whole /20 has"
 
 
 def test_private_networks_are_counted_once() -> None:

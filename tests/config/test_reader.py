@@ -203,10 +203,10 @@ class TestProblems:
             ("[routes]\n* = smarthost\n", "[routes] *: there is no smarthost"),
             ("[routes]\noffice.test = mx\n", "[routes] office.test: mail for a domain of [server] domains"),
             ("[relay]\ndomains = office.test\n", "[relay] domains: office.test is in [server] domains"),
-            ("[relay]\nnetworks = 0.0.0.0/0\n", "[relay] networks: this is an open relay: they let in 3,"),
+            ("[relay]\nnetworks = 0.0.0.0/0\n", "[relay] networks: this is an open relay: the networks hold 3,"),
             (
                 "[relay]\nnetworks = ::/1\ni_accept_an_open_relay = no\n",
-                "[relay] networks: this is an open relay: they let in ",
+                "[relay] networks: this is an open relay: the networks hold ",
             ),
             ("[relay]\nfetch = a.test:bob@office.test\n", "[relay] fetch: we keep no mail for a.test"),
             (
@@ -242,8 +242,11 @@ class TestProblems:
             ("[tls]\npolicy = :none\n", "[tls] policy: '' is not known here; write smtp, submission or pop3"),
             ("[tls]\npolicy = smtp:none smtp:none\n", "[tls] policy: 'smtp:none' says again what was said already"),
             ("[tls]\npolicy = none required\n", "[tls] policy: 'required' says again what was said already"),
-            ("xclient = 0.0.0.0/0\n", "[server] xclient: anybody could say that he is somebody else: they let in"),
-            ("proxies = ::/0\n", "[server] proxies: anybody could say that he is somebody else: they let in"),
+            (
+                "xclient = 0.0.0.0/0\n",
+                "[server] xclient: anybody could say that he is somebody else: the networks hold",
+            ),
+            ("proxies = ::/0\n", "[server] proxies: anybody could say that he is somebody else: the networks hold"),
             ("proxies = here\n", "[server] proxies: 'here' is not a network"),
             ("[smtp]\nlisten = tcp:2587\n", "[submission] listen: tcp:2587 is taken by another service"),
             ("[queue]\ndelay_warning = 4h 15m\n", "[queue] delay_warning: the times do not rise"),

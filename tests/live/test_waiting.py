@@ -47,7 +47,7 @@ def test_fetchmail_starts_the_queue(make_office: MakeOffice, tmp_path: Path) -> 
         assert eventually(lambda: sink.letters)
         assert sink.letters[0].recipients == ["bob@backup.test"]
     office.wait_for_empty_queue()
-    office.wait_for_log("queue: started for backup.test: 1 letters")
+    office.wait_for_log("queue: started for backup.test, letters=1")
 
 
 def test_help_on_a_terminal(office: Office) -> None:

@@ -88,7 +88,7 @@ def test_what_waits_is_due_at_once(place: Place) -> None:
     assert place.start("backup.test") == 1
     assert place.due == ["L1"]
     assert place.runs == 1
-    assert place.log.events == [("queue", {"what": "started for backup.test: 1 letters"})]
+    assert place.log.events == [("queue", {"what": "started for backup.test, letters=1"})]
 
 
 def test_nothing_waits(place: Place) -> None:
