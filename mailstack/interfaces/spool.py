@@ -10,7 +10,7 @@ from attrs import frozen
 from zope.interface import Interface
 
 from mailstack.model.entry import Entry
-from mailstack.model.letter import Due, Letter, Recipient
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
 
@@ -53,18 +53,20 @@ class ISpool(Interface):
         Unknown letters and numbers (dropped meanwhile) are ignored. Durable on return, which may take a moment: nobody
         waits for it. OSError: nothing of it is recorded."""
 
-    async def report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
-        """Add the report (if any), then mark the sender of the letter as told of all that was :meth:`unreported`, and
-        note how many delay warnings were sent. Durable on return; after an OSError, or a crash in between, the report
-        may be made twice, but is never lost."""
+    async def report(
+        id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
+    ) -> None:
+        """Add the report (if any), then mark the sender of the letter as told of those recipients, by number, that were
+        :meth:`unreported`, and note how many delay warnings were sent. Durable on return; after an OSError, or a crash
+        in between, the report may be made twice, but is never lost."""
 
     async def due(now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
         """Letters with recipients due at ``now``, the longest waiting first; not those in ``exclude``. Letters with
         something :meth:`unreported` count as due, with what is pending and due (maybe nothing)."""
 
-    async def unreported(id: str) -> Sequence[tuple[Recipient, Outcome]]:
-        """The recipients of a letter of which no report has told yet, and ought to: those that failed, and those that
-        went well where the sender wants to hear it."""
+    async def unreported(id: str) -> Mapping[int, Outcome]:
+        """The recipients of a letter, by number, of which no report has told yet, and ought to: those that failed, and
+        those that went well where the sender wants to hear it."""
 
     async def hasten(domain: str, subdomains: bool, now: float) -> int:
         """Make recipients in a domain due at ``now`` that were to be tried later. Returns how many letters wait for

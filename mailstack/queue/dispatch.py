@@ -254,7 +254,11 @@ class Dispatcher(Service):
     def _tell(self, dues: Sequence[Due], done: Sequence[Mapping[str, Sequence[Result]]]) -> None:
         """The senders, of what is not well; ``done`` are results by queue id."""
         for due in dues:
-            results = [result for part in done for result in part.get(due.letter.id, ())]
+            parts = [part[due.letter.id] for part in done if due.letter.id in part]
+            if due.pending and not parts:
+                # Dropped; or begun again, alone, and what there is to tell is told when that has ended.
+                continue
+            results = [result for part in parts for result in part]
             if due.unreported or any(result.state != "sent" for result in results):
                 self._follow([due.letter.id], Deferred.fromCoroutine(self._report(due, results)))
 

@@ -41,9 +41,10 @@ class Reporter:
         """Tell of what nobody was told of, and of a delay when its time has come."""
         letter, warned = due.letter, due.warned
         if due.unreported or any(result.state not in ("sent", "deferred", "reported") for result in results):
-            fates = [Fate(recipient, outcome) for recipient, outcome in await self.spool.unreported(letter.id)]
+            untold = await self.spool.unreported(letter.id)
+            fates = [Fate(letter.recipients[number], outcome) for number, outcome in untold.items()]
             if fates:  # or the administrator has dropped it
-                await self._send(letter, fates, warned, wake)
+                await self._send(letter, fates, tuple(untold), warned, wake)
         delayed = [
             Fate(recipient, Delayed(result.reply, result.relay))
             for result in results
@@ -53,13 +54,14 @@ class Reporter:
             return
         earned = self.schedule.warnings(letter.arrived, self.now())
         if earned > warned:
-            await self._send(letter, delayed, earned, wake)
+            await self._send(letter, delayed, (), earned, wake)
 
-    async def _send(self, letter: Letter, fates: Sequence[Fate], warned: int, wake: Wake) -> None:
+    async def _send(self, letter: Letter, fates: Sequence[Fate], told: Sequence[int], warned: int, wake: Wake) -> None:
+        """``told`` are the numbers of those whose fate is final with it."""
         try:
             report, content = self._compose(letter, fates)
             # The report is durable before the mark that it was made: it may come twice, but is never lost.
-            await self.spool.report(letter.id, report, content, warned)
+            await self.spool.report(letter.id, told, report, content, warned)
         except OSError as error:
             # What was not reported stays so, and so due: the next sweep comes back here.
             self.log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")

@@ -21,9 +21,10 @@ class Settlement:
 
 @frozen
 class Reported:
-    """The sender of a letter has been told: of its failures, and so many times of its delay."""
+    """The sender of a letter has been told: what became of these recipients, and so many times of its delay."""
 
     id: str
+    numbers: Sequence[int]
     warned: int
 
 

@@ -21,6 +21,7 @@ from mailstack.model.entry import Entry, EntryRecipient
 from mailstack.model.reply import Reply
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.schema import prepare, version
+from mailstack.spool.states import WAITING, listed
 
 _SELECT = """
 SELECT m.id, m.sender, m.size + m.lines, m.arrived, r.address, r.original, r.state, r.attempts, r.next_attempt,
@@ -58,7 +59,7 @@ class QueueDesk:
         with self._open() as db:
             known = _known(db, ids)
             db.executemany(
-                "UPDATE recipients SET next_attempt = 0 WHERE id = ? AND state IN ('active', 'deferred')",
+                f"UPDATE recipients SET next_attempt = 0 WHERE id = ? AND state IN {listed(WAITING)}",
                 [(id,) for id in known],
             )
         return len(known)
@@ -116,14 +117,14 @@ def _recipient(row: tuple[Any, ...]) -> EntryRecipient:
         Address.parse(original),
         AS_SHOWN.get(state, state),
         attempts,
-        next_attempt if state in ("active", "deferred") else None,
+        next_attempt if state in WAITING else None,
         str(Reply(code, status, text)) if code else "",
     )
 
 
 def _state(states: set[str]) -> str:
     """A letter's state in one word: what its waiting recipients have in common, at most."""
-    for state in ("active", "deferred", "hold"):
+    for state in (*WAITING, "hold"):
         if state in states:
             return state
     return "active"

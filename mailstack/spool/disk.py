@@ -17,7 +17,7 @@ from zope.interface import implementer
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Result
-from mailstack.model.letter import Due, Letter, Recipient
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
 from mailstack.spool.batch import Batch, Hastened, Reported, Settlement
 from mailstack.spool.commit import GroupCommit, InThread
@@ -134,8 +134,10 @@ class DiskSpool:
         settlements = [Settlement(id, each) for id, each in results.items()]
         await self._commit.join(lambda batch: batch.settlements.extend(settlements), urgent=False)
 
-    async def report(self, id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
-        reported = Reported(id, warned)
+    async def report(
+        self, id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
+    ) -> None:
+        reported = Reported(id, told, warned)
         if bounce is None or content is None:
             await self._commit.join(lambda batch: batch.reported.append(reported))
             return
@@ -150,7 +152,7 @@ class DiskSpool:
         later = [Hastened(id, number, now) for id, number, following in waiting if following > now]
         for start in range(0, len(later), AT_ONCE):
             await self._commit.join(partial(_hasten, later[start : start + AT_ONCE]))
-        return len({id for id, _, _ in waiting} - self._adding)
+        return len(self._visible(id for id, _, _ in waiting))
 
     async def flush(self, paths: Iterable[Path]) -> None:
         await self._commit.flush(paths)
@@ -169,22 +171,26 @@ class DiskSpool:
         found, damaged = await self._in_thread(self._reader.due, now, limit, list(exclude))
         for id in damaged:
             self._log.warn(id, what="its row in the queue database makes no sense: it cannot be delivered")
-        hidden = self._adding | self._store.taken_back
-        return [due for due in found if due.letter.id not in hidden]
+        visible = self._visible(due.letter.id for due in found)
+        return [due for due in found if due.letter.id in visible]
+
+    def _visible(self, ids: Iterable[str]) -> set[str]:
+        """Without those that are not ours yet, or not any more."""
+        return set(ids) - self._adding - self._store.taken_back
 
     async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
-        found: list[str] = []
+        found: set[str] = set()
         for domain in domains:
             rows = await self._in_thread(self._reader.waiting, domain, False)
-            found += [id for id, _, _ in rows if id not in self._adding]
-        return sorted(set(found))  # ids are in the order of time
+            found.update(id for id, _, _ in rows)
+        return sorted(self._visible(found))  # ids are in the order of time
 
     async def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
         found: Due | None = await self._in_thread(self._reader.ahead_of_time, id, list(domains))
         return found
 
-    async def unreported(self, id: str) -> Sequence[tuple[Recipient, Outcome]]:
-        found: Sequence[tuple[Recipient, Outcome]] = await self._in_thread(self._reader.unreported, id)
+    async def unreported(self, id: str) -> Mapping[int, Outcome]:
+        found: Mapping[int, Outcome] = await self._in_thread(self._reader.unreported, id)
         return found
 
     async def next_due(self, after: float) -> float | None:

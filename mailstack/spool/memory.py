@@ -11,13 +11,11 @@ from attrs import define, evolve
 from zope.interface import implementer
 
 from mailstack.interfaces.spool import IIncoming, ISpool, Result
-from mailstack.model.letter import Due, Letter, Pending, Recipient
+from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
+from mailstack.spool.states import DONE, UNREPORTED, WAITING
 
-DONE = ("sent", "reported")
-WAITING = ("active", "deferred")
-UNREPORTED = ("bounced", "delivered", "relayed", "expanded")
 NOT_TRIED = Reply(0, "", "")
 
 
@@ -79,15 +77,17 @@ class MemorySpool:
                 row.attempts += 1
         self._finish(id)
 
-    async def report(self, id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+    async def report(
+        self, id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
+    ) -> None:
         if bounce is not None and content is not None:
             await self.add(bounce, content)
         stored = self.stored.get(id)
         if stored is None:
             return
         stored.warned = warned
-        for row in stored.rows:
-            if row.state in UNREPORTED:
+        for number, row in enumerate(stored.rows):
+            if number in told and row.state in UNREPORTED:
                 row.state = "reported" if row.state == "bounced" else "sent"
         self._finish(id)
 
@@ -119,12 +119,9 @@ class MemorySpool:
             unreported=any(row.state in UNREPORTED for row in stored.rows),
         )
 
-    async def unreported(self, id: str) -> Sequence[tuple[Recipient, Outcome]]:
-        if id not in self.stored:
-            return []
-        stored = self.stored[id]
-        pairs = zip(stored.letter.recipients, stored.rows, strict=True)
-        return [(recipient, _outcome(row)) for recipient, row in pairs if row.state in UNREPORTED]
+    async def unreported(self, id: str) -> Mapping[int, Outcome]:
+        rows = self.stored[id].rows if id in self.stored else []
+        return {number: _outcome(row) for number, row in enumerate(rows) if row.state in UNREPORTED}
 
     async def hasten(self, domain: str, subdomains: bool, now: float) -> int:
         found = set()

@@ -16,22 +16,18 @@ from mailstack.model.letter import NOT_SAID, Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool.errors import as_os_error
+from mailstack.spool.states import UNREPORTED, WAITING, listed
 
-#: States of which the sender is to be told, as in the index.
-UNREPORTED = "('bounced', 'delivered', 'relayed', 'expanded')"
 DUE = f"""
 SELECT id FROM (
-    SELECT id, next_attempt FROM recipients WHERE state IN ('active', 'deferred') AND next_attempt <= :now
-    UNION ALL SELECT id, 0.0 FROM recipients WHERE state IN {UNREPORTED}
+    SELECT id, next_attempt FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt <= :now
+    UNION ALL SELECT id, 0.0 FROM recipients WHERE state IN {listed(UNREPORTED)}
 ) WHERE id NOT IN (SELECT value FROM json_each(:exclude)) GROUP BY id ORDER BY min(next_attempt), id LIMIT :limit
 """
-#: What makes a Recipient.
-RECIPIENT = "address, original, notify, orcpt, expanded"
-
 #: The end of an address: ``@domain``, and ``.domain`` with sub-domains, else the same again.
-WAITING = """
+IN_DOMAIN = f"""
 SELECT id, number, next_attempt FROM recipients
-WHERE state IN ('active', 'deferred') AND (substr(address, -length(:at)) = :at OR substr(address, -length(:sub)) = :sub)
+WHERE state IN {listed(WAITING)} AND (substr(address, -length(:at)) = :at OR substr(address, -length(:sub)) = :sub)
 """
 
 
@@ -63,7 +59,7 @@ class Reader:
         if letter is None:
             return None
         rows = self._rows(
-            "SELECT number, attempts FROM recipients WHERE id = ? AND state IN ('active', 'deferred')"
+            f"SELECT number, attempts FROM recipients WHERE id = ? AND state IN {listed(WAITING)}"
             " AND next_attempt <= ? ORDER BY number",
             (id, now),
         )
@@ -73,7 +69,7 @@ class Reader:
     def waiting(self, domain: str, subdomains: bool) -> list[tuple[str, int, float]]:
         """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait."""
         at = f"@{domain}"
-        return self._rows(WAITING, {"at": at, "sub": f".{domain}" if subdomains else at})
+        return self._rows(IN_DOMAIN, {"at": at, "sub": f".{domain}" if subdomains else at})
 
     def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
         try:
@@ -93,26 +89,28 @@ class Reader:
         if not rows:
             return None, 0
         sender, arrived, size, lines, offset, eight_bit, checksum, smtputf8, require_tls, ret, envid, warned = rows[0]
-        found = self._rows(f"SELECT {RECIPIENT} FROM recipients WHERE id = ? ORDER BY number", (id,))
+        found = self._rows(
+            "SELECT address, original, notify, orcpt, expanded FROM recipients WHERE id = ? ORDER BY number", (id,)
+        )
         recipients = tuple(_recipient(*row) for row in found)
         origin = _address(sender) if sender else None
         measures = (arrived, size, lines, offset, bool(eight_bit), checksum)
         return Letter(id, origin, recipients, *measures, bool(smtputf8), bool(require_tls), ret, envid), warned
 
-    def unreported(self, id: str) -> list[tuple[Recipient, Outcome]]:
+    def unreported(self, id: str) -> dict[int, Outcome]:
         rows = self._rows(
-            f"SELECT state, code, status, reply, relay, {RECIPIENT} FROM recipients"
-            f" WHERE id = ? AND state IN {UNREPORTED} ORDER BY number",
+            "SELECT number, state, code, status, reply, relay FROM recipients"
+            f" WHERE id = ? AND state IN {listed(UNREPORTED)} ORDER BY number",
             (id,),
         )
-        return [
-            (_recipient(*recipient), _outcome(state, Reply(code, status, text), relay))
-            for state, code, status, text, relay, *recipient in rows
-        ]
+        return {
+            number: _outcome(state, Reply(code, status, text), relay)
+            for number, state, code, status, text, relay in rows
+        }
 
     def next_due(self, after: float) -> float | None:
         rows = self._rows(
-            "SELECT min(next_attempt) FROM recipients WHERE state IN ('active', 'deferred') AND next_attempt > ?",
+            f"SELECT min(next_attempt) FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ?",
             (after,),
         )
         earliest: float | None = rows[0][0]

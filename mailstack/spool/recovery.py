@@ -15,6 +15,8 @@ from pathlib import Path
 
 from attrs import frozen
 
+from mailstack.spool.states import WAITING, listed
+
 QUARANTINE = "The message file is missing or damaged: held for the administrator"
 
 
@@ -37,7 +39,7 @@ def recover(database: Path, messages: Path) -> Repairs:
         missing = tuple(sorted(rows - files))
         db.executemany(
             "UPDATE recipients SET state = 'hold', code = 451, status = '4.3.0', reply = ?"
-            " WHERE id = ? AND state IN ('active', 'deferred')",
+            f" WHERE id = ? AND state IN {listed(WAITING)}",
             [(QUARANTINE, id) for id in missing],
         )
         db.commit()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
+from mailstack.spool.states import UNREPORTED, WAITING, listed
+
 VERSION = 2  #: ``PRAGMA user_version``
 
-#: Recipients with these states wait for an attempt. The others: ``hold`` waits for the administrator, ``sent`` and
-#: ``reported`` are done; ``bounced``, and ``delivered``, ``relayed`` and ``expanded`` where the sender wants to hear
-#: of success, wait for the report to the sender.
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS messages (
     id TEXT PRIMARY KEY,
@@ -43,9 +42,9 @@ CREATE TABLE IF NOT EXISTS recipients (
     expanded INTEGER NOT NULL DEFAULT 0, -- an alias that leads to several, who have rows of their own
     PRIMARY KEY (id, number)
 ) WITHOUT ROWID, STRICT;
-CREATE INDEX IF NOT EXISTS waiting ON recipients (next_attempt) WHERE state IN ('active', 'deferred');
+CREATE INDEX IF NOT EXISTS waiting ON recipients (next_attempt) WHERE state IN {listed(WAITING)};
 CREATE INDEX IF NOT EXISTS unreported ON recipients (id)
-    WHERE state IN ('bounced', 'delivered', 'relayed', 'expanded');
+    WHERE state IN {listed(UNREPORTED)};
 CREATE TABLE IF NOT EXISTS counter (batch INTEGER NOT NULL) STRICT;
 INSERT INTO counter SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM counter);
 PRAGMA user_version = {VERSION};

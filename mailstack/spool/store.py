@@ -13,6 +13,7 @@ from mailstack.model.letter import Letter, Recipient
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.schema import prepare, version
+from mailstack.spool.states import DONE, UNREPORTED, WAITING, listed
 
 #: Most letters come without wishes. They do not pay for them: each ``->>`` reads its row anew.
 ADD_MESSAGES = """
@@ -42,21 +43,22 @@ UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, a
        code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
 FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
-HASTEN = """
+HASTEN = f"""
 UPDATE recipients SET next_attempt = new.value ->> 2 FROM json_each(?) AS new
 WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
-      AND state IN ('active', 'deferred') AND next_attempt > new.value ->> 2
+      AND state IN {listed(WAITING)} AND next_attempt > new.value ->> 2
 """
-REPORTED = """
-UPDATE recipients SET state = iif(state = 'bounced', 'reported', 'sent')
-WHERE state IN ('bounced', 'delivered', 'relayed', 'expanded') AND id IN (SELECT value FROM json_each(?))
+#: What came to be meanwhile, of other recipients, is still to be told.
+REPORTED = f"""
+UPDATE recipients SET state = iif(state = 'bounced', 'reported', 'sent') FROM json_each(?) AS told
+WHERE recipients.id = told.value ->> 0 AND recipients.number = told.value ->> 1 AND state IN {listed(UNREPORTED)}
 """
 WARNED = """
 UPDATE messages SET warned = new.value ->> 1 FROM json_each(?) AS new WHERE messages.id = new.value ->> 0
 """
-FINISHED = """
+FINISHED = f"""
 SELECT value FROM json_each(?) WHERE NOT EXISTS
-    (SELECT 1 FROM recipients WHERE id = value AND state NOT IN ('sent', 'reported'))
+    (SELECT 1 FROM recipients WHERE id = value AND state NOT IN {listed(DONE)})
 """
 REMOVE = (
     "DELETE FROM recipients WHERE id IN (SELECT value FROM json_each(?))",
@@ -204,7 +206,8 @@ class Store:
                 HASTEN, (json.dumps([(each.id, each.number, each.next_attempt) for each in batch.hastened]),)
             )
         if batch.reported:
-            self._db.execute(REPORTED, (json.dumps([report.id for report in batch.reported]),))
+            told = [(report.id, number) for report in batch.reported for number in report.numbers]
+            self._db.execute(REPORTED, (json.dumps(told),))
             self._db.execute(WARNED, (json.dumps([(report.id, report.warned) for report in batch.reported]),))
 
     def _remove(self, ids: list[str]) -> None:

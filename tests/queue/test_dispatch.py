@@ -60,9 +60,11 @@ class MiddlingSpool(MemorySpool):
         self._check()
         await super().settle(results)
 
-    async def report(self, id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+    async def report(
+        self, id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
+    ) -> None:
         self._check()
-        await super().report(id, bounce, content, warned)
+        await super().report(id, told, bounce, content, warned)
 
     def _check(self) -> None:
         if self.broken:
@@ -231,14 +233,43 @@ def test_a_letter_that_would_hold_up_the_others_goes_alone(world: World) -> None
     assert not world.spool.stored and not world.log.failures
 
 
+def test_a_letter_that_goes_alone_is_reported_when_it_has_gone(world: World) -> None:
+    """Not while it is being attempted, although something of it is to be told from the start (an expanded list)."""
+    kept = keep_reports(world)
+    deliver, gate = world.local.deliver, Deferred[None]()
+
+    async def choosy(dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        if len(dues) > 1:
+            return [None for _ in dues]
+        if dues[0].letter.id == "L1":
+            await gate
+        return await deliver(dues)
+
+    world.local.deliver = choosy  # type: ignore[method-assign, assignment]
+    world.local.outcomes = {"bob@office.test": [NEVER]}
+    one, all = letter("L1", "bob@office.test").recipients[0], letter("L1", "all@office.test").recipients[0]
+    for id in ("L1", "L2"):
+        recipients = (one, evolve(all, notify=frozenset({"SUCCESS"}), expanded=True)) if id == "L1" else (one,)
+        world.dispatcher.wake(world.accept(id, "bob@office.test", wake=False, recipients=recipients))
+    world.turn()
+    assert not any("all@office.test" in report.as_string() for report in kept.values())
+    gate.callback(None)
+    world.turn()
+    (report,) = (report.as_string() for report in kept.values() if "all@office.test" in report.as_string())
+    assert "Action: failed" in report and "Action: expanded" in report
+    assert not world.spool.stored
+
+
 def test_a_report_that_takes_its_time_holds_up_no_other_letter(world: World) -> None:
     """It is waited for when the server stops, for a moment."""
     report, gate = world.spool.report, Deferred[None]()
 
-    async def slow_report(id: str, bounce: Letter | None, content: IIncoming | None, warned: int) -> None:
+    async def slow_report(
+        id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
+    ) -> None:
         if id == "L1":
             await gate
-        await report(id, bounce, content, warned)
+        await report(id, told, bounce, content, warned)
 
     world.spool.report = slow_report  # type: ignore[method-assign]
     world.local.outcomes = {"bob@office.test": [NEVER], "carol@office.test": [LATER, TAKEN]}

@@ -206,7 +206,7 @@ class TestFailingDisk:
         content = self.spool.receive("B1")
         content.write(b"x\n")
         with pytest.raises(OSError):
-            self.run(self.spool.report("L1", letter("B1", "a@far.test", sender=""), content, 0))
+            self.run(self.spool.report("L1", [0], letter("B1", "a@far.test", sender=""), content, 0))
         due = {due.letter.id: due.unreported for due in self.run(self.spool.due(1e9, 10))}
         assert due == ({"L1": True} if failing == 0 else {"B1": False})
 
@@ -233,6 +233,19 @@ class TestFailingDisk:
         self.run(self.spool.add(letter("L2"), incoming))
         assert wal.stat().st_size < before
         assert [due.letter.id for due in self.run(self.spool.due(1e9, 10))] == ["L2"]
+
+    def test_rows_that_cannot_be_taken_back_yet_are_seen_by_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not by the queue, nor by who fetches mail or asks for it: their sender has heard 4xx."""
+
+        def refuse(ids: list[str]) -> None:
+            if ids:
+                raise sqlite3.OperationalError("database is locked")
+
+        monkeypatch.setattr(self.spool._store, "_remove", refuse)
+        self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
+        assert self.spool._store.taken_back == {"L1"}
+        assert self.run(self.spool.waiting(["office.test"])) == []
+        assert self.run(self.spool.hasten("office.test", False, 1e9)) == 0
 
     def test_a_checkpoint_that_fails_takes_nothing_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(mode: str) -> None:
@@ -419,7 +432,7 @@ class TestOlderAndNewer:
         (due,) = self.run(spool.due(2000.0, 10))
         assert due.letter.id == "L1" and due.unreported and due.pending[0].attempts == 3
         assert due.letter.recipients[0].notify == frozenset() and not due.letter.smtputf8
-        assert [outcome.action for _, outcome in self.run(spool.unreported("L1"))] == ["failed"]
+        assert [outcome.action for outcome in self.run(spool.unreported("L1")).values()] == ["failed"]
         incoming = spool.receive("L2")
         incoming.write(b"x\n")
         self.run(spool.add(letter("L2"), incoming))
