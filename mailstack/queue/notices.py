@@ -23,8 +23,8 @@ class Notices:
     wake: Callable[[Letter], None]
 
     async def send(self, message: Callable[[str], bytes]) -> None:
-        """``message`` gets the queue id and gives header and body, LF line ends. What goes wrong is logged: nobody
-        waits for the letter."""
+        """``message`` gets the queue id and gives header and body, LF line ends. What goes wrong is logged, also that
+        there is no postmaster: nobody waits for the letter."""
         try:
             letter = await self._add(message)
         except OSError as error:
@@ -32,11 +32,16 @@ class Notices:
         except Exception as error:
             self.log.failure("notice", repr(error))
         else:
+            if letter is None:
+                self.log.warn("notice", what=f"nobody to write to: {self.postmaster} leads to nobody")
+                return
             self.log.event(letter.id, what=f"notice to the postmaster, {self.postmaster}")
             self.wake(letter)
 
-    async def _add(self, message: Callable[[str], bytes]) -> Letter:
+    async def _add(self, message: Callable[[str], bytes]) -> Letter | None:
         recipients = self.mailer.recipients(self.postmaster)
+        if not recipients:
+            return None
         letter, content = self.mailer.compose(recipients, message, self.now())
         await self.spool.add(letter, content)
         return letter

@@ -51,8 +51,9 @@ class WaitingMail:
         try:
             count = await self._spool.hasten(domain, subdomains, self._now())
         except OSError:
-            del self._started[key]
-            self._started.pop((domain, False), None)
+            # Another start of the domain may have failed meanwhile, and has taken both away.
+            for failed in (key, (domain, False)):
+                self._started.pop(failed, None)
             raise
         self._log.event("queue", what=f"started for {'@' * subdomains}{domain}, letters={count}")
         if count:

@@ -18,10 +18,10 @@ POSTMASTER = Address("alice", "office.test")
 
 
 class Office:
-    def __init__(self) -> None:
+    def __init__(self, account: str = "alice@office.test") -> None:
         self.spool, self.log = MemorySpool(), ListLog()
         self.woken: list[str] = []
-        mailer = Mailer("mail.office.test", MemoryDirectory(["alice@office.test"]), self.spool, lambda: "ID1")
+        mailer = Mailer("mail.office.test", MemoryDirectory([account]), self.spool, lambda: "ID1")
         self.notices = Notices(
             mailer, self.spool, POSTMASTER, self.log, lambda: 1e9, lambda letter: self.woken.append(letter.id)
         )
@@ -41,6 +41,14 @@ def test_notice_is_a_letter_like_any_other() -> None:
     assert stored.content.endswith(b"Subject: ID1\n\nhello\n")
     assert office.woken == ["ID1"]
     assert "notice to the postmaster" in str(office.log.events)
+
+
+def test_a_postmaster_who_leads_to_nobody_gets_no_letter() -> None:
+    """A letter without recipients would stay for ever."""
+    office = Office("bob@office.test")
+    office.send(lambda id: b"x: y\n\n")
+    assert not office.spool.stored and not office.woken
+    assert "nobody to write to: alice@office.test" in str(office.log.warnings)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), RuntimeError("a bug")])

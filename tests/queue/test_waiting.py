@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from mailstack.interfaces.spool import Result
 from mailstack.interfaces.waiting import ILine, ITurn
@@ -124,6 +125,26 @@ def test_what_failed_may_be_tried_again(place: Place, monkeypatch: pytest.Monkey
         with pytest.raises(OSError, match="broken"):
             place.start("backup.test")
     assert place.start("backup.test") == 0
+
+
+def test_two_starts_of_one_domain_that_fail_together(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The domain alone, and with its sub-domains, on a full disk."""
+    disk = {False: Deferred[None](), True: Deferred[None]()}
+
+    async def broken(domain: str, subdomains: bool, now: float) -> int:
+        await disk[subdomains]
+        raise OSError(errno.ENOSPC, "full")
+
+    failed: list[Any] = []
+    with monkeypatch.context() as context:
+        context.setattr(place.spool, "hasten", broken)
+        for subdomains in (False, True):
+            start = Deferred.fromCoroutine(place.waiting.start("backup.test", subdomains))
+            start.addErrback(lambda failure: failed.append(failure.type))
+        for subdomains in (True, False):
+            disk[subdomains].callback(None)
+    assert failed == [OSError, OSError]
+    assert [place.start("backup.test"), place.start("backup.test", True)] == [0, 0]
 
 
 # ---- ATRN
