@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
+from email.header import Header
 from email.utils import formatdate
 
 from attrs import frozen
 
+from mailstack.message.report import part
 from mailstack.model.address import Address
 
 
@@ -24,26 +27,28 @@ class Excess:
 
 
 def excess_notice(excess: Excess, id: str) -> bytes:
-    """The letter, LF line ends, 7-bit. ``id`` is its queue id."""
+    """The letter, LF line ends. ``id`` is its queue id. 7-bit, but that its header has UTF-8 if the postmaster's
+    address has: only then does it need a next hop with SMTPUTF8."""
+    to, account = excess.postmaster, excess.account.unicode
+    subject = f"{account} sends too much"
     fields = [
         ("Date", formatdate(excess.now)),
         ("From", f"Mail Delivery System <MAILER-DAEMON@{excess.hostname}>"),
-        ("To", str(excess.postmaster)),
-        ("Subject", f"{excess.account} sends too much"),
+        ("To", str(to) if to.isascii else to.unicode),
+        ("Subject", subject if subject.isascii() else Header(subject, "utf-8").encode()),
         ("Message-ID", f"<{id}@{excess.hostname}>"),
         # RFC 3834 §5: no vacation notice may answer this.
         ("Auto-Submitted", "auto-generated"),
         ("MIME-Version", "1.0"),
-        ("Content-Type", "text/plain; charset=us-ascii"),
     ]
-    header = "".join(f"{name}: {value}\n" for name, value in fields)
-    return f"{header}\n{_text(excess)}\n".encode("ascii", "backslashreplace")
+    header = "".join(f"{name}: {value}\n" for name, value in fields).encode("utf-8")
+    return header + part("text/plain", f"{_text(excess, account)}\n".encode(), "Notice", "; charset=utf-8")
 
 
-def _text(excess: Excess) -> str:
+def _text(excess: Excess, account: str) -> str:
     clients = "\n".join(f"  {client or 'a program on this machine (UNIX socket)'}" for client in excess.clients)
     happened = (
-        f"The account {excess.account} has sent mail to {excess.recipients} recipients since "
+        f"The account {account} has sent mail to {excess.recipients} recipients since "
         f"{formatdate(excess.since)}. That is its limit for one hour ([limits] recipients_per_hour). More recipients "
         f"are refused for the time being, with 450 4.7.1; as old ones become older than an hour, new ones are taken."
     )
@@ -61,7 +66,7 @@ def _text(excess: Excess) -> str:
             _filled(happened),
             f"It sent from these addresses:\n{clients}",
             _filled(act),
-            f"  mailstack user passwd {excess.account}",
+            f"  mailstack user passwd {shlex.quote(account)}",
             _filled(waiting),
             _filled(closing),
         ]

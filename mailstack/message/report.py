@@ -46,8 +46,8 @@ def status_report(occasion: Occasion, fates: Sequence[Fate], original: bytes) ->
     returned = _returned(occasion, fates, header, original)
     boundary = _boundary(occasion.id, returned)
     kind = "message/global-delivery-status" if is_global(occasion, fates) else "message/delivery-status"
-    human = _part("text/plain", human_part(occasion, fates).encode("utf-8"), "Notification", "; charset=utf-8")
-    machine = _part(kind, machine_part(occasion, fates).encode("utf-8"), "Delivery report")
+    human = part("text/plain", human_part(occasion, fates).encode("utf-8"), "Notification", "; charset=utf-8")
+    machine = part(kind, machine_part(occasion, fates).encode("utf-8"), "Delivery report")
     parts = b"".join(b"--%s\n%s\n" % (boundary, part) for part in (human, machine, returned))
     top = folded(_top(occasion, fates, header, boundary.decode("ascii"), returned.isascii())).encode("utf-8")
     return b"%s\n\nThis is a report in MIME format.\n\n%s--%s--\n" % (top, parts, boundary)
@@ -98,8 +98,8 @@ def _boundary(id: str, returned: bytes) -> bytes:
     return boundary
 
 
-def _part(kind: str, body: bytes, description: str, parameters: str = "") -> bytes:
-    """Quoted-printable where 7-bit lines of up to 998 octets do not do."""
+def part(kind: str, body: bytes, description: str, parameters: str = "") -> bytes:
+    """Fields, blank line and body, LF line ends; quoted-printable where 7-bit lines of up to 998 octets do not do."""
     if _plain(body):
         return _fields_of_part(kind, description, "7bit", parameters) + body.rstrip(b"\n") + b"\n"
     text = quoprimime.body_encode(body.decode("latin-1"), maxlinelen=76, eol="\n").rstrip("\n") + "\n"
@@ -135,10 +135,10 @@ def _returned(occasion: Occasion, fates: Sequence[Fate], header: bytes, original
     smtputf8 = occasion.letter.smtputf8
     full = _full(occasion, fates) and 0 < len(original) <= MAX_FULL
     if full and smtputf8:
-        return _part("message/global", original, "The message")
+        return part("message/global", original, "The message")
     # RFC 2046 §5.2.1: message/rfc822 is never encoded, so it comes back whole only as what 8bit can be.
     if not full or not _eight_bit(original):
-        return _part("message/global-headers" if smtputf8 else "text/rfc822-headers", header, "Header of the message")
+        return part("message/global-headers" if smtputf8 else "text/rfc822-headers", header, "Header of the message")
     encoding = "7bit" if original.isascii() else "8bit"
     end = b"" if original.endswith(b"\n") else b"\n"
     return _fields_of_part("message/rfc822", "The message", encoding) + original + end

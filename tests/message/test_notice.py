@@ -36,6 +36,17 @@ def test_notice() -> None:
     assert max(map(len, text.splitlines())) <= 78
 
 
-def test_always_seven_bit() -> None:
-    octets = excess_notice(evolve(EXCESS, account=Address("åsa", "büro.test")), "ID1")
+def test_any_script() -> None:
+    """The account as people write it, and a command that can be typed; no next hop needs SMTPUTF8 for it."""
+    octets = excess_notice(evolve(EXCESS, account=Address.parse("用户@büro.test")), "ID1")
     assert octets.isascii()
+    notice = email.message_from_bytes(octets, policy=email.policy.default)
+    assert notice["Subject"] == "用户@büro.test sends too much"
+    assert "\n  mailstack user passwd '用户@büro.test'\n" in notice.get_content()
+
+
+def test_postmaster_in_any_script() -> None:
+    """Whose address stands in the header as UTF-8 (RFC 6532)."""
+    octets = excess_notice(evolve(EXCESS, postmaster=Address.parse("邮差@office.test")), "ID1")
+    assert "\nTo: 邮差@office.test\n".encode() in octets
+    assert octets.partition(b"\n\n")[2].isascii()
