@@ -59,7 +59,7 @@ def _on_submission(session: Session, event: events.Mail, user: Address) -> Reply
 
 def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
     transaction = session.begun
-    if len(transaction.recipients) >= session.settings.limits.recipients:
+    if transaction.addressed >= session.settings.limits.recipients:
         session.struck("recipients")
         return TOO_MANY_RECIPIENTS
     recipient = event.recipient
@@ -86,7 +86,7 @@ def _guessed(session: Session, transaction: Transaction, refusal: Reply) -> Repl
     if not refusal.permanent:
         return refusal
     session.refused += 1
-    return session.error(refusal) if session.refused > len(transaction.recipients) else refusal
+    return session.error(refusal) if session.refused > transaction.addressed else refusal
 
 
 def _resolve(session: Session, recipient: Address) -> Resolution:

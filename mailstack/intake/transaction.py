@@ -50,7 +50,7 @@ class Transaction:
         self._limits = limits
         self._edit = edit
         self._recipients: dict[Address, Recipient] = {}
-        self._expanded: list[Recipient] = []
+        self._expanded: dict[Address, Recipient] = {}
         self.content: IIncoming | None = None
         self.refusal: Reply | None = None
         self.for_terminals = False  #: SEND: to be shown, and not kept
@@ -66,6 +66,11 @@ class Transaction:
         """Those who get the message."""
         return tuple(self._recipients.values())
 
+    @property
+    def addressed(self) -> int:
+        """How many recipients the queue would have to keep: those who get the message, and expanded lists."""
+        return len(self._recipients) + len(self._expanded)
+
     def add(self, recipients: tuple[Recipient, ...], rcpt: Rcpt) -> None:
         """More recipients, to which ``rcpt`` has led; one that is there already stays as it was first given, unless
         the sender wants to hear of its success now."""
@@ -76,11 +81,14 @@ class Transaction:
             self._recipients.setdefault(recipient.address, recipient)
 
     def _add_with_wishes(self, recipients: tuple[Recipient, ...], rcpt: Rcpt) -> None:
-        """RFC 3461 §5.2.7: an alias for one is transparent. One for several is expanded, which is its success."""
+        """RFC 3461 §5.2.7: an alias for one is transparent. One for several is expanded, which is its success; the null
+        sender is not told of it."""
         notify = rcpt.notify
         if len(recipients) > 1 and SUCCESS in notify:
             address = recipients[0].original
-            self._expanded.append(Recipient(address, address, frozenset({SUCCESS}), rcpt.orcpt, expanded=True))
+            if self.sender is not None:
+                expanded = Recipient(address, address, frozenset({SUCCESS}), rcpt.orcpt, expanded=True)
+                self._expanded[address] = expanded
             notify = notify - {SUCCESS} or frozenset({NEVER})
         for recipient in recipients:
             if recipient.address not in self._recipients or SUCCESS in notify:
@@ -182,7 +190,7 @@ class Transaction:
         return Letter(
             self.id,
             self.sender,
-            (*self.recipients, *self._expanded),
+            (*self.recipients, *self._expanded.values()),
             self._arrived,
             self._size,
             self._lines,

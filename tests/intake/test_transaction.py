@@ -228,9 +228,9 @@ def test_disk_reply(number: int | None, reply: object) -> None:
 # ---- What the sender wants to hear: RFC 3461 §5.2.7
 
 
-def wishes(*added: tuple[tuple[Recipient, ...], str]) -> dict[str, str]:
+def wishes(*added: tuple[tuple[Recipient, ...], str], mail: Mail = MAIL) -> dict[str, str]:
     """By address, what is kept when recipients are added with these NOTIFY; ``*`` marks what was expanded."""
-    transaction = Transaction(MAIL, Limits())
+    transaction = Transaction(mail, Limits())
     for recipients, notify in added:
         transaction.add(recipients, Rcpt(recipients[0].original, frozenset(notify.split())))
     transaction.begin(RefusingSpool(), "ID1", HOP, NOW)
@@ -253,6 +253,11 @@ def test_alias_for_several_is_expanded_where_success_was_asked_for() -> None:
     assert wishes((TEAM, "SUCCESS FAILURE")) == {"alice": "FAILURE", "bob": "FAILURE", "*team": "SUCCESS"}
     assert wishes((TEAM, "DELAY")) == {"alice": "DELAY", "bob": "DELAY"}
     assert wishes((TEAM, "")) == {"alice": "", "bob": ""}
+
+
+def test_null_sender_is_not_told_of_an_expansion() -> None:
+    """A report to nobody would be logged as a bounce that was dropped."""
+    assert wishes((TEAM, "SUCCESS"), mail=Mail(None)) == {"alice": "NEVER", "bob": "NEVER"}
 
 
 def test_who_is_named_twice_is_told_of_the_success_that_was_asked_for() -> None:
