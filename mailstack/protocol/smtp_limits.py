@@ -1,7 +1,4 @@
-"""The LIMITS extension: how many recipients a server takes at once. RFC 9422 §4.
-
-Its third limit, MAILMAX, is kept by itself: our client sends one message in a session.
-"""
+"""The LIMITS extension: how many recipients a server takes at once, how many messages in a session. RFC 9422 §4."""
 
 from __future__ import annotations
 

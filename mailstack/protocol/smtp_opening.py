@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 
 from attrs import frozen
 
@@ -96,13 +97,9 @@ class Opening:
         return None
 
     def _require_tls(self) -> Dialogue[Reply | None]:
-        """RFC 8689 §4.2.1. Nothing is said: EHLO has told."""
+        """Nothing is said: EHLO has told."""
         yield from ()
-        if not self._manner.require_tls or (self.secure and "REQUIRETLS" in self.extensions):
-            return None
-        if self.secure:
-            return Reply(550, "5.7.30", "REQUIRETLS support required, but the server does not offer it")
-        return Reply(550, "5.7.10", "Encryption needed (REQUIRETLS)")
+        return breaks_promise(self.secure, self.extensions) if self._manner.require_tls else None
 
     def _log_in(self) -> Dialogue[Reply | None]:
         login = self._manner.login
@@ -134,6 +131,15 @@ class Opening:
             yield Say((_base64(answer),))
             reply = yield from hear("AUTH", self._patience.login)
         return reply
+
+
+def breaks_promise(secure: bool, extensions: Mapping[str, str]) -> Reply | None:
+    """Why a letter that requires TLS cannot go to this server; None: it can. RFC 8689 §4.2.1."""
+    if not secure:
+        return Reply(550, "5.7.10", "Encryption needed (REQUIRETLS)")
+    if "REQUIRETLS" not in extensions:
+        return Reply(550, "5.7.30", "REQUIRETLS support required, but the server does not offer it")
+    return None
 
 
 def extensions(reply: Reply) -> dict[str, str]:

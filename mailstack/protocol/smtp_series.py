@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_client import Action, SmtpClient
 from mailstack.protocol.smtp_dialogue import Dialogue, Patience, Rest, Say, ask
-from mailstack.protocol.smtp_opening import Manner
+from mailstack.protocol.smtp_limits import limits
+from mailstack.protocol.smtp_opening import Manner, breaks_promise
 from mailstack.protocol.smtp_transaction import Envelope, Transaction
 
-NO_TLS = Reply(550, "5.7.10", "Encryption needed (REQUIRETLS)")
-NO_REQUIRETLS = Reply(550, "5.7.30", "REQUIRETLS support required, but the server does not offer it")
+#: For recipients that the last letter of a session leaves over.
+NO_MORE = Reply(452, "4.5.3", "The server takes no more in this session (MAILMAX)")
 NO_LETTER = Envelope(None, {}, 0, False)
 
 
@@ -48,8 +50,15 @@ class SmtpSeries(SmtpClient):
         yield Say(("QUIT",))
 
     def _letters(self) -> Dialogue[None]:
+        # RFC 9422 §4. After the last one there is no rest, but QUIT. One that did not come to MAIL counts too: the
+        # others only wait for the next session.
+        left = limits(self._opening.extensions.get("LIMITS", "")).get("MAILMAX", inf)
         while self._envelope is not None:
             yield from self._transact(self._envelope)
+            left -= 1
+            if left <= 0:
+                self._transaction.settle(NO_MORE)
+                return
             yield Rest()
             if self._envelope is None:
                 return
@@ -62,10 +71,9 @@ class SmtpSeries(SmtpClient):
 
     def _transact(self, envelope: Envelope) -> Dialogue[None]:
         extensions = self._opening.extensions
-        # RFC 8689 §4.2.1, and §5: a report goes its way as best it can.
+        # RFC 8689 §5: a report goes its way as best it can.
         if envelope.require_tls and envelope.sender is not None:
-            problem = None if "REQUIRETLS" in extensions else NO_REQUIRETLS
-            problem = problem if self.secure else NO_TLS
+            problem = breaks_promise(self.secure, extensions)
             if problem is not None:
                 self._transaction.settle(problem)
                 return

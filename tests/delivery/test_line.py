@@ -168,6 +168,37 @@ def test_a_letter_that_requires_tls(call: Call, secure: bool, extension: bytes, 
     assert call.line.usable()
 
 
+def limited(call: Call, limits: bytes) -> None:
+    call.connect().hear(OPENING[0])
+    call.hear(b"250-dialup.test\r\n250-PIPELINING\r\n250 LIMITS " + limits + b"\r\n")
+
+
+def test_a_client_that_takes_few_letters(call: Call) -> None:
+    """The session ends after them; the next letter has not been begun. RFC 9422."""
+    limited(call, b"MAILMAX=2")
+    call.deliver("L1")
+    call.hear(ACCEPTED)
+    call.hear(b"250 2.0.0 taken\r\n")
+    assert call.line.usable()
+    call.deliver("L2")
+    call.hear(b"250 ok\r\n")
+    call.hear(ACCEPTED)
+    assert call.hear(b"250 2.0.0 taken\r\n") == b"QUIT\r\n"
+    assert isinstance(call.outcomes[0], Delivered)
+    assert not call.line.usable()
+    call.deliver("L3")
+    assert isinstance(call.results.pop().value, CancelledError)
+
+
+def test_recipients_that_the_last_letter_leaves_over(call: Call) -> None:
+    """They are deferred: each transaction for one letter counts."""
+    limited(call, b"MAILMAX=1 RCPTMAX=1")
+    call.deliver("L1", "x@dialup.test", "y@dialup.test")
+    call.hear(ACCEPTED)
+    assert call.hear(b"250 2.0.0 taken\r\n") == b"QUIT\r\n"
+    assert [type(each) for _, each in sorted(call.outcomes.items())] == [Delivered, Delayed]
+
+
 @pytest.mark.parametrize("greeting", [b"554 not now\r\n", b"QUIT\r\n", b"421 busy\r\n"])
 def test_a_client_that_does_not_greet(call: Call, greeting: bytes) -> None:
     """No letter is touched, and the log says why."""
