@@ -35,6 +35,8 @@ TOO_SLOW = Reply(421, "4.4.2", "Your message comes in too slowly, good bye")
 #: A challenge as it may be shown: it is half of a secret.
 CHALLENGE = Reply(334, "", "***")
 STOPPING = Reply(421, "4.3.2", "The server stops, try again in a moment")
+#: For a client that has closed its side, or is gone: it could not answer us.
+NOBODY_ANSWERS = Reply(421, "4.4.2", "You have closed the connection, so the roles are not turned")
 
 
 @frozen
@@ -110,6 +112,8 @@ class SmtpConversation(TurningConversation):
     def _reply(self, event: Event, reply: Reply) -> None:
         if isinstance(event, XClient) and reply.positive and not self._renamed(event):
             reply = TOO_MANY
+        elif reply.positive and not self.turnable and _turns(event):
+            reply = STOPPING if self._stopping else NOBODY_ANSWERS
         octets = self.session.answer(reply)
         if octets:
             self._recording.add(CHALLENGE if reply.code == CHALLENGE.code else reply)
@@ -119,7 +123,7 @@ class SmtpConversation(TurningConversation):
             self._answered = True
         if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
-        elif isinstance(event, Atrn | Obsolete) and self.session.turned:
+        elif self.session.turned:
             self.hand_over(self._reception.turned(), self.session.rest())
 
     def _renamed(self, event: XClient) -> bool:
@@ -161,6 +165,10 @@ class SmtpConversation(TurningConversation):
             self._greeting.cancel()
         self._recording.end()
         self._reception.closed()
+
+
+def _turns(event: Event) -> bool:
+    return isinstance(event.instead if isinstance(event, Obsolete) else event, Atrn)
 
 
 class SmtpFactory(ServerFactory):

@@ -16,8 +16,14 @@ class TurningConversation(Conversation):
 
     turn: ITurn | None = None
 
+    @property
+    def turnable(self) -> bool:
+        """Whether the other side is still there, and heard; while an answer was pending, much may have happened."""
+        return self._connected and not (self._stopping or self._ended)
+
     def hand_over(self, turn: ITurn, rest: bytes) -> None:
-        """After the answer that turns the roles. ``rest`` are octets that have come already."""
+        """After the answer that turns the roles, while the connection is :attr:`turnable`. ``rest`` are octets that
+        have come already."""
         self.flush()
         self.transport.unregisterProducer()
         self.turn = turn

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailstack.interfaces.waiting import ITurn
 from tests.server.test_smtp import Service
 from tests.server.wire import Wire
 
@@ -48,6 +51,48 @@ def test_our_time_outs_do_not_count_any_more(service: Service, wire: Wire) -> No
     service.clock.advance(3_000)
     assert wire.read() == b""
     assert not wire.aborted
+
+
+@pytest.fixture
+def fetching(service: Service, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Deferred[None]:
+    """ATRN was said, and we look for letters until this fires."""
+    gate, fetch = Deferred[None](), service.office.waiting.fetch
+
+    async def slow_fetch(domains: Sequence[str]) -> ITurn | None:
+        await gate
+        return await fetch(domains)
+
+    monkeypatch.setattr(service.office.waiting, "fetch", slow_fetch)
+    assert wire.send(b"ATRN\r\n") == b""
+    return gate
+
+
+def test_a_client_that_is_gone_before_the_answer(service: Service, wire: Wire, fetching: Deferred[None]) -> None:
+    """Nobody is there to whom the connection could be turned."""
+    wire.lose()
+    fetching.callback(None)
+    assert service.office.waiting.turn.transport is None
+    assert service.office.log.failures == []
+    assert service.clock.getDelayedCalls() == []
+
+
+def test_a_stop_before_the_answer(service: Service, wire: Wire, fetching: Deferred[None]) -> None:
+    """One answer, and that is no yes."""
+    stopped = Deferred.fromCoroutine(service.connections.stop())
+    fetching.callback(None)
+    assert wire.read() == b"421 4.3.2 The server stops, try again in a moment\r\n"
+    assert wire.disconnecting
+    wire.lose()
+    assert service.office.waiting.turn.transport is None
+    assert stopped.called
+
+
+def test_a_client_that_only_listens_before_the_answer(service: Service, wire: Wire, fetching: Deferred[None]) -> None:
+    wire.protocol.readConnectionLost()  # type: ignore[attr-defined]
+    fetching.callback(None)
+    assert wire.read().startswith(b"421 4.4.2 ")
+    assert wire.disconnecting
+    assert service.office.waiting.turn.transport is None
 
 
 def test_a_lost_connection(service: Service, wire: Wire) -> None:
