@@ -21,14 +21,17 @@ from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending
-from mailstack.model.outcome import Delivered, Outcome, from_reply
+from mailstack.model.outcome import Delivered, Outcome, Waits, from_reply
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_dialogue import Patience
 from mailstack.protocol.smtp_transaction import Envelope
 
 MAX_HOSTS = 5  #: addresses tried in one attempt; Postfix's smtp_mx_address_limit is 5 too
 MAX_SEARCH = 300.0  #: seconds after which no further host is tried
-WAITS = Reply(450, "4.4.1", "It waits until the server of that domain comes to fetch it (ATRN)")
+WAITS = Waits(
+    Reply(450, "4.4.0", "It waits to be fetched by the server of that domain (ATRN)"),
+    Reply(554, "5.4.7", "It was not fetched by the server of that domain (ATRN) in the time that it may wait here"),
+)
 MAX_TEXT = 1_000  #: characters of a remote reply that are kept
 #: RFC 8689 §2: the name of an MX must be sure, by DNSSEC or MTA-STS, which we do not ask for.
 NAME_UNSURE = Reply(550, "5.7.10", "Encryption needed (REQUIRETLS), but DNS alone says which server is the right one")
@@ -93,7 +96,7 @@ class RemoteDelivery:
         hop = next_hop(self._settings, pending[0].recipient.address.domain)
         envelope = envelope_of(letter, pending)
         if hop.key == FETCH:
-            return outcomes(dict.fromkeys(envelope.recipients, WAITS))
+            return dict.fromkeys(envelope.recipients, WAITS)
         file = open_letter(self._spool, self._log, letter)
         if isinstance(file, Reply):
             return outcomes(dict.fromkeys(envelope.recipients, file))

@@ -26,6 +26,7 @@ class Result:
     reply: Reply
     relay: str = "none"  #: who said so: ``host[ip]:port``, ``local``, ``none``
     next_attempt: float = 0.0  #: Unix time, when deferred
+    waits: bool = False  #: deferred until it is fetched, which is no delay that anybody should be warned of
 
 
 class IIncoming(Interface):

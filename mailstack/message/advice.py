@@ -33,6 +33,7 @@ ADVICE = {
     "3.4": Advice("The message is bigger than the server takes.", LESS),
     "4": Advice("The server could not be reached, or the connection did not last.", THEIR_TURN),
     "4.6": Advice("The message goes round in a circle between servers.", OUR_TURN),
+    "4.7": Advice("It was neither delivered nor fetched in the time for which a message may wait.", THEIR_TURN),
     "5": Advice("The two servers did not understand each other.", OUR_TURN),
     "5.3": Advice("The message has more recipients than the server takes at once.", "Please send it to fewer people."),
     "6": Advice("The server does not take this kind of message.", "Please send the message in a simpler form."),

@@ -87,3 +87,9 @@ class Due:
     entered: float | None = None  #: Unix time at which it came into the queue just now; None: it was there
     warned: int = 0  #: delay warnings sent so far
     unreported: bool = False  #: its sender is to be told of something and was not yet
+
+    @classmethod
+    def at_first(cls, letter: Letter, entered: float) -> Due:
+        """All of a letter that has just come."""
+        pending = tuple(Pending(number, each) for number, each in enumerate(letter.recipients) if not each.expanded)
+        return cls(letter, pending, entered=entered, unreported=len(pending) < len(letter.recipients))

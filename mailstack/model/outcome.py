@@ -41,7 +41,18 @@ class Failed:
     action: ClassVar[str] = "failed"
 
 
-Outcome = Delivered | Delayed | Failed
+@frozen
+class Waits:
+    """It stays here until it is fetched: nobody was called, and nothing is wrong."""
+
+    reply: Reply
+    expired: Reply  #: the verdict when it has waited for its whole lifetime
+    relay: str = "none"
+    setup: float = 0.0
+    action: ClassVar[str] = "delayed"
+
+
+Outcome = Delivered | Delayed | Failed | Waits
 
 
 def from_reply(reply: Reply, relay: str) -> Outcome:

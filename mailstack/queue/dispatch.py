@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool, Result
-from mailstack.model.letter import Due, Letter, Pending
+from mailstack.model.letter import Due, Letter
 from mailstack.queue.attempts import STUCK, Attempts
 from mailstack.queue.lines import Lines
 from mailstack.queue.report import Reporter
@@ -86,11 +86,7 @@ class Dispatcher(Service):
         if not self._woken:
             # Not in the next round of the reactor, when the answers leave, but in the one after.
             self._clock.callLater(0, self._clock.callLater, 0, self._get_up)
-        pending = tuple(
-            Pending(number, recipient) for number, recipient in enumerate(letter.recipients) if not recipient.expanded
-        )
-        unreported = len(pending) < len(letter.recipients)
-        self._woken[letter.id] = Due(letter, pending, entered=self._now(), unreported=unreported)
+        self._woken[letter.id] = Due.at_first(letter, self._now())
 
     def run(self) -> None:
         """Somebody has made letters due: look now."""
@@ -256,8 +252,7 @@ class Dispatcher(Service):
         for due in dues:
             parts = [part[due.letter.id] for part in done if due.letter.id in part]
             if due.pending and not parts:
-                # Dropped; or begun again, alone, and what there is to tell is told when that has ended.
-                continue
+                continue  # dropped; or begun again, alone, and what there is to tell is told when that has ended
             results = [result for part in parts for result in part]
             if due.unreported or any(result.state != "sent" for result in results):
                 self._follow([due.letter.id], Deferred.fromCoroutine(self._report(due, results)))

@@ -45,11 +45,10 @@ class Reporter:
             fates = [Fate(letter.recipients[number], outcome) for number, outcome in untold.items()]
             if fates:  # or the administrator has dropped it
                 await self._send(letter, fates, tuple(untold), warned, wake)
-        delayed = [
-            Fate(recipient, Delayed(result.reply, result.relay))
-            for result in results
-            if result.state == "deferred" and (recipient := letter.recipients[result.number]).reports_delay
+        late = [
+            (letter.recipients[each.number], each) for each in results if each.state == "deferred" and not each.waits
         ]
+        delayed = [Fate(one, Delayed(each.reply, each.relay)) for one, each in late if one.reports_delay]
         if not delayed or letter.sender is None:
             return
         earned = self.schedule.warnings(letter.arrived, self.now())

@@ -22,6 +22,11 @@ class Schedule:
         step = steps[min(attempt, len(steps)) - 1]
         return step * (1 + JITTER * (2 * chance - 1))
 
+    @property
+    def slowest(self) -> int:
+        """The attempt after which the longest pause is made."""
+        return self.settings.retry.index(max(self.settings.retry)) + 1
+
     def lifetime(self, bounce: bool) -> float:
         """Seconds; ``bounce`` is whether the letter comes from the null sender."""
         return self.settings.bounce_lifetime if bounce else self.settings.lifetime

@@ -10,7 +10,7 @@ from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import Result
 from mailstack.model.address import path
 from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Delivered, Failed, Outcome
+from mailstack.model.outcome import Delivered, Failed, Outcome, Waits
 from mailstack.queue.schedule import Schedule
 
 #: Postfix's words for states that say more.
@@ -39,16 +39,22 @@ class Verdict:
         failure = "bounced" if pending.recipient.reports_failure else "reported"
         if isinstance(outcome, Failed):
             return Result(pending.number, failure, outcome.reply, outcome.relay)
+        waits = isinstance(outcome, Waits)
+        # An attempt that calls nobody only looks whether the route is another one now.
+        attempt = self._schedule.slowest if waits else pending.attempts + 1
         following = self._schedule.next_attempt(
-            letter.arrived, letter.sender is None, pending.attempts + 1, self._now(), self._rng.random()
+            letter.arrived, letter.sender is None, attempt, self._now(), self._rng.random()
         )
         if following is None:
             self._log.event(letter.id, from_=path(letter.sender), status="expired, returned to sender")
-            return Result(pending.number, failure, outcome.reply, outcome.relay)
-        return Result(pending.number, "deferred", outcome.reply, outcome.relay, following)
+            reply = outcome.expired if isinstance(outcome, Waits) else outcome.reply
+            return Result(pending.number, failure, reply, outcome.relay)
+        return Result(pending.number, "deferred", outcome.reply, outcome.relay, following, waits)
 
     def _note(self, due: Due, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
         """The line that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""
+        if result.waits and pending.attempts:
+            return  # as the log has it already
         address, original = pending.recipient.address, pending.recipient.original
         arrived = due.letter.arrived
         entered = arrived if due.entered is None else due.entered

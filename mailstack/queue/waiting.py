@@ -64,12 +64,12 @@ class WaitingMail:
         ids = await self._spool.waiting(domains)
         if not ids:
             return None
-        self._log.event("queue", what=f"handing over to {', '.join(domains)}, letters={len(ids)}")
         return self._lines(partial(self._hand_over, domains, ids))
 
     async def _hand_over(self, domains: Sequence[str], ids: Sequence[str], line: ILine) -> None:
         """One after the other; those that are not reached stay as they are."""
         if await line.opened():
+            self._log.event("queue", what=f"handing over to {', '.join(domains)}, letters={len(ids)}")
             for id in ids:
                 await self._out_of_turn(id, domains, line)
                 if not line.usable():

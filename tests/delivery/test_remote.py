@@ -23,7 +23,7 @@ from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome, Waits
 from mailstack.model.reply import Reply
 from mailstack.spool.memory import MemorySpool
 from tests.delivery.memory_dns import MemoryResolver, Zone, run
@@ -541,5 +541,5 @@ def test_what_is_fetched_waits() -> None:
     assert scene.reactor.tcpClients == []
     assert scene.outcomes is not None
     (outcome,) = scene.outcomes.values()
-    assert isinstance(outcome, Delayed)
-    assert str(outcome.reply).startswith("450 4.4.1 It waits")
+    assert isinstance(outcome, Waits)
+    assert "waits to be fetched" in str(outcome.reply)

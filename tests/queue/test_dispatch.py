@@ -19,7 +19,7 @@ from mailstack.interfaces.delivery import Outcomes
 from mailstack.interfaces.spool import IIncoming, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter
-from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome, Waits
 from mailstack.model.reply import Reply
 from mailstack.queue.attempts import STUCK
 from mailstack.queue.dispatch import MAX_ACTIVE, POLL, Dispatcher
@@ -546,6 +546,45 @@ def test_local_is_a_key_of_its_own(world: World) -> None:
         "one.test": [("L2", [0])],
     }
     assert transports.stays_here(here) and not transports.stays_here(both)
+
+
+# ---- Mail that is fetched
+
+
+FETCHED = Waits(Reply(450, "4.4.0", "It waits to be fetched"), Reply(554, "5.4.7", "It was not fetched"))
+
+
+def test_mail_that_is_fetched_waits_in_silence(world: World) -> None:
+    """One line in the log, no warning to the sender, and a look on the longest step, in case the route has changed."""
+    world.remote.outcomes = {"x@one.test": [FETCHED]}
+    world.accept("L1", "x@one.test")
+    world.pass_time(3500)
+    assert 10 < len(world.remote.attempts) < 15
+    lines = [str(fields["status"]) for _, fields in world.log.events if "to" in fields]
+    assert lines == ["deferred (450 4.4.0 It waits to be fetched)"]
+    assert world.count == 0
+
+
+def test_mail_that_nobody_fetches_goes_back(world: World) -> None:
+    """With true words: nobody could not be reached, and nothing was tried."""
+    kept = keep_reports(world)
+    world.remote.outcomes = {"x@one.test": [FETCHED]}
+    world.accept("L1", "x@one.test")
+    world.pass_time(3700)
+    assert list(kept) == ["L1", "B1"]
+    text = " ".join(kept["B1"].as_string().split())
+    assert "It was neither delivered nor fetched in the time" in text
+    assert "The answer: 554 5.4.7 It was not fetched" in text and "Status: 5.4.7" in text
+    assert "reached" not in text and "tried for the whole time" not in text
+    assert not world.spool.stored
+
+
+def test_a_delay_elsewhere_is_told_without_what_is_fetched(world: World) -> None:
+    kept = keep_reports(world)
+    world.remote.outcomes = {"x@one.test": [FETCHED], "z@two.test": [LATER]}
+    world.accept("L1", "x@one.test", "z@two.test")
+    world.pass_time(1500)
+    assert "z@two.test" in kept["B1"].as_string() and "x@one.test" not in kept["B1"].as_string()
 
 
 # ---- Out of turn

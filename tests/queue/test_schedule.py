@@ -34,6 +34,11 @@ def test_the_last_attempt_is_made_when_the_lifetime_ends() -> None:
     assert SCHEDULE.next_attempt(0.0, False, 50, 86000.0, 0.5) == 86400.0
 
 
+def test_the_slowest_attempt_has_the_longest_pause_after_it() -> None:
+    assert SCHEDULE.slowest == 3
+    assert Schedule(Queue(retry=(60.0, 900.0, 300.0))).slowest == 2
+
+
 def test_bounces_have_a_lifetime_of_their_own() -> None:
     assert SCHEDULE.next_attempt(0.0, True, 5, 3600.0, 0.5) is None
     assert SCHEDULE.next_attempt(0.0, False, 5, 3600.0, 0.5) == 4500.0
