@@ -12,7 +12,6 @@ from mailstack.model.address import Address
 
 FAR = "far.example"  # nobody's domain: RFC 2606 §3
 SENDER = "sender.example"
-TARGET = f"target@{FAR}"
 
 HELLO = "EHLO client.{f}"
 STRANGE = "MAIL FROM:<{s}@{f}>"

@@ -21,7 +21,6 @@ _PLAIN = re.compile(r"([^:\[\]]+)(?::(.*))?\Z")
 #: Twisted's ``kind:argument:name=value``; what the kinds take is checked when the port is opened.
 _ENDPOINT = re.compile(r"[a-z][a-z0-9]*:\S+\Z")
 _TCP = re.compile(r"(?:tcp6?|ssl):(?:port=)?([^:]*)")
-_MX = Route("mx")
 ROUTES = "mx, smarthost, fetch, smtp:host:port, lmtp:host:port or lmtp:unix:path"
 
 

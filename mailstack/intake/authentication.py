@@ -10,7 +10,7 @@ from mailstack.protocol import smtp_events as events
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 
 ENCRYPT_FIRST = Reply(538, "5.7.11", "Passwords only over TLS: say STARTTLS first")
-NO_LOGIN_HERE = Reply(502, "5.5.1", "No log-in on this port: it takes mail from other servers")
+NO_AUTH = Reply(502, "5.5.1", "No log-in on this port: it takes mail from other servers")
 CONTINUE = Reply(334, "", "")  # the exchange itself says the rest
 LOGGED_IN = Reply(235, "2.7.0", "Logged in")
 
@@ -39,7 +39,7 @@ def on_start_tls(session: Session, event: events.StartTls) -> Reply:
 
 def on_auth(session: Session, event: events.Auth) -> Reply:
     if not session.around.submission:
-        return NO_LOGIN_HERE
+        return NO_AUTH
     if session.visitor.user is not None:
         return Reply(503, "5.5.1", "You are logged in already")
     if not session.visitor.confidential:

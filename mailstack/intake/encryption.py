@@ -6,9 +6,9 @@ from mailstack.intake.session import Session
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 
-TLS_FIRST = Reply(530, "5.7.0", "Must issue a STARTTLS command first")
+STARTTLS_FIRST = Reply(530, "5.7.0", "Must issue a STARTTLS command first")
 
-#: ``Rejected`` has its answer already.
+#: ``Rejected`` and ``Hopeless`` have their answer already.
 BEFORE_TLS: frozenset[type[events.Event]] = frozenset(
     {
         events.Hello,
@@ -18,6 +18,7 @@ BEFORE_TLS: frozenset[type[events.Event]] = frozenset(
         events.Help,
         events.StartTls,
         events.Rejected,
+        events.Hopeless,
     }
 )
 
@@ -27,5 +28,5 @@ def allowed(session: Session, event: events.Event) -> events.Event:
     if not session.lacks_tls or type(event) in BEFORE_TLS:
         return event
     if isinstance(event, events.Mail):
-        session.record.refused("MAIL", TLS_FIRST, event.sender)
-    return events.Rejected(TLS_FIRST)
+        session.record.refused("MAIL", STARTTLS_FIRST, event.sender)
+    return events.Rejected(STARTTLS_FIRST)

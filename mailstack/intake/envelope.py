@@ -22,7 +22,7 @@ SENDER_OK = Reply(250, "2.1.0", "Ok")
 RECIPIENT_OK = Reply(250, "2.1.5", "Ok")
 LOGIN_FIRST = Reply(530, "5.7.0", "Log in first: this port is for our users")
 #: RFC 8689 §2: the option is for sessions that have TLS themselves; without, it is not in EHLO.
-TLS_FIRST = Reply(530, "5.7.4", "REQUIRETLS only over TLS: say STARTTLS first")
+NO_REQUIRETLS = Reply(530, "5.7.4", "REQUIRETLS only over TLS: say STARTTLS first")
 NO_TERMINAL = Reply(450, "4.2.1", "The user has no session open in which a message could be shown; use MAIL")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in another message")
 
@@ -34,7 +34,7 @@ def on_mail(session: Session, event: events.Mail) -> Reply:
         session.struck("message_size")
         return session.record.refused("MAIL", TOO_BIG, event.sender)
     if event.require_tls and not session.visitor.tls:
-        return session.record.refused("MAIL", TLS_FIRST, event.sender)
+        return session.record.refused("MAIL", NO_REQUIRETLS, event.sender)
     # Not above SIZE: what is announced is no larger than message_size here.
     if session.around.free_space() < FREE_SPACE * session.settings.limits.message_size:
         session.struck("free_space")

@@ -6,7 +6,7 @@ from mailstack.intake.session import Session
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 
-NOT_YOURS = Reply(553, "5.7.1", "That sender address is not yours")
+NOT_YOUR_ADDRESS = Reply(553, "5.7.1", "That sender address is not yours")
 
 
 def not_own(session: Session, address: Address) -> Reply | None:
@@ -15,9 +15,9 @@ def not_own(session: Session, address: Address) -> Reply | None:
     if user is not None and address.key == user.key:
         return None
     if not directory.is_local(address.domain):
-        return NOT_YOURS
+        return NOT_YOUR_ADDRESS
     found = directory.resolve(address)
     if found.refusal is not None and not found.refusal.permanent:
         # Nobody can tell now. A refusal for good would be a lie.
         return found.refusal
-    return None if any(target.address == user for target in found.recipients) else NOT_YOURS
+    return None if any(target.address == user for target in found.recipients) else NOT_YOUR_ADDRESS

@@ -10,7 +10,7 @@ from mailstack.protocol import smtp_events as events
 
 FETCHED = Route("fetch")
 NO_FETCHING = Reply(502, "5.5.1", "No mail is fetched on this port")
-NOT_YOURS = Reply(450, "4.7.1", "Request refused: that mail is not for you to fetch")
+NOT_YOUR_MAIL = Reply(450, "4.7.1", "Request refused: that mail is not for you to fetch")
 NOT_NOW = Reply(451, "4.3.0", "Unable to process the ATRN request now")
 NO_MAIL = Reply(453, "4.0.0", "You have no mail")
 REVERSING = Reply(250, "2.0.0", "OK now reversing the connection")
@@ -62,7 +62,7 @@ async def on_atrn(session: Session, event: events.Atrn) -> Reply:
     theirs = [domain for domain, account in session.settings.relay.fetch if account.key == user.key]
     domains = list(dict.fromkeys(event.domains or theirs))
     if not domains or not set(domains) <= set(theirs):
-        return session.record.denied("ATRN", NOT_YOURS)
+        return session.record.denied("ATRN", NOT_YOUR_MAIL)
     try:
         session.turn = await session.around.waiting.fetch(domains)
     except OSError as error:

@@ -9,7 +9,7 @@ from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 
 NOT_YOU = Reply(550, "5.7.0", "You may not speak for other clients")
-NO_LOGIN_HERE = Reply(501, "5.5.4", "LOGIN is not taken on this port")
+NO_LOGIN_ATTRIBUTE = Reply(501, "5.5.4", "LOGIN is not taken on this port")
 NO_SUCH_ACCOUNT = Reply(501, "5.5.4", "LOGIN names no account of ours")
 
 
@@ -20,7 +20,7 @@ def on_xclient(session: Session, event: events.XClient) -> Reply:
     user = None
     if event.login:
         if not session.around.submission:
-            return session.record.denied("XCLIENT", NO_LOGIN_HERE)
+            return session.record.denied("XCLIENT", NO_LOGIN_ATTRIBUTE)
         user = _account(session, event.login)
         if user is None:
             return session.record.denied("XCLIENT", NO_SUCH_ACCOUNT)

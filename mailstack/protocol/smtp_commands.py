@@ -23,9 +23,15 @@ UTF8_VERBS = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "VRFY", "EXPN"}
 FORBIDDEN = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PRI", "PROPFIND", "PUT", "TRACE"}
 _HEADER_LINE = re.compile(r"[!-9;-~]+:")
 
+PROXY_HEADER = (
+    "PROXY protocol on a port that is not haproxy: "
+    "(write haproxy: before the endpoint in mail.ini, or let the proxy send no PROXY header)"
+)
+
 UNKNOWN = Reply(500, "5.5.1", "Unknown command; HELP lists the known ones")
 NOT_HTTP = Reply(421, "4.7.0", "This is SMTP, not HTTP; good bye")
 NO_COMMAND = Reply(421, "4.7.0", "That is a line of a header, no command; good bye")
+NOT_PROXIED = Reply(421, "4.7.0", "This port does not take the PROXY protocol; good bye")
 NO_DOMAIN = "That is not the full name of a domain"
 NOT_ASCII = Reply(500, "5.5.2", "Commands are printable ASCII")
 NOT_UTF8 = Reply(500, "5.5.2", "That is not UTF-8, or has invisible characters")
@@ -67,6 +73,8 @@ def _no_command(verb: str) -> events.Event:
         return events.Hopeless(f"HTTP request ({verb.upper()})", NOT_HTTP)
     if _HEADER_LINE.match(verb):
         return events.Hopeless("header line instead of a command", NO_COMMAND)
+    if verb == "PROXY":
+        return events.Hopeless(PROXY_HEADER, NOT_PROXIED)
     return events.Rejected(UNKNOWN)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from mailstack.interfaces.sessions import IRecording, ISessions, Said, Who
+from mailstack.interfaces.sessions import IRecording, Said, Who
 from mailstack.model.reply import Reply
 from mailstack.model.transcript import CLIENT, NOTE, SERVER
 
@@ -169,12 +169,4 @@ class NoRecording:
         pass
 
 
-@implementer(ISessions)
-class NoSessions:
-    """Keeps none."""
-
-    def begin(self, service: str, port: int, who: Who) -> IRecording:
-        return NO_RECORDING
-
-
-NO_RECORDING, NO_SESSIONS = NoRecording(), NoSessions()
+NO_RECORDING = NoRecording()

@@ -24,7 +24,7 @@ from mailstack.protocol.smtp_events import Atrn, Body, BodyEnd, Event, Obsolete,
 from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.server.bindings import channel_bindings
 from mailstack.server.connections import STRESS_TIMEOUT, Connections, Peer, peer_at
-from mailstack.server.recording import MAX_LINE, NO_SESSIONS
+from mailstack.server.recording import MAX_LINE
 from mailstack.server.tls import tls_name
 from mailstack.server.turning import LONGEST, TurningConversation
 
@@ -49,7 +49,7 @@ class Listening:
     tls: IOpenSSLServerConnectionCreator | None
     min_data_rate: float  #: octets a second
     greet_delay: Callable[[Peer], float]  #: seconds
-    sessions: ISessions = NO_SESSIONS
+    sessions: ISessions
     service: str = "smtp"  #: smtp, submission
 
 

@@ -19,6 +19,7 @@ from mailstack.server.smtp import Listening, SmtpFactory
 from mailstack.server.tls import make_self_signed
 from tests.fakes import ListCounts
 from tests.intake.office import Office
+from tests.server.recordings import ListSessions
 from tests.server.test_tls import Client, load
 
 
@@ -31,11 +32,12 @@ def certificate(tmp_path: Path) -> Certificates:
 
 def connected(certificate: Certificates, version: int, before: Client | None = None) -> Client:
     """``before``: go on with its session."""
-    office = Office()
+    office, clock = Office(), Clock()
+    sessions = ListSessions(clock)
     listening = Listening(
-        lambda peer: office.reception(submission=True, tls=False), 300, 180, None, 500, lambda peer: 0.0
+        lambda peer: office.reception(submission=True, tls=False), 300, 180, None, 500, lambda peer: 0.0, sessions
     )
-    client = Client(certificate, SmtpFactory(Clock(), Connections(10, 10, ListCounts()), listening), version)
+    client = Client(certificate, SmtpFactory(clock, Connections(10, 10, ListCounts()), listening), version)
     session = before.ssl.get_session() if before else None
     if before is not None and session is not None:
         client.ssl = SSL.Connection(before.ssl.get_context(), None)

@@ -16,6 +16,7 @@ from mailstack.server.proxied import ANNOUNCEMENT, QUIET, Gate, ProxiedFactory
 from mailstack.server.smtp import Listening, SmtpFactory
 from tests.fakes import ListCounts
 from tests.intake.office import NEIGHBOUR, Office
+from tests.server.recordings import ListSessions
 from tests.server.wire import Wire
 
 PROXY = "127.0.0.1"
@@ -32,7 +33,10 @@ class Service:
         self.office = Office()
         self.connections = Connections(10, per_client, ListCounts())
         self.peers: list[str] = []
-        listening = Listening(lambda peer: self._receive(peer, submission), 300.0, 60.0, tls, 500.0, lambda peer: 0.0)
+        sessions = ListSessions(self.clock)
+        listening = Listening(
+            lambda peer: self._receive(peer, submission), 300.0, 60.0, tls, 500.0, lambda peer: 0.0, sessions
+        )
         gate = Gate(proxies, self.clock, self.office.log)
         self.factory = ProxiedFactory(SmtpFactory(self.clock, self.connections, listening), self.clock, gate)
 

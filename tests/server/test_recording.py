@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces.sessions import IRecording, ISessions, Said
+from mailstack.interfaces.sessions import IRecording, Said
 from mailstack.model.reply import Reply
 from mailstack.model.transcript import Spoken, Transcript
 from mailstack.server import session_file
-from mailstack.server.recording import FIRST, LAST, MAX_LINE, NO_RECORDING, NO_SESSIONS, Recording
+from mailstack.server.recording import FIRST, LAST, MAX_LINE, NO_RECORDING, Recording
 
 OK = Reply(250, "2.0.0", "Ok")
 BYE = Reply(221, "2.0.0", "Bye")
@@ -138,11 +138,9 @@ def test_one_end() -> None:
 def test_providers() -> None:
     assert verifyObject(IRecording, Recording(1, 0.0, Watch(), "smtp", 25, lambda: ("", ""), lambda _: None))
     assert verifyObject(IRecording, NO_RECORDING)
-    assert verifyObject(ISessions, NO_SESSIONS)
-    recording = NO_SESSIONS.begin("smtp", 25, lambda: ("", ""))
-    recording.add(b"x")
-    recording.secured("TLS")
-    recording.end()
+    NO_RECORDING.add(b"x")
+    NO_RECORDING.secured("TLS")
+    NO_RECORDING.end()
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]\n", b'{"id": 1}\n', b"\xff\n", b'{"id": 1, "lines": 3}'])

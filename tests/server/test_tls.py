@@ -22,6 +22,7 @@ from mailstack.server.smtp import Listening, SmtpFactory
 from mailstack.server.tls import make_self_signed
 from tests.fakes import ListCounts, ListLog
 from tests.intake.office import Office
+from tests.server.recordings import ListSessions
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 NAMES = ["mail.office.test", "office.test"]
@@ -89,9 +90,8 @@ def smtp(office: Office, clock: Clock) -> SmtpFactory:
     def receive(peer: Any) -> Any:
         return office.reception(peer.address, submission=True, tls=False)
 
-    return SmtpFactory(
-        clock, Connections(10, 10, ListCounts()), Listening(receive, 300.0, 60.0, None, 500.0, lambda peer: 0.0)
-    )
+    listening = Listening(receive, 300.0, 60.0, None, 500.0, lambda peer: 0.0, ListSessions(clock))
+    return SmtpFactory(clock, Connections(10, 10, ListCounts()), listening)
 
 
 def test_session_over_tls(pair: tuple[Path, Path]) -> None:
