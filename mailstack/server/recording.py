@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from attrs import frozen
 from zope.interface import implementer
 
 from mailstack.interfaces.sessions import IRecording, Said, Who
@@ -92,30 +93,47 @@ class Recording:
     def _identity(self) -> tuple[str, str]:
         return self._who() if callable(self._who) else self._who
 
-    # ---- As it is written
+    def copy(self) -> Recorded:
+        """What there is now: cheap, and nothing that goes on changes it, so that a thread can make text of it."""
+        said = [*self._first, *(self._last or ())]
+        client, user = self._identity()
+        until = self._seconds() if self._open else said[-1][0]
+        missing = self.lines - len(said)
+        return Recorded(self, client, user, self.tls, self._open, self._start, until, said, missing)
+
+
+@frozen
+class Recorded:
+    """One session as it was at a moment. Of ``of`` only what never changes is asked for."""
+
+    of: Recording
+    client: str
+    user: str
+    tls: str
+    open: bool
+    start: float  #: as ``until``, and the times of what was said: seconds of the recording's clock
+    until: float
+    said: Sequence[tuple[float, Said]]
+    missing: int  #: lines that were said in between
 
     def facts(self) -> dict[str, Any]:
         """As JSON has it: see :mod:`.session_file`."""
-        client, user = self._identity()
         return {
-            "id": self.id,
-            "began": round(self.began, 3),
-            "seconds": round(self._seconds() - self._start if self._open else self._all()[-1][0] - self._start, 3),
-            "client": client,
-            "user": user,
-            "service": self.service,
-            "port": self.port,
+            "id": self.of.id,
+            "began": round(self.of.began, 3),
+            "seconds": round(self.until - self.start, 3),
+            "client": self.client,
+            "user": self.user,
+            "service": self.of.service,
+            "port": self.of.port,
             "tls": self.tls,
-            "ended": "" if self._open else self._ending(),
+            "ended": "" if self.open else self._ending(),
             "queue_ids": list(self._queue_ids()),
             "lines": list(self._texts()),
         }
 
-    def _all(self) -> list[tuple[float, Said]]:
-        return [*self._first, *(self._last or ())]
-
     def _ending(self) -> str:
-        for _, said in reversed(self._all()):
+        for _, said in reversed(self.said):
             if isinstance(said, Reply):
                 words = f"{said.code} {said.status}" if said.code >= 400 else str(said.code)
                 return words if said.code == 421 and words not in _ENDINGS else _ENDINGS.get(words, LOST)
@@ -125,17 +143,16 @@ class Recording:
 
     def _queue_ids(self) -> Iterator[str]:
         after_message = False
-        for _, said in self._all():
+        for _, said in self.said:
             if after_message and isinstance(said, Reply) and (found := _QUEUED.search(said.text)):
                 yield found[1]
             after_message = isinstance(said, int)
 
     def _texts(self) -> Iterator[tuple[int, str, str]]:
-        missing = self.lines - len(self._first) - len(self._last or ())
-        for number, (moment, said) in enumerate(self._all()):
-            milliseconds = round((moment - self._start) * 1000)
-            if missing and number == FIRST:
-                yield milliseconds, NOTE, f"({missing:,} lines are missing here)"
+        for number, (moment, said) in enumerate(self.said):
+            milliseconds = round((moment - self.start) * 1000)
+            if self.missing and number == FIRST:
+                yield milliseconds, NOTE, f"({self.missing:,} lines are missing here)"
             yield from ((milliseconds, *line) for line in _spoken(said))
 
 

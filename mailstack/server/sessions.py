@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mailstack.durable import make_folders, swap
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.sessions import IRecording, ISessions, Who
 from mailstack.server import session_file
-from mailstack.server.recording import NO_RECORDING, Recording
+from mailstack.server.recording import NO_RECORDING, Recorded, Recording
 
 #: Seconds between two looks at what has changed.
 PAUSE = 1.0
@@ -31,8 +31,8 @@ class Sessions(Service):
     """Keeps the ``keep`` sessions that ended last and as many of the open ones, the youngest, and writes them to a file
     for other processes.
 
-    Each session that has ended is encoded once; of those that end within one second, no more than ``keep``. The file is
-    replaced in a thread and never synced: what a power loss takes of it is no mail.
+    Each session that has ended is encoded once; of those that end within one second, no more than ``keep``. They are
+    encoded and the file is replaced in a thread, and it is never synced: what a power loss takes of it is no mail.
     """
 
     name = "sessions"
@@ -139,16 +139,17 @@ class Sessions(Service):
         state = self._next, len(self._ended), sum(each.lines for each in self._open.values())
         if state == self._written:
             return
-        self._kept.extend(session_file.encode(each.facts()) for each in self._ended)
-        self._ended.clear()
+        ended, self._ended = self._ended, deque(maxlen=self._keep)
         youngest = islice(reversed(self._open.values()), self._keep)
-        content = b"".join([*self._kept, *(session_file.encode(each.facts()) for each in youngest)])
+        copies = [each.copy() for each in ended], [each.copy() for each in youngest]
         self._written = self._next, 0, state[2]
         try:
-            await self._run(swap, self._path, content)
+            self._kept.extend(await self._run(_write, self._path, list(self._kept), *copies, self._keep))
             self._trouble = ""
         except OSError as error:
             self._written = None
+            ended.extend(self._ended)
+            self._ended = ended
             self._complain(error)
 
     def _complain(self, error: OSError) -> None:
@@ -156,3 +157,12 @@ class Sessions(Service):
         if str(error) != self._trouble:
             self._trouble = str(error)
             self._log.warn("sessions", what=f"cannot be kept in {self._path}: {error.strerror}")
+
+
+def _write(
+    path: Path, kept: Sequence[bytes], ended: Sequence[Recorded], open_: Sequence[Recorded], keep: int
+) -> list[bytes]:
+    """Replace the file; those that have ended, encoded. OSError."""
+    fresh = [session_file.encode(each.facts()) for each in ended]
+    swap(path, b"".join([*[*kept, *fresh][-keep:], *(session_file.encode(each.facts()) for each in open_)]))
+    return fresh

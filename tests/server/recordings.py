@@ -28,5 +28,5 @@ class ListSessions:
     @property
     def transcripts(self) -> list[Transcript]:
         """As they come back from the file."""
-        decoded = [session_file.decode(session_file.encode(each.facts())) for each in self.recordings]
+        decoded = [session_file.decode(session_file.encode(each.copy().facts())) for each in self.recordings]
         return [each for each in decoded if each is not None]

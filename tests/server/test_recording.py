@@ -34,7 +34,7 @@ def record(*said: Said, end: bool = True, who: Callable[[], tuple[str, str]] = l
         recording.add(each)
     if end:
         recording.end()
-    transcript = session_file.decode(session_file.encode(recording.facts()))
+    transcript = session_file.decode(session_file.encode(recording.copy().facts()))
     assert transcript is not None
     return transcript
 
@@ -118,12 +118,12 @@ def test_who_it_was() -> None:
     """As known at the end; while the session is open, as known now."""
     known = ["192.0.2.7", ""]
     recording = Recording(1, 0.0, Watch(), "submission", 587, lambda: (known[0], known[1]), lambda _: None)
-    assert recording.facts()["user"] == ""
+    assert recording.copy().facts()["user"] == ""
     known[:] = ["198.51.100.9", "alice@office.test"]
     recording.secured("TLSv1.3")
     recording.end()
     known.clear()
-    facts = recording.facts()
+    facts = recording.copy().facts()
     assert (facts["client"], facts["user"], facts["tls"]) == ("198.51.100.9", "alice@office.test", "TLSv1.3")
 
 

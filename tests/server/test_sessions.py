@@ -41,13 +41,13 @@ class Place:
     def stop(self) -> None:
         self.sessions.stopService()
 
-    async def _run(self, function: Callable[..., None], *args: Any) -> None:
+    async def _run(self, function: Callable[..., Any], *args: Any) -> Any:
         self.writes += 1
         if self.slow is not None:
             await self.slow
         if self.error is not None:
             raise self.error
-        function(*args)
+        return function(*args)
 
     def begin(self) -> IRecording:
         return self.sessions.begin("smtp", 25, lambda: ("192.0.2.7", ""))
@@ -163,6 +163,21 @@ def test_one_writing_at_a_time(place: Place) -> None:
     place.clock.advance(1)
     assert place.writes == 2
     assert place.ids == [1, 2]
+
+
+def test_what_goes_on_while_it_is_written(place: Place) -> None:
+    """The thread has a copy: what is said meanwhile comes with the next writing."""
+    recording = place.begin()
+    recording.add(b"NOOP")
+    place.slow = Deferred()
+    place.clock.advance(PAUSE)
+    recording.add(b"RSET")
+    recording.end()
+    place.slow.callback(None)
+    place.slow = None
+    assert [(each.commands, each.ended) for each in place.read()] == [(1, "")]
+    place.clock.advance(LONGEST_PAUSE)
+    assert [(each.commands, each.ended) for each in place.read()] == [(2, "lost")]
 
 
 def test_restart(place: Place) -> None:
