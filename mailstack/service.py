@@ -66,6 +66,7 @@ __all__ = ["MailServer", "Options", "makeService"]
 PASSWORD_THREADS = 2  # each check takes 64 MiB for a moment
 DNS_THREADS = 10
 MAILBOX_THREADS = 4
+STOPPED_FIRST = ("smtp", "submission", "pop3", "signals")  # what the others serve
 GC_THRESHOLD = 10_000  # new objects; Python's 700 looks for cycles twice a letter
 
 
@@ -112,10 +113,9 @@ class MailServer(MultiService):
         self.login = Login(self._settings, users, monotonic, self.passwords.run, pause, self._log, self.counts)
 
     def _tls(self) -> None:
-        pairs, folder = self._settings.tls.pairs, self._settings.server.data / "tls"
+        pairs = self._settings.tls.pairs
         self._self_signed = not pairs
-        pairs = pairs or ((folder / "cert.pem", folder / "key.pem"),)
-        self.certificates = Certificates(pairs, self._log, monotonic, time)
+        self.certificates = Certificates(pairs or (self._settings.self_signed,), self._log, monotonic, time)
 
     def _spool_and_queue(self) -> None:
         settings, log = self._settings, self._log
@@ -151,11 +151,11 @@ class MailServer(MultiService):
         self._rates = SendingRates(self._settings.limits.recipients_per_hour)
         self.free_space = FreeSpace(self._settings.server.data, monotonic)
         for name, listener in (("smtp", self._settings.smtp), ("submission", self._settings.submission)):
-            self._listen(name, listener, partial(self._smtp, submission=name == "submission"))
+            self._listen(name, listener, partial(self._smtp, service=name))
 
-    def _smtp(self, connections: Connections, implicit_tls: bool, submission: bool) -> smtp.SmtpFactory:
-        policies = self._settings.tls.policy
-        policy = policies.submission if submission else policies.smtp
+    def _smtp(self, connections: Connections, implicit_tls: bool, service: str) -> smtp.SmtpFactory:
+        submission = service == "submission"
+        tls = self._settings.tls.policy.of_port(service, implicit_tls)
         around = Surroundings(
             self._settings,
             self.directory,
@@ -167,8 +167,8 @@ class MailServer(MultiService):
             self.new_id,
             time,
             submission=submission,
-            tls=self._starttls(policy, implicit_tls) is not None,
-            tls_required=policy == "required",
+            tls=tls.offered,
+            tls_required=tls.required,
             counts=self.counts,
             free_space=self.free_space,
             greeted=self._sources.greeted if self._settings.relay.networks and not submission else unheard,
@@ -189,28 +189,26 @@ class MailServer(MultiService):
             receive,
             limits.command_timeout,
             limits.data_timeout,
-            self._starttls(policy, implicit_tls),
+            self.certificates if tls.offered else None,
             limits.min_data_rate,
             greet_delay,
             self.sessions,
-            "submission" if submission else "smtp",
+            service,
         )
         return smtp.SmtpFactory(self._reactor, connections, listening)
 
     def _pop3(self) -> None:
         mailboxes = Mailboxes(self._settings.server.data / "mail", self.directory.mailbox)
-        limits, policy = self._settings.limits, self._settings.tls.policy.pop3
+        limits = self._settings.limits
         office = PostOffice(self.login, mailboxes, self._log, self.boxes.run, limits.errors, self.counts)
 
         def factory(connections: Connections, implicit_tls: bool) -> pop3.Pop3Factory:
-            tls = self._starttls(policy, implicit_tls)
-            listening = pop3.Listening(limits.pop3_timeout, tls, implicit_tls, policy == "required")
+            tls = self._settings.tls.policy.of_port("pop3", implicit_tls)
+            starttls = self.certificates if tls.offered else None
+            listening = pop3.Listening(limits.pop3_timeout, starttls, implicit_tls, tls.required)
             return pop3.Pop3Factory(self._reactor, connections, office, listening)
 
         self._listen("pop3", self._settings.pop3, factory)
-
-    def _starttls(self, policy: str, implicit_tls: bool) -> Certificates | None:
-        return None if implicit_tls or policy == "none" else self.certificates
 
     def _listen(self, name: str, listener: Listener, factory: Callable[[Connections, bool], Any]) -> None:
         limits, server = self._settings.limits, self._settings.server
@@ -275,12 +273,13 @@ class MailServer(MultiService):
     def _load_self_signed(self) -> None:
         if not self._self_signed:
             return
-        folder = self._settings.server.data / "tls"
-        if not (folder / "cert.pem").exists():
+        certificate, key = self._settings.self_signed
+        if not certificate.exists():
             server = self._settings.server
             names = list(dict.fromkeys([server.hostname, *server.domains]))
-            make_self_signed(folder / "cert.pem", folder / "key.pem", names, datetime.now(UTC))
-            self._log.event("tls", what=f"made a self-signed certificate in {folder}: clients will ask about it")
+            make_self_signed(certificate, key, names, datetime.now(UTC))
+            made = f"made a self-signed certificate in {certificate.parent}: clients will ask about it"
+            self._log.event("tls", what=made)
         self.certificates.load()
 
     def _summary(self) -> str:
@@ -297,8 +296,9 @@ class MailServer(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for names in (("smtp", "submission", "pop3", "signals"), ("queue", "sessions")):
-            await gatherResults([maybeDeferred(self.namedServices[name].stopService) for name in names])
+        first = [self.namedServices[name] for name in STOPPED_FIRST]
+        for services in (first, [service for service in self if service not in first]):
+            await gatherResults([maybeDeferred(service.stopService) for service in services])
         await self.disk.run(self.spool.close)
         self._log.event("mailstack", what="stopped")
 

@@ -22,7 +22,6 @@ from mailstack.config.settings import Settings
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 MAX_NAMES = 5  # in one finding
-SELF_SIGNED = (Path("tls/cert.pem"), Path("tls/key.pem"))  # below data
 
 
 @click.command(short_help="Is everything in order?")
@@ -130,9 +129,9 @@ def _secret(path: Path) -> Iterator[Finding]:
 def _certificates(settings: Settings) -> Iterator[Finding]:
     from mailstack.admin.certificate import inspect  # here, because cryptography is slow to load
 
-    pairs, data = settings.tls.pairs, settings.server.data
+    pairs = settings.tls.pairs
     if not pairs:
-        certificate, key = (data / path for path in SELF_SIGNED)
+        certificate, key = settings.self_signed
         if not certificate.exists() and not key.exists():
             yield Finding(Level.OK, "[tls] certificate: the first start makes a self-signed one")
             return

@@ -106,18 +106,16 @@ class Rehearsal:
     @property
     def option(self) -> tuple[str, str]:
         """Where mail.ini opens this kind of port."""
-        if not self.submission:
-            return "smtp", "listen"
-        return "submission", "listen_tls" if self.implicit_tls else "listen"
+        return self._service, "listen_tls" if self.implicit_tls else "listen"
 
     @property
-    def _policy(self) -> str:
-        policies = self.settings.tls.policy
-        return policies.submission if self.submission else policies.smtp
+    def _service(self) -> str:
+        return "submission" if self.submission else "smtp"
 
     def call(self, client: str) -> MemoryCall:
         """Somebody with this IP address calls. Every call finds an empty spool."""
         spool = MemorySpool()
+        tls = self.settings.tls.policy.of_port(self._service, self.implicit_tls)
         around = Surroundings(
             self.settings,
             self.directory,
@@ -129,8 +127,8 @@ class Rehearsal:
             new_id=lambda: f"REHEARSAL{len(spool.stored)}",
             now=time,
             submission=self.submission,
-            tls=not self.implicit_tls and self._policy != "none",
-            tls_required=self._policy == "required",
+            tls=tls.offered,
+            tls_required=tls.required,
             counts=Uncounted(),
             free_space=lambda: maxsize,
             rates=SendingRates(self.settings.limits.recipients_per_hour),

@@ -59,12 +59,24 @@ class SmtpListener(Listener):
 
 
 @frozen
+class PortTls:
+    """What a policy comes to on one port: whether STARTTLS or STLS can be had, and whether nothing goes without TLS."""
+
+    offered: bool
+    required: bool
+
+
+@frozen
 class TlsPolicy:
     """For STARTTLS and STLS of each service: none, opportunistic or required."""
 
     smtp: str = "opportunistic"
     submission: str = "opportunistic"
     pop3: str = "opportunistic"
+
+    def of_port(self, service: str, implicit_tls: bool) -> PortTls:
+        policy: str = getattr(self, service)
+        return PortTls(policy != "none" and not implicit_tls, policy == "required")
 
 
 @frozen
@@ -175,3 +187,9 @@ class Settings:
     dns: Dns = Dns()
     limits: Limits = Limits()
     log: Log = Log()
+
+    @property
+    def self_signed(self) -> tuple[Path, Path]:
+        """The certificate and the key that the first start makes when [tls] names none."""
+        folder = self.server.data / "tls"
+        return folder / "cert.pem", folder / "key.pem"

@@ -1,0 +1,51 @@
+"""The whole server, put together, without a socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from mailstack.service import STOPPED_FIRST, MailServer
+from mailstack.startup import Options
+from tests.intake import office
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> MailServer:
+    settings = office.settings()
+    options = Options()
+    options.settings = evolve(settings, server=evolve(settings.server, data=tmp_path))
+    return MailServer(options, Clock())
+
+
+def test_every_service_is_stopped(server: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that others serve first, and then all that there are: a count of the last second is not lost."""
+    stopped: list[str] = []
+    waiting: Deferred[None] = Deferred()
+
+    def stop(service: Service) -> Any:
+        def stopping() -> Any:
+            stopped.append(str(service.name))
+            return waiting if service.name == "smtp" else None
+
+        return stopping
+
+    async def run(function: Any) -> None:
+        stopped.append("spool")
+
+    for service in server:
+        monkeypatch.setattr(service, "stopService", stop(service))
+    monkeypatch.setattr(server.disk, "run", run)
+    server.stopService()
+    assert stopped == sorted(stopped, key=STOPPED_FIRST.index)
+    assert set(stopped) == set(STOPPED_FIRST)
+    waiting.callback(None)
+    assert sorted(stopped) == sorted([*server.namedServices, "spool"])
+    assert stopped[-1] == "spool"
+    assert {"limits", "queue", "sessions"} < set(stopped)
