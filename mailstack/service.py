@@ -107,7 +107,7 @@ class MailServer(MultiService):
         self.boxes = threads("mailboxes", MAILBOX_THREADS)
 
     def _accounts(self) -> None:
-        self.directory = Directory(self._settings, monotonic, self._log)
+        self.directory = Directory(self._settings, monotonic, time, self._log)
         users = self.directory.users.value
         pause = partial(deferLater, self._reactor)
         self.login = Login(self._settings, users, monotonic, self.passwords.run, pause, self._log, self.counts)

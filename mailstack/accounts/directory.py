@@ -29,15 +29,14 @@ MAX_KNOWN = 1_000  # addresses of one recipient that are remembered, as long as 
 
 @implementer(IDirectory)
 class Directory:
-    """``now`` in seconds. ``users`` is shared with the log-in."""
+    """``now`` in seconds; ``wall`` is Unix time, as files have it. ``users`` is shared with the log-in."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float], log: IEventLog) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], float], wall: Callable[[], float], log: IEventLog) -> None:
         domains = settings.server.domains
         named = settings.accounts.aliases
-        self.users: Watched[Users] = Watched(settings.accounts.users, partial(users.read, domains=domains), now, log)
-        self._aliases: Watched[Aliases] | None = (
-            Watched(named, partial(aliases.read, domains=domains), now, log) if named else None
-        )
+        read_users, read_aliases = partial(users.read, domains=domains), partial(aliases.read, domains=domains)
+        self.users: Watched[Users] = Watched(settings.accounts.users, read_users, now, wall, log)
+        self._aliases: Watched[Aliases] | None = Watched(named, read_aliases, now, wall, log) if named else None
         self._settings = settings
         self._log = log
         self._book = Book(settings, None, None)

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import time
 from typing import Generic, Protocol, TypeVar
-
-from attrs import frozen
 
 from mailstack.accounts.lines import BrokenLine
 from mailstack.interfaces.log import IEventLog
+from mailstack.versions import PAUSE, State, Versions, signatures
 
-PAUSE = 1.0  # seconds between two looks at the disk
-WRITING = 2.0  # seconds after a change in which more of it may follow
 MAX_REPORTS = 20  # broken lines told of at once
-
-
-@frozen
-class Signature:
-    """Tells two versions of a file apart."""
-
-    changed: int
-    size: int
-    inode: int
 
 
 class Listing(Protocol):
@@ -49,19 +36,17 @@ class Watched(Generic[T]):
         path: Path,
         read: Callable[[Path], T],
         now: Callable[[], float],
+        wall: Callable[[], float],
         log: IEventLog,
-        wall: Callable[[], float] = time,
     ) -> None:
         """``now`` in seconds; ``wall`` is Unix time, as files have it. ``read`` raises OSError when there is nothing to
         be had."""
-        self._wall = wall
         self._path = path
         self._read = read
         self._now = now
         self._log = log
         self._value: T | None = None
-        self._signatures: dict[Path, Signature | None] = {}
-        self._unsettled: dict[Path, Signature | None] = {}
+        self._versions = Versions(wall, together=False)
         self._looked: float | None = None
         self._complained = False
         self.in_doubt = False  #: the file is being written: the version in use may not be the last
@@ -77,12 +62,13 @@ class Watched(Generic[T]):
     def reload(self) -> None:
         """Read the file the next time it is asked for, changed or not."""
         self._looked = None
-        self._signatures = {}
+        self._versions.use = {}
 
     def _look(self) -> None:
-        self.in_doubt = False
-        current = {path: _signature(path) for path in self._signatures or (self._path,)}
-        if current == self._signatures or self._being_written(current):
+        found = signatures(self._versions.use or (self._path,))
+        state = self._versions.state(found)
+        self.in_doubt = state is State.BEING_WRITTEN
+        if state is not State.NEW:
             return
         try:
             value = self._read(self._path)
@@ -92,23 +78,13 @@ class Watched(Generic[T]):
         self._value = value
         self._complained = False
         # Looked at before reading, where possible: a change in between is seen the next time.
-        self._signatures = {path: current.get(path) or _signature(path) for path in value.files}
+        now_included = signatures(path for path in value.files if found.get(path) is None)
+        self._versions.use = {path: found.get(path) or now_included[path] for path in value.files}
         self._report(value.broken)
-
-    def _being_written(self, current: dict[Path, Signature | None]) -> bool:
-        """A file that is not replaced but written anew may be half there: wait until two looks are the same."""
-        changes = [(self._signatures.get(path), new) for path, new in current.items()]
-        young = any(
-            old and new and old != new and old.inode == new.inode and self._wall() - new.changed / 1e9 < WRITING
-            for old, new in changes
-        )
-        settled, self._unsettled = current == self._unsettled, current
-        self.in_doubt = young and not settled
-        return self.in_doubt
 
     def _complain(self, error: OSError) -> None:
         """Once, until it works again; it is tried again with every look."""
-        self._signatures = {}
+        self._versions.use = {}
         if not self._complained:
             self._complained = True
             then = "the last version counts" if self._value else "mail for names not known otherwise is put off"
@@ -119,11 +95,3 @@ class Watched(Generic[T]):
             self._log.warn("accounts", note=str(line))
         if len(broken) > MAX_REPORTS:
             self._log.warn("accounts", note=f"{self._path}: {len(broken) - MAX_REPORTS} more broken lines")
-
-
-def _signature(path: Path) -> Signature | None:
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return Signature(found.st_mtime_ns, found.st_size, found.st_ino)

@@ -7,11 +7,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from mailstack.admin.findings import Finding, Level
+from mailstack.server.certificate_files import Unusable, read
 from mailstack.server.certificate_names import forms, names
 
 SOON = timedelta(days=14)  # certificates for 90 days are renewed a month before their end
@@ -22,7 +20,7 @@ def inspect(pairs: Sequence[tuple[Path, Path]], hostname: str, now: datetime) ->
     leaves = []
     for certificate, key in pairs:
         try:
-            leaf = _leaf(certificate, key)
+            leaf, _ = read(certificate, key)
         except OSError as error:
             yield Finding(Level.PROBLEM, f"{error.filename} cannot be read: {error.strerror}")
         except Unusable as error:
@@ -33,37 +31,6 @@ def inspect(pairs: Sequence[tuple[Path, Path]], hostname: str, now: datetime) ->
     if len(leaves) == len(pairs) and not any(names(leaf).intersection(forms(hostname)) for leaf in leaves):
         which = f"{pairs[0][0]} is not" if len(pairs) == 1 else "none of the certificates is"
         yield Finding(Level.WARNING, f"{which} for {hostname}: mail programs will complain")
-
-
-def _leaf(certificate: Path, key: Path) -> x509.Certificate:
-    """The first certificate of the file, which must be the key's. OSError, Unusable."""
-    try:
-        leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
-    except (ValueError, x509.InvalidVersion):
-        raise Unusable(f"{certificate} is not a PEM certificate") from None
-    secret = _key(key)
-    if _public(leaf.public_key()) != _public(secret.public_key()):
-        raise Unusable(f"{key} is not the key of {certificate}")
-    return leaf
-
-
-class Unusable(Exception):
-    """A certificate or a key, and what is wrong with it."""
-
-
-def _key(path: Path) -> PrivateKeyTypes:
-    content = path.read_bytes()
-    try:
-        return load_pem_private_key(content, None)
-    except TypeError:
-        raise Unusable(f"{path} has a passphrase, which nobody could type at a start; remove it") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise Unusable(f"{path} is not a PEM key") from None
-
-
-def _public(key: object) -> bytes:
-    octets: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
-    return octets
 
 
 def _time(path: Path, leaf: x509.Certificate, now: datetime) -> Finding:

@@ -101,7 +101,7 @@ class Rehearsal:
 
     @directory.default
     def _files_of_the_site(self) -> Directory:
-        return Directory(self.settings, monotonic, self.log)
+        return Directory(self.settings, monotonic, time, self.log)
 
     @property
     def option(self) -> tuple[str, str]:

@@ -13,8 +13,7 @@ from zope.interface import implementer
 from mailstack.interfaces.log import IEventLog
 from mailstack.server.certificate_names import forms
 from mailstack.server.pair import Pair
-
-PAUSE = 1.0  # seconds between two looks at the files
+from mailstack.versions import PAUSE
 
 
 @implementer(IOpenSSLServerConnectionCreator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import time
 
 import pytest
 
@@ -26,7 +27,7 @@ class TestDirectory(Asking):
         self.log = ListLog()
         self.place = Place(tmp_path, ("office.test", DOMAIN))
         self.place.write(USERS, ALIASES)
-        self.directory = self.accounts = Directory(self.place.settings, lambda: 0.0, self.log)
+        self.directory = self.accounts = Directory(self.place.settings, lambda: 0.0, time, self.log)
 
     def test_both_forms_of_a_domain(self) -> None:
         for text in ("用户@例子.测试", f"用户@{DOMAIN}", "用户@例子.xn--0ZWM56D", "用户+x@例子.测试"):

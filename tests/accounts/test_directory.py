@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from time import time
 
 import pytest
 from attrs import evolve
@@ -25,7 +26,7 @@ class Files(Asking):
     def _directory(self, tmp_path: Path) -> None:
         self.place, self.clock, self.log = Place(tmp_path), HandClock(), ListLog()
         self.place.write(USERS, "".join(f"{key}: {', '.join(found)}\n" for key, found in ALIASES.items()))
-        self.directory: Directory = Directory(self.place.settings, self.clock, self.log)
+        self.directory: Directory = Directory(self.place.settings, self.clock, time, self.log)
 
 
 class TestDirectory(Files, DirectoryContract):
@@ -108,7 +109,7 @@ class TestRules(Files):
     def test_a_postmaster_elsewhere(self) -> None:
         settings = self.place.settings
         server = evolve(settings.server, postmaster=Address("Chief", "far.test"))
-        self.directory = Directory(evolve(settings, server=server), self.clock, self.log)
+        self.directory = Directory(evolve(settings, server=server), self.clock, time, self.log)
         assert self.targets("abuse@office.test") == ["Chief@far.test"]
 
     def test_without_an_aliases_file(self) -> None:
@@ -119,12 +120,12 @@ class TestRules(Files):
     def with_settings(self, **changes: object) -> Directory:
         settings = self.place.settings
         accounts = evolve(settings.accounts, **changes)  # type: ignore[arg-type]
-        return Directory(evolve(settings, accounts=accounts), self.clock, self.log)
+        return Directory(evolve(settings, accounts=accounts), self.clock, time, self.log)
 
     def test_an_alias_without_a_domain_counts_in_all(self, tmp_path: Path) -> None:
         place = Place(tmp_path, ("office.test", "second.test"))
         place.write(USERS, "sales: alice\ninfo@second.test: bob\n")
-        self.directory = Directory(place.settings, self.clock, self.log)
+        self.directory = Directory(place.settings, self.clock, time, self.log)
         assert self.targets("sales@second.test") == ["alice@office.test"]
         assert self.targets("info@second.test") == ["bob@office.test"]
         assert self.targets("info@office.test") == ["550 5.1.1"]
@@ -221,7 +222,7 @@ class TestWithoutFiles(Asking):
     @pytest.fixture(autouse=True)
     def _place(self, tmp_path: Path) -> None:
         self.place, self.clock, self.log = Place(tmp_path), HandClock(), ListLog()
-        self.directory = Directory(self.place.settings, self.clock, self.log)
+        self.directory = Directory(self.place.settings, self.clock, time, self.log)
 
     def test_who_may_exist_is_put_off(self) -> None:
         assert self.targets("alice@office.test") == ["451 4.3.0"]

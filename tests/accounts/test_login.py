@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from pathlib import Path
+from time import time
 
 import pytest
 from attrs import evolve
@@ -51,7 +52,7 @@ class LoginFixture(AuthenticatorContract):
         self.waited: list[float] = []
         self.place, self.clock, self.log, self.threads = Place(tmp_path), HandClock(), ListLog(), Threads()
         self.place.write(f"alice@office.test:{ssha(PASSWORD)}\nbob@office.test:{{NONSENSE}}x\n", "")
-        self.directory = Directory(self.place.settings, self.clock, self.log)
+        self.directory = Directory(self.place.settings, self.clock, time, self.log)
         self.counts = ListCounts()
         self.authenticator = self.doorman()
 
@@ -145,7 +146,7 @@ class TestLogin(LoginFixture):
 
     def test_without_a_users_file_nobody_is_told_wrong(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
-        directory = Directory(Place(tmp_path / "empty").settings, self.clock, self.log)
+        directory = Directory(Place(tmp_path / "empty").settings, self.clock, time, self.log)
         self.authenticator = self.doorman(users=directory.users.value)
         assert self.login("alice", PASSWORD) == "454 4.7.0"
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL
 
 from mailstack.server.certificate_names import forms, names
-from mailstack.server.certificates import PAUSE, Certificates
-from mailstack.server.pair import PATIENCE, WRITING
+from mailstack.server.certificates import Certificates
+from mailstack.server.pair import AGAIN, PATIENCE
 from mailstack.server.tls import make_self_signed
+from mailstack.versions import PAUSE, WRITING
 from tests.fakes import ListLog
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -226,7 +227,7 @@ def test_half_of_a_pair(store: Store, part: int) -> None:
             assert store.served() == old
         assert len(store.warnings) == 1
     assert store.warnings[0].startswith("the former certificate stays in use: ")
-    assert "mail.one.test cert.pem and " in store.warnings[0]
+    assert "mail.one.test key.pem is not the key of " in store.warnings[0]
     store.make("mail.one.test")
     store.clock += WRITING
     assert store.served() == store.serial("mail.one.test") != old
@@ -238,13 +239,40 @@ def test_half_of_a_pair(store: Store, part: int) -> None:
     assert len(store.warnings) == 2
 
 
+def test_broken_renewal_is_told_of_every_day(store: Store) -> None:
+    """While it lasts: the former certificate comes to its end some day."""
+    store.make("mail.one.test", 0)
+    for _ in range(60):
+        store.clock += AGAIN / 24
+        store.served()
+    assert len(store.warnings) == 3
+    store.make("mail.one.test")
+    for _ in range(60):
+        store.clock += AGAIN / 24
+        store.served()
+    assert len(store.warnings) == 3
+
+
+def test_pair_that_openssl_does_not_take(store: Store) -> None:
+    """Both are whole and belong together, but the key is too short."""
+    weak = rsa.generate_private_key(65537, 1024)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mail.one.test")])
+    builder = x509.CertificateBuilder(subject, subject, weak.public_key(), 1)
+    built = builder.not_valid_before(NOW).not_valid_after(NOW).sign(weak, hashes.SHA256())
+    pem, form, cover = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    store.pair("mail.one.test")[0].write_bytes(built.public_bytes(pem))
+    store.pair("mail.one.test")[1].write_bytes(weak.private_bytes(pem, form, cover))
+    with pytest.raises(ValueError, match=r"key\.pem are no use for TLS: ee key too small"):
+        store.certificates.load()
+
+
 def test_broken_pair_does_not_hold_up_the_others(store: Store) -> None:
     store.pair("mail.one.test")[1].write_bytes(b"nonsense")
     store.make("mail.two.test")
     store.clock += WRITING
     assert store.served("mail.two.test") == store.serial("mail.two.test")
     store.make("mail.two.test")
-    with pytest.raises(ValueError, match=r"one\.test key\.pem are not"):
+    with pytest.raises(ValueError, match=r"one\.test key\.pem is not a PEM key"):
         store.certificates.load()
     assert store.served("mail.two.test") == store.serial("mail.two.test")
 
@@ -273,7 +301,7 @@ def test_files_that_are_gone_and_come_back(store: Store, tmp_path: Path) -> None
 
 def test_what_sighup_has_told_is_not_told_again(store: Store) -> None:
     store.pair("mail.one.test")[0].write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="are not a PEM certificate"):
+    with pytest.raises(ValueError, match=r"cert\.pem is not a PEM certificate"):
         store.certificates.load()
     for _ in range(20):
         store.clock += PAUSE

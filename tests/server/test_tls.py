@@ -155,7 +155,7 @@ def test_what_is_no_certificate_and_its_key(pair: tuple[Path, Path], tmp_path: P
     good = key.read_bytes()
     for bad in (b"", b"nonsense", certificate.read_bytes(), (tmp_path / "other_key.pem").read_bytes(), encrypted(key)):
         key.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"cert\.pem and .*key\.pem are not a PEM certificate and its key"):
+        with pytest.raises(ValueError, match=r"key\.pem (is not a PEM key|is not the key of .*cert\.pem|has a passphrase)"):
             loaded.load()
     key.write_bytes(good)
     certificate.write_bytes(b"nonsense")
