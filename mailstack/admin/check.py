@@ -16,7 +16,7 @@ from mailstack.accounts.users import Users
 from mailstack.admin.findings import Finding, Level
 from mailstack.admin.output import clean, count
 from mailstack.admin.site import Failed, Site
-from mailstack.config.openness import too_open
+from mailstack.config.openness import many, too_open
 from mailstack.config.reader import load
 from mailstack.config.settings import Settings
 
@@ -55,6 +55,12 @@ def _relay(settings: Settings) -> Iterator[Finding]:
     reason = too_open(settings.relay.networks)
     if reason:
         yield Finding(Level.WARNING, f"[relay] networks: this is an open relay, as you accept: {reason}")
+    elif strangers := many(settings.relay.networks):
+        yield Finding(Level.WARNING, f"[relay] networks: {strangers} may relay; are all of them yours?")
+    if settings.server.xclient:
+        proxies = ", ".join(map(str, settings.server.xclient))
+        power = "may say to be any client, and any user without a password"
+        yield Finding(Level.WARNING, f"[server] xclient: whoever connects from {proxies} {power}")
 
 
 def _accounts(site: Site) -> Iterator[Finding]:

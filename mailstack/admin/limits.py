@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
-from mailstack.admin.output import json_out, size, table, utc
+from mailstack.admin.output import json_out, table, utc
 from mailstack.admin.site import Site
 from mailstack.config.limits import LIMITS, Limit
+from mailstack.config.values import SIZES, TIMES, written
 from mailstack.server.strikes import Strike, Strikes, read
 
 HEAD = ("LIMIT", "HERE", "OTHERS", "STRUCK", "LAST", "CLIENT")
+#: As mail.ini writes them.
+UNITS: dict[str, Mapping[str, float]] = {"octets": SIZES, "seconds": TIMES}
 
 
-@click.command()
+@click.command(short_help="All limits, and how often each has struck.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, an object a limit.")
 @click.pass_obj
 def limits(site: Site, as_json: bool) -> None:
@@ -37,15 +42,18 @@ def _row(site: Site, limit: Limit, strike: Strike) -> list[str]:
 
 def _value(limit: Limit, site: Site) -> str:
     value = limit.value(site.settings)
-    return size(int(value)) if limit.unit == "octets" else f"{value:.0f} {limit.unit}"
+    units = UNITS.get(limit.unit)
+    text = written(value, units) if units else f"{value:.0f} {limit.unit}"
+    return f"{text} (fixed)" if limit.fixed else text
 
 
 def _as_object(site: Site, limit: Limit, strikes: Strikes | None) -> dict[str, object]:
     strike = _strike(limit, strikes)
     return {
         "name": limit.name,
-        "value": limit.value(site.settings),
+        "value": int(limit.value(site.settings)),
         "unit": limit.unit,
+        "fixed": limit.fixed,
         "anchor": limit.anchor,
         "struck": strike.times,
         "since": utc(strikes.since) if strikes else None,

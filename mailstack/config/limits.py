@@ -18,12 +18,13 @@ FREE_SPACE = 1.5  # times message_size, as Postfix's queue_minfree has to be
 
 @frozen
 class Limit:
-    """A row. ``anchor`` is what we measure ourselves against; ``value`` is in ``unit``."""
+    """A row. ``anchor`` is what we measure ourselves against; ``value`` is in ``unit``, and whole."""
 
     name: str
     unit: str
     anchor: str
     value: Callable[[Settings], float]
+    fixed: bool = False  #: no option of its own
 
 
 def _own(name: str, unit: str, anchor: str) -> Limit:
@@ -44,12 +45,13 @@ LIMITS = (
     _own("data_timeout", "seconds", "RFC 5321: 3m at least. Postfix and Exim: 5m."),
     _own("min_data_rate", "octets a second", "Postfix: 500."),
     _own("pop3_timeout", "seconds", "RFC 1939 asks for 10m at least. Dovecot: 10m."),
-    Limit("received", "Received fields", "Postfix: 50.", lambda settings: MAX_RECEIVED),
+    Limit("received", "Received fields", "Postfix: 50.", lambda settings: MAX_RECEIVED, fixed=True),
     Limit(
         "free_space",
         "octets",
         "Postfix: 1.5 times the largest letter.",
         lambda settings: FREE_SPACE * settings.limits.message_size,
+        fixed=True,
     ),
     Limit("greet_delay", "seconds", "Postfix: 6s, in postscreen.", lambda settings: settings.smtp.greet_delay),
 )

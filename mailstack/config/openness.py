@@ -13,6 +13,10 @@ from mailstack.config.settings import Network
 MOST_IPV4 = 2 ** (32 - 8)
 MOST_IPV6 = 2 ** (128 - 20)
 
+#: More than most sites have for themselves: a /16 of IPv4, a /32 of IPv6, which is what a provider gets.
+MANY_IPV4 = 2 ** (32 - 16)
+MANY_IPV6 = 2 ** (128 - 32)
+
 #: IPv4 from which no stranger calls: RFC 6890 and RFC 5771, disjoint.
 PRIVATE_IPV4 = tuple(
     map(
@@ -45,6 +49,25 @@ N = TypeVar("N", IPv4Network, IPv6Network)
 
 def too_open(networks: Iterable[Network]) -> str | None:
     """What makes an open relay of the server; None when the networks are small enough to be our own."""
+    public4, public6 = _public(networks)
+    if public4 > MOST_IPV4:
+        counted = f"{public4:,} public IPv4 addresses (IPv6 forms counted)"
+        return f"the networks hold {counted}, more than a whole /8 ({MOST_IPV4:,})"
+    if public6 > MOST_IPV6:
+        return f"the networks hold {public6 / MOST_IPV6:,.1f} times as many IPv6 addresses as a whole /20 has"
+    return None
+
+
+def many(networks: Iterable[Network]) -> str | None:
+    """Whom the networks let in when they are larger than most sites are; None when they are not."""
+    public4, public6 = _public(networks)
+    if public4 > MANY_IPV4:
+        return f"{public4:,} public IPv4 addresses"
+    return f"{public6 // MANY_IPV6:,} times a /32 of IPv6" if public6 > MANY_IPV6 else None
+
+
+def _public(networks: Iterable[Network]) -> tuple[int, int]:
+    """How many addresses of IPv4, also in the forms that IPv6 has for them, and of IPv6 they hold."""
     plain: list[IPv4Network] = []
     long: list[IPv6Network] = []
     for network in networks:
@@ -54,13 +77,8 @@ def too_open(networks: Iterable[Network]) -> str | None:
             long.append(network)
             plain += _undressed(network)
     public4 = sum(map(_public_ipv4, collapse_addresses(plain)))
-    if public4 > MOST_IPV4:
-        counted = f"{public4:,} public IPv4 addresses (IPv6 forms counted)"
-        return f"the networks hold {counted}, more than a whole /8 ({MOST_IPV4:,})"
     public6 = sum(_common(network, PUBLIC_IPV6) for network in collapse_addresses(long))
-    if public6 > MOST_IPV6:
-        return f"the networks hold {public6 / MOST_IPV6:,.1f} times as many IPv6 addresses as a whole /20 has"
-    return None
+    return public4, public6
 
 
 def _undressed(network: IPv6Network) -> Iterator[IPv4Network]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TypeVar
 
 from mailstack.config.problem import BadValue
-from mailstack.config.settings import DAY, HOUR, MIB, MINUTE, Network, TlsPolicy
+from mailstack.config.settings import DAY, HOUR, KIB, MIB, MINUTE, Network, TlsPolicy
 from mailstack.model.address import Address
 from mailstack.model.domain import to_ascii
 
 T = TypeVar("T")
 
-SIZES = {"": 1, "KIB": 1024, "MIB": MIB, "GIB": 1024 * MIB}
+SIZES = {"": 1, "KiB": KIB, "MiB": MIB, "GiB": 1024 * MIB}
 TIMES = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
 
 _NUMBER = re.compile(r"([0-9]{1,12})\s*([A-Za-z]*)\Z")
@@ -54,9 +54,10 @@ def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
 def size(text: str) -> int:
     """Octets."""
     number, unit = _quantity(text, "a size", "write a number with KiB, MiB or GiB, such as 25MiB")
-    if unit.upper() not in SIZES:
+    factor = {name.lower(): octets for name, octets in SIZES.items()}.get(unit.lower())
+    if factor is None:
         raise BadValue(f"{text!r} is not a size", f"write {number}KiB, {number}MiB or {number}GiB")
-    return number * SIZES[unit.upper()]
+    return number * factor
 
 
 def pause(text: str) -> float:
@@ -69,6 +70,13 @@ def seconds(text: str) -> float:
     if unit.lower() not in TIMES:
         raise BadValue(f"{text!r} is not a time", f"write {number}s, {number}m, {number}h or {number}d")
     return number * TIMES[unit.lower()]
+
+
+def written(number: float, units: Mapping[str, float]) -> str:
+    """A whole number of octets (``SIZES``) or seconds (``TIMES``) as mail.ini has it: ``25MiB``, ``5m``."""
+    fitting = [(factor, unit) for unit, factor in units.items() if number and not number % factor]
+    factor, unit = max(fitting, default=(1, min(units, key=units.__getitem__)))
+    return f"{number / factor:.0f}{unit}"
 
 
 def _quantity(text: str, kind: str, fix: str) -> tuple[int, str]:

@@ -189,6 +189,7 @@ class TestCheck:
         ("policy", "said"),
         [
             ("smtp:required", "smtp is required: mail from servers without TLS will not come in"),
+            ("required", "smtp is required: mail from servers without TLS will not come in"),
             ("pop3:none", "[pop3] listen has no TLS: only programs on this machine can log in there"),
             ("submission:none", "[submission] listen has no TLS: only programs on this machine can log in there"),
         ],
@@ -219,6 +220,27 @@ class TestCheck:
         result = office.run("check")
         assert result.exit_code == 1
         assert "is not a folder" in result.stdout
+
+    def test_a_power_of_proxies(self, office: Office) -> None:
+        assert "xclient" not in office.run("check").stdout
+        office.ini.write_text(MAIL_INI.replace("[server]", "[server]\nxclient = 192.0.2.1 ::1"))
+        said = "warning  [server] xclient: whoever connects from 192.0.2.1/32, ::1/128 may say to be any client"
+        assert said in office.run("check").stdout
+
+    @pytest.mark.parametrize(
+        ("networks", "said"),
+        [
+            ("17.0.0.0/16 10.0.0.0/8", None),
+            ("17.0.0.0/16 18.0.0.0/32", "65,537 public IPv4 addresses may relay"),
+            ("2a00::/24", "256 times a /32 of IPv6 may relay"),
+        ],
+    )
+    def test_large_networks(self, office: Office, networks: str, said: str | None) -> None:
+        """Too small to be an open relay, and larger than most sites."""
+        office.ini.write_text(f"{MAIL_INI}[relay]\nnetworks = {networks}\n")
+        result = office.run("check")
+        assert result.exit_code == 0
+        assert said in result.stdout if said else "may relay" not in result.stdout
 
     def test_an_open_relay(self, office: Office) -> None:
         """Not a word of it, or a warning: nothing in between."""

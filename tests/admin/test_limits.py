@@ -25,7 +25,7 @@ def test_before_the_first_start(office: Office) -> None:
     """The values can be seen all the same."""
     result = office.run("limits")
     assert result.exit_code == 0
-    assert "message_size              25.0 MiB" in result.stdout
+    assert "message_size              25MiB" in result.stdout
     assert result.stdout.endswith("The server has not counted anything yet.\n")
     assert {each["since"] for each in office.json("limits")} == {None}
 
@@ -50,8 +50,9 @@ def test_json(office: Office, counted: Path) -> None:
     assert list(found) == [limit.name for limit in LIMITS]
     assert found["errors"] == {
         "name": "errors",
-        "value": 20.0,
+        "value": 20,
         "unit": "errors",
+        "fixed": False,
         "anchor": "Postfix: 20.",
         "struck": 2,
         "since": "2026-11-24T14:20:00Z",
@@ -59,6 +60,18 @@ def test_json(office: Office, counted: Path) -> None:
         "last_client": "local",
     }
     assert (found["recipients"]["struck"], found["recipients"]["last_struck"]) == (0, None)
+
+
+def test_units_are_those_of_the_configuration(office: Office) -> None:
+    """And what no option sets is marked."""
+    here = {line.split()[0]: line.split("  ")[1:] for line in office.run("limits").stdout.splitlines()}
+    shown = {name: next(word.strip() for word in words if word.strip()) for name, words in here.items() if words}
+    assert (shown["command_timeout"], shown["header_size"], shown["greet_delay"]) == ("5m", "256KiB", "0s")
+    assert (shown["received"], shown["free_space"]) == ("50 Received fields (fixed)", "38400KiB (fixed)")
+    found = {each["name"]: each for each in office.json("limits")}
+    assert found["free_space"]["fixed"]
+    assert (found["message_size"]["value"], found["message_size"]["unit"]) == (26214400, "octets")
+    assert {type(each["value"]) for each in found.values()} == {int}
 
 
 def test_file_that_nobody_understands(office: Office, counted: Path) -> None:
