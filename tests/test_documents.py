@@ -132,6 +132,19 @@ def test_commands_are_found() -> None:
     assert {line.split()[0] for line in found} >= {"check", "user", "alias", "queue"}
 
 
+def test_sample_of_the_relay_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what the configuration of the checkout gives."""
+    monkeypatch.chdir(tmp_path)
+    for path, text in (("etc/mail.ini", (ROOT / "etc/mail.ini").read_text()), ("var/users", "alice@office.test:*\n")):
+        Path(path).parent.mkdir()
+        Path(path).write_text(text)
+    sample = blocks(README, "console").partition("$ mailstack relay table\n")[2].partition("\n$ ")[0].splitlines()
+    said = CliRunner().invoke(main, ["-c", "etc/mail.ini", "relay", "table"]).stdout.splitlines()
+    assert sample[-1] == "…"
+    assert sample[:-1] == said[: len(sample) - 1]
+    assert len(sample) > 5
+
+
 def test_set_up_lines() -> None:
     """Two lines, each of which works by itself; the tests' one is what .ci/run does, step by step."""
     lines = blocks(README, "sh").splitlines()

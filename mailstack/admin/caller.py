@@ -10,6 +10,7 @@ from mailstack.admin.rehearsal import replies
 from mailstack.config.hosts import Target
 
 PATIENCE = 30.0  # seconds for all replies to one burst
+GREETING_PATIENCE = 15.0  # seconds; some servers let clients wait for it on purpose, Postfix 6
 MAX_REPLIES = 64 * 1024  # octets of them
 PIECE = 4096
 
@@ -18,12 +19,16 @@ class Unanswered(Exception):
     """The server can't be asked; says why."""
 
 
+class Silent(Unanswered):
+    """It waits, and so do we."""
+
+
 class Call:
     """One connection to a server. Unanswered for whatever goes wrong but the server's hanging up."""
 
     def __init__(self, target: Target, patience: float = PATIENCE) -> None:
         self._name = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
-        self._patience = patience
+        self._patience = min(patience, GREETING_PATIENCE)
         self._unread = b""
         self.closed = False
         try:
@@ -31,7 +36,14 @@ class Call:
         except OSError as error:
             raise Unanswered(f"cannot connect to {self._name}: {error.strerror or error}") from None
         self.address: str = self._socket.getpeername()[0]
-        self.greeting = self._hear(1)
+        self.greeting = self._greeting()
+        self._patience = patience
+
+    def _greeting(self) -> list[str]:
+        try:
+            return self._hear(1)
+        except Silent:
+            raise Unanswered(f"{self._name} does not greet; does the port want TLS from the first octet?") from None
 
     def say(self, octets: bytes) -> list[str]:
         """A reply for each line; fewer when the server hangs up. After the one to STARTTLS the call is encrypted."""
@@ -77,7 +89,7 @@ class Call:
             self._socket.settimeout(max(seconds, 0.001))
             piece = self._socket.recv(PIECE)
         except TimeoutError:
-            raise Unanswered(f"{self._name} does not answer within {self._patience:.0f} seconds") from None
+            raise Silent(f"{self._name} does not answer within {self._patience:.0f} seconds") from None
         except OSError:
             piece = b""
         self._unread += piece

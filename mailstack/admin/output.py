@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -18,7 +20,9 @@ def clean(text: str) -> str:
 
 
 def json_out(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
+    """In any script, where the output can have it."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    click.echo(json.dumps(value, indent=2, ensure_ascii=codecs.lookup(encoding).name != "utf-8"))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -73,7 +73,8 @@ def retry(site: Site, ids: tuple[str, ...], everything: bool) -> None:
     if everything:
         ids = tuple(entry.id for entry in site.queue.entries())
     missing = _unknown(site, ids)
-    click.echo(f"{count(site.queue.retry(ids), 'letter')} due now")
+    if everything or len(missing) < len(ids):
+        click.echo(f"{count(site.queue.retry(ids), 'letter')} due now")
     _complain(missing)
 
 
@@ -87,7 +88,8 @@ def drop(site: Site, ids: tuple[str, ...], yes: bool) -> None:
     found = [id for id in ids if id not in missing]
     if found and not yes and sys.stdin.isatty():
         click.confirm(f"Remove {count(len(found), 'letter')} for good?", abort=True)
-    click.echo(f"{count(site.queue.drop(found), 'letter')} removed")
+    if found:
+        click.echo(f"{count(site.queue.drop(found), 'letter')} removed")
     _complain(missing)
 
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import click
 
-from mailstack.admin import relay_report, relay_test, truth_table
+from mailstack.admin import relay_report, relay_table, relay_test, truth_table
 from mailstack.admin.caller import Call, Unanswered
 from mailstack.admin.output import clean, json_out
-from mailstack.admin.output import table as columns
+from mailstack.admin.relay_table import written
 from mailstack.admin.relay_test import Outcome, Played
 from mailstack.admin.site import Failed, Site, warn
 from mailstack.admin.trick import places
@@ -45,52 +45,39 @@ def table(site: Site, as_json: bool) -> None:
     """Who may send to whom, and which line of the configuration says so.
 
     Each answer is what the receiver really says: played with its own code and the real accounts and aliases, in
-    memory. WHERE is the line of the option that decides.
+    memory. WHERE is the line of the option that decides; "default" where none is written.
     """
     found = truth_table.rows(site.settings, site.book())
-    where = _lines(site)
     if as_json:
-        json_out([_object(row, where) for row in found])
+        json_out([_object(row, _lines(site, f"{site.source}:")) for row in found])
         return
-    cells = [_cells(row, where) for row in found]
-    for line in columns(("WHO", "FROM", "PORT", "TLS", "LOGIN", "TO", "ANSWER", "DECIDES", "WHERE"), cells):
+    for line in relay_table.listing(found, _lines(site, "line ")):
         click.echo(line)
+    click.echo(clean(f"Lines are those of {site.source}."))
     for note in truth_table.missing(found):
         click.echo(note)
-
-
-def _cells(row: Row, where: Callable[[Option], str]) -> tuple[str, ...]:
-    login = row.login if row.login in ("yes", "no") else f"no ({' '.join(row.login.split()[:2])})"
-    answer = "taken" if row.taken else row.answer
-    to, decides = f"{row.to} {row.recipient}", _written(row.decides)
-    return row.who, row.client, _written(row.port), row.tls, login, to, answer, decides, where(row.decides)
 
 
 def _object(row: Row, where: Callable[[Option], str]) -> dict[str, object]:
     return {
         "who": row.who,
         "client": row.client,
-        "port": _written(row.port),
+        "port": written(row.port),
         "tls": row.tls,
         "login": row.login,
         "to": row.to,
         "recipient": row.recipient,
         "taken": row.taken,
         "answer": row.answer,
-        "option": _written(row.decides),
+        "option": written(row.decides),
         "where": where(row.decides),
     }
 
 
-def _written(option: Option) -> str:
-    section, key = option
-    return f"[{section}] {key}"
-
-
-def _lines(site: Site) -> Callable[[Option], str]:
-    """``file:line`` of an option; ``default`` when it is not written."""
+def _lines(site: Site, prefix: str) -> Callable[[Option], str]:
+    """The line of an option after ``prefix``; ``default`` when it is not written."""
     entries = scan(site.source.read_text("utf-8-sig"), site.source).entries
-    return lambda option: f"{site.source}:{entries[option].line}" if option in entries else "default"
+    return lambda option: f"{prefix}{entries[option].line}" if option in entries else "default"
 
 
 # ---- The test
@@ -99,9 +86,10 @@ def _lines(site: Site) -> Callable[[Option], str]:
 @relay.command("test")
 @click.option("--as", "client", metavar="ADDRESS", help=f"The client's IP address  [default: {truth_table.STRANGER}]")
 @click.option("--against", metavar="HOST:PORT", help="Try a running server, from here, instead of the rules in memory.")
+@click.option("--verbose", is_flag=True, help="Show the session of every trick that got through, not one of each kind.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, an object for each trick, with the transcript.")
 @click.pass_context
-def test_(context: click.Context, client: str | None, against: str | None, as_json: bool) -> None:
+def test_(context: click.Context, client: str | None, against: str | None, verbose: bool, as_json: bool) -> None:
     """Try to relay through us with every trick that is known.
 
     Without --against the tricks are played with the receiver's own code in memory, with the real configuration,
@@ -115,7 +103,7 @@ def test_(context: click.Context, client: str | None, against: str | None, as_js
     if as_json:
         json_out([relay_report.as_object(one) for one in played])
     else:
-        relay_report.report(played)
+        relay_report.report(played, verbose)
     if any(one.outcome is Outcome.THROUGH for one in played):
         context.exit(1)
 
@@ -145,7 +133,7 @@ def _explain(site: Site, client: str) -> None:
     except ValueError:
         raise click.UsageError(f"{client!r} is not an IP address.") from None
     if RelayRule.of(site.settings.relay).trusts(client):
-        networks = _lines(site)(("relay", "networks"))
+        networks = _lines(site, f"{site.source}:")(("relay", "networks"))
         warn(f"{client} is in [relay] networks ({networks}): whoever calls from there may send to everybody")
 
 

@@ -21,27 +21,39 @@ def as_object(one: Played) -> dict[str, object]:
     }
 
 
-def report(played: Sequence[Played]) -> None:
-    """How many of each kind were refused, the sessions of those that were not, the verdict."""
+def report(played: Sequence[Played], verbose: bool) -> None:
+    """How many of each kind were refused, sessions that got through, of each kind one unless ``verbose``; the verdict,
+    also in front when there are sessions."""
+    through = [one for one in played if one.outcome is Outcome.THROUGH]
+    verdict = _verdict(played)
+    if through:
+        click.echo(f"{verdict}\n")
     for line in table(("TRICKS", "PLAYED", "REFUSED"), list(_groups(played))):
         click.echo(line)
-    for one in played:
-        if one.outcome is Outcome.THROUGH:
+    shown = through if verbose else {_group(one): one for one in reversed(through)}.values()
+    for one in through:
+        if one in shown:
             _show(one)
+    if len(shown) < len(through):
+        click.echo(f"\n{count(len(through) - len(shown), 'more session')} like these: --verbose shows them all.")
     click.echo()
-    click.echo(_verdict(played))
+    click.echo(verdict)
+
+
+def _group(one: Played) -> str:
+    return f"{one.port}: {one.trick.group}"
 
 
 def _groups(played: Sequence[Played]) -> Iterator[tuple[str, str, str]]:
-    for group in dict.fromkeys((one.port, one.trick.group) for one in played):
-        inside = [one for one in played if (one.port, one.trick.group) == group]
+    for group in dict.fromkeys(map(_group, played)):
+        inside = [one for one in played if _group(one) == group]
         refused = sum(one.outcome is Outcome.REFUSED for one in inside)
-        yield ": ".join(group), str(len(inside)), str(refused)
+        yield group, str(len(inside)), str(refused)
 
 
 def _show(one: Played) -> None:
     click.echo()
-    click.echo(click.style(f"Got through: {one.port}: {one.trick.group}: {one.trick.name}", fg="red", bold=True))
+    click.echo(click.style(f"Got through: {_group(one)}: {one.trick.name}", fg="red", bold=True))
     for who, text in one.transcript:
         click.echo(clean(f"  {who}: {text}"))
     if one.recipients:

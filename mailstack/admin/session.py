@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from ipaddress import ip_address
 
 import click
 
@@ -30,11 +31,12 @@ def session() -> None:
 @click.pass_obj
 def list_(site: Site, failed: bool, client: str | None, user: str | None, said: str | None, as_json: bool) -> None:
     """The sessions, the newest last, and what was refused in them."""
+    address = client and _address(client)
     found = [
         each
         for each in site.sessions()
         if (not failed or dialogues.failed(each))
-        and client in (None, each.client)
+        and address in (None, each.client)
         and (user is None or user.lower() in (each.user.lower(), each.user.lower().partition("@")[0]))
         and (said is None or _was_said(said, each))
     ]
@@ -45,6 +47,14 @@ def list_(site: Site, failed: bool, client: str | None, user: str | None, said: 
         click.echo(count(len(found), "session"))
     else:
         click.echo(_none(site, any((failed, client, user, said))))
+
+
+def _address(client: str) -> str:
+    """As the sessions have it."""
+    try:
+        return str(ip_address(client))
+    except ValueError:
+        raise click.UsageError(f"--client: {client!r} is not an IP address.") from None
 
 
 def _was_said(text: str, transcript: Transcript) -> bool:

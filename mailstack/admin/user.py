@@ -94,7 +94,7 @@ def remove(site: Site, address: str) -> None:
         click.echo(f"The mail is still in {folder}")
 
 
-@user.command("list")
+@user.command("list", short_help="All accounts, and how they can log in.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array: address, scheme, mechanisms, mailbox.")
 @click.pass_obj
 def list_(site: Site, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from mailstack.admin.cli import main
 from mailstack.admin.output import clean, size, table
+from mailstack.admin.site import Site
 from tests.admin.office import Office
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,23 @@ def program(
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("group", [(), ("user",), ("alias",), ("queue",), ("relay",), ("session",)])
+def test_lists_of_commands_are_whole(group: tuple[str, ...]) -> None:
+    """None is cut off in the middle of a sentence."""
+    said = CliRunner().invoke(main, [*group, "--help"], obj=None).output.partition("Commands:")[2]
+    assert said
+    assert [line for line in said.splitlines() if line.endswith("...")] == []
+
+
+def test_json_in_any_script(office: Office) -> None:
+    """Escaped only where the output cannot have it."""
+    office.users.parent.mkdir()
+    office.users.write_text("张伟@office.test:{PLAIN}x\n")
+    assert "张伟@office.test" in office.run("user", "list", "--json").stdout
+    result = CliRunner(charset="latin-1").invoke(main, ["user", "list", "--json"], obj=Site(office.ini))
+    assert "\\u5f20\\u4f1f@office.test" in result.output
 
 
 @pytest.mark.parametrize(

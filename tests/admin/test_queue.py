@@ -91,6 +91,7 @@ def test_no_such_letter(office: Office) -> None:
     for verb in ("show", "retry", "drop"):
         result = office.run("queue", verb, "zz")
         assert (result.exit_code, result.stderr) == (1, "Error: there is no letter zz in the queue\n")
+        assert result.stdout == "", "nothing of 0 letters"
 
 
 def test_retry(office: Office) -> None:

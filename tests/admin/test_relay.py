@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mailstack.admin import caller
 from mailstack.admin.relay_test import TRICKS
 from mailstack.admin.trick_sessions import FAKE_ENDS
 from mailstack.intake import relay
@@ -95,11 +97,33 @@ class TestTable:
         assert [(row["client"], row["taken"]) for row in rows] == [("198.51.100.9", False), ("3fff::9", False)]
 
     def test_for_people(self, office: Office) -> None:
+        """By port; who is treated alike stands together."""
         lines = office.run("relay", "table").stdout.splitlines()
-        assert lines[0].split() == ["WHO", "FROM", "PORT", "TLS", "LOGIN", "TO", "ANSWER", "DECIDES", "WHERE"]
-        (foreign,) = [line for line in lines if "stranger" in line and "[smtp]" in line and "foreign" in line]
-        assert "  550 5.7.1 Relaying denied  " in foreign
-        assert re.search(rf"  \[relay\] networks +{office.ini}:6$", foreign)
+        assert lines[0].split() == ["TO", "ANSWER", "DECIDES", "WHERE"]
+        assert lines[1:4] == [
+            "[smtp] listen",
+            "  stranger (203.0.113.9)",
+            "  user alice@office.test (203.0.113.9), log-in refused: 502 5.5.1",
+        ]
+        assert lines[7].split("  ")[0:3] == ["", "", " foreign somebody@far.example"]
+        assert re.search(r"  550 5\.7\.1 Relaying denied +\[relay\] networks +line 6$", lines[7])
+        assert f"Lines are those of {office.ini}." in lines
+
+    def test_the_same_answer_to_each_is_one_line(self, office: Office) -> None:
+        said = office.run("relay", "table").stdout.partition("[submission] listen\n")[2].splitlines()
+        assert said[:3] == [
+            "  stranger (203.0.113.9)",
+            "  network 198.51.100.0/24 (198.51.100.1)",
+            "  user alice@office.test (203.0.113.9), without TLS, log-in refused: 538 5.7.11",
+        ]
+        assert said[3].startswith("     everybody  ")
+        assert said[4:6] == [
+            "  user alice@office.test (203.0.113.9), over TLS, logged in",
+            "  user alice@office.test (127.0.0.1), logged in",
+        ]
+
+    def test_it_fits_on_a_screen(self, office: Office) -> None:
+        assert max(map(len, office.run("relay", "table").stdout.splitlines()[:-1])) <= 120
 
     def test_what_is_not_there(self, office: Office) -> None:
         """Not even accounts: postmaster exists in any case."""
@@ -160,6 +184,24 @@ class TestTest:
         assert session.startswith("  S: 220 mail.office.test ESMTP mailstack\n  C: EHLO client.sender.example\n")
         assert "  C: RCPT TO:<target@far.example>\n  S: 250 2.1.5 Ok\n  C: DATA\n" in session
         assert "  It would go to target@far.example\n" in session
+        assert result.stdout.splitlines()[0] == result.stdout.splitlines()[-1]
+
+    def test_one_session_of_each_kind(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        trusts_everybody(monkeypatch)
+        said = office.run("relay", "test").stdout
+        assert said.count("Got through: [smtp] listen: recipient: ") == 1
+        assert re.search(r"^[0-9]+ more sessions like these: --verbose shows them all\.$", said, re.MULTILINE)
+        everything = office.run("relay", "test", "--verbose").stdout
+        assert everything.count("Got through: [smtp] listen: recipient: ") > 10
+        assert "more sessions" not in everything
+
+    def test_a_port_that_does_not_greet(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As one that waits for TLS."""
+        monkeypatch.setattr(caller, "GREETING_PATIENCE", 0.01)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            result = office.run("relay", "test", "--against", f"127.0.0.1:{silent.getsockname()[1]}")
+        assert result.exit_code == 1
+        assert "does not greet; does the port want TLS from the first octet?" in result.stderr
 
     def test_a_way_onward_from_a_backup_domain(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(relay, "_ONWARD", relay.re.compile("(?!)"))

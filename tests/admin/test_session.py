@@ -105,6 +105,14 @@ def test_choosing(office: Office, words: list[str], ids: list[int]) -> None:
     assert [each["id"] for each in office.json("session", "list", *words)] == ids
 
 
+def test_client_is_an_address(office: Office) -> None:
+    """In whatever form."""
+    assert [each["id"] for each in office.json("session", "list", "--client", "2001:DB8:0::1")] == [18]
+    result = office.run("session", "list", "--client", "foo")
+    assert result.exit_code == 64
+    assert "'foo' is not an IP address." in result.stderr
+
+
 def test_nothing_to_list(office: Office, file: Path) -> None:
     assert office.run("session", "list", "--said", "xyzzy").stdout == "No such sessions among those that are kept.\n"
     file.unlink()
