@@ -84,7 +84,7 @@ class AliasReader:
             raise ValueError(f"{line.text!r} has no colon: write name: target, target")
         key = self._key(name)
         if key in self._aliases:
-            raise ValueError(f"{key} has line {self._aliases[key].line} already")
+            raise ValueError(f"{key} stands in line {self._aliases[key].line} already")
         targets: list[Address] = []
         complete = self._add(path, Logical(line.number, rest[0]), targets)
         self._aliases[key] = Alias(key, tuple(dict.fromkeys(targets)), not (targets and complete), path, line.number)
@@ -143,7 +143,8 @@ class AliasReader:
     def _address(self, word: str) -> Address:
         """A bare name belongs to the first domain."""
         if not word.isprintable():
-            raise ValueError(f"{word!r} has a character that no address has")
+            hidden = next(char for char in word if not char.isprintable())
+            raise ValueError(f"{word!r} has {hidden!r}, which no address has")
         whole = word if "@" in word.rpartition('"')[2] else f"{word}@{self._domains[0]}"
         try:
             return Address.parse(whole)

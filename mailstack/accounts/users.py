@@ -57,7 +57,7 @@ def parse(text: str, path: Path, domains: Collection[str]) -> Users:
             account = Account(address, password, number, line, _keys(password, further))
             first = accounts.setdefault(address.key, account)
             if first.line != number:
-                raise ValueError(f"{address} has line {first.line} already")
+                raise ValueError(f"{address} stands in line {first.line} already")
         except ValueError as error:
             broken.append(BrokenLine(path, number, str(error)))
             continue

@@ -55,7 +55,7 @@ class SmtpListener(Listener):
     """For other servers."""
 
     greet_delay: float = 0.0  #: seconds before the greeting
-    rfc821: bool = False  #: SEND, SOML and SAML for our users and [relay] networks
+    rfc821: bool = False  #: SEND, SOML and SAML for our users and [relay] networks, TURN for users
 
 
 @frozen

@@ -53,7 +53,7 @@ class Session:
 
     @property
     def rfc821(self) -> bool:
-        """Whether SEND, SOML and SAML are known here, and to this client."""
+        """Whether SEND, SOML, SAML and TURN are known here, and to this client; TURN takes a log-in besides."""
         return self.settings.smtp.rfc821 and self.trusted
 
     @property

@@ -22,6 +22,7 @@ class Commentary:
         self._asked = False  #: for a piece of a log-in
         self._number = 0  #: of the line in its reply
         self._last_piece = True  #: of the message
+        self._told: set[str] = set()  #: extensions: after STARTTLS most come again
 
     def lines(self, spoken: Iterable[Spoken]) -> Iterator[tuple[Spoken, Meaning | None]]:
         for line in spoken:
@@ -42,6 +43,14 @@ class Commentary:
         self._last_piece = self._verb != "BDAT" or text.upper().endswith(" LAST")
         return self._dictionary.command(self._verb, text)
 
+    def _keyword(self, line: str) -> Meaning | None:
+        """Once."""
+        word = line.partition(" ")[0].upper()
+        if word in self._told:
+            return None
+        self._told.add(word)
+        return self._dictionary.keyword(line)
+
     def _reply(self, text: str) -> Meaning | None:
         found = _REPLY.match(text)
         if found is None:
@@ -50,7 +59,7 @@ class Commentary:
         number, self._number = self._number, self._number + 1 if more == "-" else 0
         self._asked = code == _FURTHER_CHALLENGE
         if self._verb == "EHLO" and number:
-            return self._dictionary.keyword(rest)
+            return self._keyword(rest)
         if more == "-" and self._verb != "EHLO":
             return None
         verb = self._verb

@@ -6,6 +6,7 @@ The sentences are data, in the folder ``meaning``: whoever may read files gives 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from attrs import field, frozen
 LANGUAGES = ("en", "zh")
 
 #: The files of the folder ``meaning``.
-TABLES = ("commands", "keywords", "status")
+TABLES = ("commands", "keywords", "status", "words")
 
 #: What is no command has names of its own among the commands.
 GREETING, MESSAGE, RESPONSE, UNKNOWN, HIDDEN, LONG, ANY = (
@@ -24,6 +25,8 @@ GREETING, MESSAGE, RESPONSE, UNKNOWN, HIDDEN, LONG, ANY = (
 
 #: A colon, a full stop, and what is between two sentences.
 _PUNCTUATION = {"en": (": ", ".", " "), "zh": ("：", "。", "")}  # noqa: RUF001 - that is a Chinese colon
+
+_NUMBER = re.compile(r"[0-9][0-9,]*")
 
 Table = Mapping[str, Any]  # Any: as TOML has it
 
@@ -43,6 +46,7 @@ class Dictionary:
     commands: Table
     keywords: Table
     status: Table
+    words: Table
     language: str = field(default="en")
 
     @language.validator
@@ -83,6 +87,28 @@ class Dictionary:
         """What a line of EHLO's reply offers."""
         entry = self.keywords.get(line.partition(" ")[0].upper())
         return None if entry is None else self._joined([entry])
+
+    # ---- What stands around the dialogue
+
+    def label(self, name: str) -> str:
+        return f"{self._word('labels', name)}{_PUNCTUATION[self.language][0].strip()}"
+
+    def value(self, text: str) -> str:
+        """How a session ended, and other facts; what is no word stays as it is."""
+        return self._word("values", text)
+
+    def note(self, text: str) -> str:
+        """What is said about a line in the place of it."""
+        number = _NUMBER.search(text)
+        if number is None:
+            return self._word("notes", text)
+        pattern = _NUMBER.sub("{}", text, count=1)
+        found = self._word("notes", pattern)
+        return text if found == pattern else found.replace("{}", number[0])
+
+    def _word(self, kind: str, text: str) -> str:
+        entry = self.words[kind].get(text)
+        return text if entry is None else str(entry[self.language])
 
     def _joined(self, entries: list[Table]) -> Meaning:
         gap = _PUNCTUATION[self.language][2]

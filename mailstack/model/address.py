@@ -72,8 +72,19 @@ class Address:
         if quoted:
             local = re.sub(r"\\(.)", r"\1", quoted[1])
         if not (quoted or DOT_STRING.match(local)) or not visible(local):
-            raise ValueError(f"{text!r}: the part before the @ has a character that it must not have")
+            raise ValueError(f"{text!r}: the part before the @ must not {_fault(local, bool(quoted))}")
         return cls(composed(local), address_domain(domain))
+
+
+def _fault(local: str, quoted: bool) -> str:
+    """What is wrong with a local part that is none."""
+    hidden = [char for char in local if not visible(char)]
+    if hidden or quoted:
+        return f"have {hidden[0]!r}"
+    loose = [char for char in local if char != "." and not DOT_STRING.match(char)]
+    if loose:
+        return f"have {loose[0]!r} outside of quotes"
+    return "begin or end with a dot, or have two in a row"
 
 
 def address_domain(text: str) -> str:

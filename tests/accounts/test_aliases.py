@@ -112,8 +112,8 @@ def test_a_broken_line_of_a_list_is_reported_with_its_own_place(path: Path) -> N
         ("a@b@far.test", "must not have"),
         ("bob@far..test", "is not a domain"),
         ('"b', "a quote that does not end"),
-        ('"\0"', "a character that no address has"),
-        ('"\udcff"@far.test', "a character that no address has"),
+        ('"\0"', "which no address has"),
+        ('"\udcff"@far.test', "which no address has"),
     ],
 )
 def test_what_is_no_target_is_left_out_and_reported(path: Path, target: str, wrong: str) -> None:
@@ -134,7 +134,7 @@ def test_what_is_no_target_is_left_out_and_reported(path: Path, target: str, wro
         (": alice", "is not an address"),
         ("@far.test: alice", "far.test is not in [server] domains"),
         ("x@far.test: alice", "far.test is not in [server] domains"),
-        ("first: bob", "first has line 1 already"),
+        ("first: bob", "first stands in line 1 already"),
         ("a b: alice", "not one address"),
     ],
 )

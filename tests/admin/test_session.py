@@ -159,6 +159,9 @@ def test_explain_in_chinese(office: Office) -> None:
     assert "客户端说明一个收件人" in text
     assert "拒绝中继" in text
     assert "The client" not in text
+    assert text.startswith("会话：       17\n时间：       2026-11-24T14:27:41Z\n")  # noqa: RUF001
+    assert "\n结束：       断开\n" in text  # noqa: RUF001
+    assert "（连接结束）" in text  # noqa: RUF001
 
 
 def test_show_as_json(office: Office) -> None:

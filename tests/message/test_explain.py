@@ -123,6 +123,23 @@ def test_chinese() -> None:
     assert meaning.source == "RFC 5321 §4.2.3, RFC 3463 §3.3"
 
 
+def test_every_word_is_there_in_each_language() -> None:
+    for table in DATA["words"].values():
+        for name, entry in table.items():
+            assert set(entry) == set(LANGUAGES)
+            assert entry["en"] == name
+            assert name == "TLS" or CHINESE_LETTER.search(entry["zh"])
+
+
+def test_words_around_a_dialogue() -> None:
+    assert (ENGLISH.label("Queue ids"), CHINESE.label("Queue ids")) == ("Queue ids:", "队列号：")  # noqa: RUF001
+    assert (CHINESE.value("lost"), CHINESE.value("QUIT"), CHINESE.value("192.0.2.7")) == ("断开", "QUIT", "192.0.2.7")
+    assert ENGLISH.note("(message, 1,261 octets)") == "(message, 1,261 octets)"
+    assert CHINESE.note("(message, 1,261 octets)") == "（邮件，1,261 字节）"  # noqa: RUF001
+    assert CHINESE.note("(end of the connection)") == "（连接结束）"  # noqa: RUF001
+    assert CHINESE.note("(TLSv1.3 with cipher X)") == "(TLSv1.3 with cipher X)"
+
+
 @pytest.mark.parametrize("line", ["XYZZY", "message", "any", "", "250"])
 def test_what_is_no_command(line: str) -> None:
     assert ENGLISH.verb(line) == "unknown"
@@ -130,4 +147,4 @@ def test_what_is_no_command(line: str) -> None:
 
 def test_an_unknown_language() -> None:
     with pytest.raises(ValueError, match="tlh"):
-        Dictionary({}, {}, {}, "tlh")
+        Dictionary({}, {}, {}, {}, "tlh")
