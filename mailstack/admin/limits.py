@@ -14,7 +14,7 @@ from mailstack.server.strikes import Strike, Strikes, read
 
 HEAD = ("LIMIT", "HERE", "OTHERS", "STRUCK", "LAST", "CLIENT")
 #: As mail.ini writes them.
-UNITS: dict[str, Mapping[str, float]] = {"octets": SIZES, "seconds": TIMES}
+WRITTEN_IN: dict[str, Mapping[str, float]] = {"octets": SIZES, "seconds": TIMES}
 
 
 @click.command(short_help="All limits, and how often each has struck.")
@@ -42,7 +42,7 @@ def _row(site: Site, limit: Limit, strike: Strike) -> list[str]:
 
 def _value(limit: Limit, site: Site) -> str:
     value = limit.value(site.settings)
-    units = UNITS.get(limit.unit)
+    units = WRITTEN_IN.get(limit.unit)
     text = written(value, units) if units else f"{value:.0f} {limit.unit}"
     return f"{text} (fixed)" if limit.fixed else text
 

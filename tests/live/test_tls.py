@@ -164,7 +164,7 @@ def test_renewal_that_went_wrong(make_office: MakeOffice) -> None:
 
     def warned() -> bool:
         assert served(office.port.pop3s) == first
-        return bool(office.logged("warn: tls: ", "the former certificate stays in use", "are not a PEM certificate"))
+        return bool(office.logged("warn: tls: ", "the former certificate stays in use", "is not a PEM certificate"))
 
     assert eventually(warned)
     time.sleep(3)
