@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from mailstack.config import values
+from mailstack.config.endpoints import kinds
 from mailstack.config.openness import too_open
 from mailstack.config.problem import BadValue
 from mailstack.config.settings import Settings
@@ -33,6 +34,7 @@ class Contradiction:
 def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _names(settings)
     yield from _ports(settings)
+    yield from _silence(settings)
     yield from _tls(settings)
     yield from _domains(settings)
     yield from _open_relay(settings)
@@ -42,7 +44,22 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from _warnings(settings)
 
 
-def unreadable(settings: Settings) -> Iterator[Contradiction]:
+def impossible(settings: Settings) -> Iterator[Contradiction]:
+    """What the machine does not have: files, and kinds of endpoints."""
+    yield from _unreadable_files(settings)
+    yield from _unknown_endpoints(settings)
+
+
+def _unknown_endpoints(settings: Settings) -> Iterator[Contradiction]:
+    known = kinds()
+    for section, key, endpoint in _places(settings):
+        kind = endpoint.removeprefix("haproxy:").partition(":")[0]
+        if kind not in known:
+            wrong = f"{endpoint}: Twisted knows no endpoint of the kind {kind!r}"
+            yield Contradiction(section, key, wrong, f"write one of {', '.join(sorted(known))}")
+
+
+def _unreadable_files(settings: Settings) -> Iterator[Contradiction]:
     named = [
         *(("tls", "certificate", path) for path in settings.tls.certificate),
         *(("tls", "key", path) for path in settings.tls.key),
@@ -82,13 +99,24 @@ def _names(settings: Settings) -> Iterator[Contradiction]:
         yield Contradiction("server", "postmaster", str(error), "write another address")
 
 
-def _ports(settings: Settings) -> Iterator[Contradiction]:
-    places = [
+def _places(settings: Settings) -> list[tuple[str, str, str]]:
+    """Section, key and endpoint of all that listens."""
+    return [
         (section, key, endpoint)
         for section in ("smtp", "submission", "pop3")
         for key in ("listen", "listen_tls")
         for endpoint in getattr(getattr(settings, section), key)
     ]
+
+
+def _silence(settings: Settings) -> Iterator[Contradiction]:
+    if not _places(settings):
+        wrong = "no service listens anywhere, so the server would do nothing"
+        yield Contradiction("smtp", "listen", wrong, "give one of [smtp], [submission] and [pop3] a port")
+
+
+def _ports(settings: Settings) -> Iterator[Contradiction]:
+    places = _places(settings)
     taken = Counter(endpoint for _, _, endpoint in places)
     for section, key, endpoint in reversed(places):
         taken[endpoint] -= 1

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import evolve
 
 from mailstack.config import hosts
-from mailstack.config.contradictions import Contradiction, contradictions, unreadable
+from mailstack.config.contradictions import Contradiction, contradictions, impossible
 from mailstack.config.ini import Document, Entry, scan
 from mailstack.config.options import options
 from mailstack.config.problem import BadValue, ConfigurationError, Problem
@@ -35,13 +35,13 @@ PLACEHOLDER = ("localhost",)
 def load(path: Path, *, machine_name: Callable[[], str] = socket.getfqdn, files: bool = True) -> Settings:
     """Read and check. ConfigurationError has every problem.
 
-    ``files``: also see whether the certificate, the key and the password file can be read.
+    ``files``: also see whether this machine has what is named: files that can be read, kinds of endpoints.
     """
     reading = Reading(scan(_text(path), path), path)
     settings = reading.settings(machine_name)
     reading.compare(contradictions(settings))
     if files:
-        reading.compare(unreadable(settings))
+        reading.compare(impossible(settings))
     if reading.problems:
         raise ConfigurationError(reading.problems)
     return settings

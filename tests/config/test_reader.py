@@ -208,6 +208,15 @@ class TestProblems:
                 "[relay]\nnetworks = ::/1\ni_accept_an_open_relay = no\n",
                 "[relay] networks: this is an open relay: the networks hold ",
             ),
+            (
+                "[smtp]\nlisten = foo:1\n",
+                "[smtp] listen: foo:1: Twisted knows no endpoint of the kind 'foo'; write one of",
+            ),
+            ("[pop3]\nlisten = haproxy:foo:1\n", "[pop3] listen: haproxy:foo:1: Twisted knows no endpoint"),
+            (
+                "[smtp]\nlisten =\n[submission]\nlisten =\nlisten_tls =\n[pop3]\nlisten =\nlisten_tls =\n",
+                "[smtp] listen: no service listens anywhere, so the server would do nothing; give one of",
+            ),
             ("[relay]\nfetch = a.test:bob@office.test\n", "[relay] fetch: we keep no mail for a.test"),
             (
                 "[relay]\ndomains = a.test\nfetch = a.test:bob@far.test\n",
