@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
 from threading import Lock
 
 from mailstack.accounts.delays import Delays
+from mailstack.model.networks import source
 
 WINDOW = 60.0  # seconds
 MAX_CLIENTS = 10_000  # addresses remembered; beyond, the one that failed longest ago is forgotten
-IPV6_PREFIX = 64  # one subscriber has a whole /64
 
 
 class Failures:
@@ -77,16 +76,3 @@ class Failures:
         while times and times[0] <= self._now() - WINDOW:
             times.popleft()
         return times
-
-
-def source(client: str) -> str:
-    """What counts as one client: an IPv4 address, a /64 of IPv6; a UNIX socket ("") as it is."""
-    try:
-        address = ip_address(client.partition("%")[0])
-    except ValueError:
-        return client
-    if address.version == 4:
-        return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ip_network((int(address), IPV6_PREFIX), strict=False))

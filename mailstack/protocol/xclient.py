@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 from mailstack.model import xtext
+from mailstack.model.networks import unmapped
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Rejected, XClient
 
@@ -54,7 +55,7 @@ def _address(text: str) -> str:
     address = ip_address(text[5:] if six else text)
     if six != isinstance(address, IPv6Address) or "%" in text:
         raise ValueError
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    return str(unmapped(str(address)))
 
 
 def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:

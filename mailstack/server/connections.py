@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Protocol
 
 from attrs import frozen
@@ -14,7 +13,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 
 from mailstack.config.settings import Network
 from mailstack.interfaces.log import ILimitCounts
-from mailstack.model.networks import lies_in
+from mailstack.model.networks import lies_in, source, unmapped
 
 #: Of all connections; when more are in use, we wait for a command only STRESS_TIMEOUT seconds. Postfix under stress:
 #: smtpd_timeout = ${stress?{10}:{300}}s.
@@ -28,6 +27,11 @@ class Peer:
 
     address: str
     loopback: bool  #: nobody can listen in between, so passwords may go without TLS
+
+    @property
+    def source(self) -> str:
+        """What it counts as."""
+        return source(self.address)
 
 
 LOCAL = Peer("", loopback=True)
@@ -43,8 +47,7 @@ def peer_at(host: str) -> Peer:
     """The one at an IP address; at ``""``, nobody knows where."""
     if not host:
         return Peer("", loopback=False)
-    address = ip_address(host.partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
+    address = unmapped(host)
     return Peer(str(address), address.is_loopback)
 
 
@@ -80,14 +83,15 @@ class Connections:
 
     def enter(self, session: Session) -> bool:
         """Count one more; every call needs its :meth:`leave`. False: too many, say so and hang up."""
+        peer = session.peer
         self._open.add(session)
-        self._clients[session.peer.address] += 1
+        self._clients[peer.source] += 1
         if len(self._open) > self._total:
-            self.counts.struck("connections", session.peer.address)
+            self.counts.struck("connections", peer.address)
             return False
-        if self._clients[session.peer.address] <= self._per_client or lies_in(session.peer.address, self._proxies):
+        if self._clients[peer.source] <= self._per_client or lies_in(peer.address, self._proxies):
             return True
-        self.counts.struck("connections_per_client", session.peer.address)
+        self.counts.struck("connections_per_client", peer.address)
         return False
 
     @property
@@ -109,9 +113,10 @@ class Connections:
             closed.callback(None)
 
     def _forget_client(self, session: Session) -> None:
-        self._clients[session.peer.address] -= 1
-        if not self._clients[session.peer.address]:
-            del self._clients[session.peer.address]
+        client = session.peer.source
+        self._clients[client] -= 1
+        if not self._clients[client]:
+            del self._clients[client]
 
     def flush_soon(self, session: Session, clock: IReactorTime) -> None:
         """Let its answers leave with those of the others, when all have been heard that are ready in this round of the

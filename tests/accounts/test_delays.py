@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailstack.accounts.delays import FAMILIAR, HALF_LIFE, MAX_DELAY, MAX_KEYS, Delays, network
-from mailstack.accounts.failures import source
+from mailstack.model.networks import source
 from tests.fakes_accounts import HandClock
 
 HOME, OFFICE = "192.0.2.1", "198.51.100.1"

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from mailstack.accounts import keyring, passwords, verifiers
 from mailstack.accounts.directory import Directory
-from mailstack.accounts.failures import MAX_CLIENTS, Failures, source
+from mailstack.accounts.failures import MAX_CLIENTS, Failures
 from mailstack.accounts.login import Login
 from mailstack.accounts.users import Account, Users
 from mailstack.accounts.verified import LIFETIME, MAX_ENTRIES, Verified
@@ -330,16 +330,6 @@ def client_proof(password: bytes, opening: Opening, message: bytes) -> bytes:
 
 
 class TestFailures:
-    def test_one_subscriber_of_ipv6_is_one_client(self) -> None:
-        assert source("2001:db8::1") == source("2001:db8::ffff:1") != source("2001:db8:0:1::1")
-
-    def test_ipv4_in_ipv6_is_ipv4(self) -> None:
-        assert source("::ffff:192.0.2.1") == source("192.0.2.1") != source("192.0.2.2")
-
-    def test_what_is_no_address_is_a_client_too(self) -> None:
-        assert source("") == ""
-        assert source("fe80::1%eth0") == "fe80::/64"
-
     def test_memory_is_bounded(self) -> None:
         """Whoever failed longest ago is forgotten first."""
         failures = Failures(1, HandClock())

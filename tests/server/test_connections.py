@@ -73,6 +73,19 @@ def test_limits() -> None:
     assert len(connections) == 3
 
 
+def test_one_subscriber_of_ipv6_is_one_client() -> None:
+    """Or every one of its 2**64 addresses could have as many connections."""
+    counts = ListCounts()
+    connections = Connections(9, 2, counts)
+    visitors = [Client(peer_at(f"2001:db8::{number}")) for number in range(1, 4)]
+    assert [connections.enter(each) for each in visitors] == [True, True, False]
+    assert counts.strikes == [("connections_per_client", "2001:db8::3")]
+    assert connections.enter(Client(peer_at("2001:db8:0:1::1")))
+    for each in visitors:
+        connections.leave(each)
+    assert list(connections._clients) == ["2001:db8:0:1::/64"]
+
+
 def test_proxies_may_have_more_than_one_client() -> None:
     """But not more than all together; and whom one names counts as itself from then on."""
     connections = Connections(4, 1, ListCounts(), (ip_network("192.0.2.0/30"),))
