@@ -85,9 +85,13 @@ class Charge:
         self._minutes.clear()
 
     def give_back(self) -> None:
+        minutes = self.rate.minutes
         for minute in self._minutes:
-            if self.rate.minutes.get(minute):
-                self.rate.minutes[minute] -= 1
+            if minute in minutes:
+                minutes[minute] -= 1
+                # Or the hour would seem to begin with a minute in which nothing was sent.
+                if not minutes[minute]:
+                    del minutes[minute]
         self._minutes.clear()
 
 

@@ -59,6 +59,17 @@ def test_pause_is_when_there_is_room() -> None:
     assert taken(charge, 1, NOW + 100 + pause) == 1
 
 
+def test_what_was_given_back_tells_no_time() -> None:
+    """The hour begins with what counts, and so do the pause and the notice's "since"."""
+    rates = SendingRates(10)
+    refused, accepted = rates.charge(ALICE), rates.charge(ALICE)
+    taken(refused, 3, NOW)
+    refused.give_back()
+    taken(accepted, 10, NOW + 1800)
+    assert accepted.rate.since(NOW + 1860) == NOW + 1800
+    assert accepted.rate.pause(NOW + 1860) == HOUR + 60 - 60
+
+
 def test_late_give_back() -> None:
     """A message that took longer than an hour takes nothing from others."""
     rates = SendingRates(10)
