@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 
@@ -29,12 +30,19 @@ def channel_bindings(transport: Any) -> Mapping[str, bytes]:
 
 def _server_end_point(handle: SSL.Connection) -> bytes:
     """RFC 5929 §4: a hash of our certificate, the one that its own signature is made with. b"": it has none, as with
-    Ed25519."""
+    Ed25519, or none that we know."""
     certificate = handle.get_certificate(as_cryptography=True)
-    algorithm = certificate.signature_hash_algorithm if isinstance(certificate, x509.Certificate) else None
+    algorithm = _signature_hash(certificate) if isinstance(certificate, x509.Certificate) else None
     if certificate is None or algorithm is None:
         return b""
     return certificate.fingerprint(hashes.SHA256() if algorithm.name in WEAK else algorithm)
+
+
+def _signature_hash(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
+    try:
+        return certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
 
 
 def _unique(handle: SSL.Connection) -> bytes:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.internet.task import Clock
 
+from mailstack.server import bindings
 from mailstack.server.bindings import channel_bindings
 from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections
@@ -78,6 +80,29 @@ def test_the_certificate(certificate: Certificates, version: int) -> None:
     seen = client.ssl.get_peer_certificate(as_cryptography=True)
     assert isinstance(seen, x509.Certificate)
     assert ours(client)["tls-server-end-point"] == seen.fingerprint(hashes.SHA256())
+
+
+class Channel:
+    """TLS 1.2 with a certificate of ours."""
+
+    def __init__(self, certificate: x509.Certificate) -> None:
+        self._certificate = certificate
+
+    def get_certificate(self, as_cryptography: bool) -> x509.Certificate:
+        return self._certificate
+
+
+def test_a_signature_that_we_do_not_know(tmp_path: Path) -> None:
+    """There is no hash to take then, and EHLO must go on."""
+    files = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make_self_signed(*files, ["mail.office.test"], datetime(2026, 1, 2, tzinfo=UTC))
+    known = x509.load_pem_x509_certificate(files[0].read_bytes())
+    oid = bytes.fromhex("2a8648ce3d040302")  # ecdsa-with-SHA256
+    octets = known.public_bytes(Encoding.DER)
+    assert oid in octets
+    unknown = x509.load_der_x509_certificate(octets.replace(oid, oid[:-1] + b"\x7f"))
+    assert bindings._server_end_point(Channel(known)) == known.fingerprint(hashes.SHA256())  # type: ignore[arg-type]
+    assert bindings._server_end_point(Channel(unknown)) == b""  # type: ignore[arg-type]  # it has what is asked for
 
 
 def test_two_channels_differ(certificate: Certificates) -> None:
