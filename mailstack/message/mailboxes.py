@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mailstack.model.address import Address, composed
+from mailstack.model.address import Address, composed, unquoted
 from mailstack.model.domain import to_ascii
 
 #: Octets of one field that are taken: the work must be bounded, and some hundred authors are enough for everybody.
@@ -97,7 +97,7 @@ def _specs(kinds: str) -> Iterator[tuple[int, int]]:
 def _address(words: list[str]) -> Address:
     """Of local part, "@" and domain. A quoted string means what is in it."""
     at = words.index("@")
-    local = "".join(re.sub(r"\\(.)", r"\1", word[1:-1]) if word[0] == '"' else word for word in words[:at])
+    local = "".join(map(unquoted, words[:at]))
     try:
         return Address(composed(local), to_ascii("".join(words[at + 1 :])))
     except ValueError:

@@ -18,8 +18,8 @@ ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{UTF8}-]+"
 #: RFC 5321 §4.1.2: Dot-string, with which a local part needs no quotes.
 DOT_STRING = re.compile(rf"{ATOM}(?:\.{ATOM})*\Z")
 
-#: RFC 5321 §4.1.2: Quoted-string, for the others; group 1 is what stands between the quotes.
-QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{UTF8}]|\\[ -~])+)"\Z')
+#: RFC 5321 §4.1.2: Quoted-string, for the others.
+QUOTED_STRING = re.compile(rf'"(?:[ !#-\[\]-~{UTF8}]|\\[ -~])*"\Z')
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 #: A domain name (an underscore is borne, it occurs) or an address literal.
@@ -65,23 +65,33 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """An address as written in a configuration file. ValueError says what is wrong."""
-        local, at, domain = text.strip().rpartition("@")
-        if not at or not local or not domain:
+        written, at, domain = text.strip().rpartition("@")
+        if not at or not written or not domain:
             raise ValueError(f"{text!r} is not an address like name@domain")
-        quoted = QUOTED_STRING.match(local)
-        if quoted:
-            local = re.sub(r"\\(.)", r"\1", quoted[1])
-        if not (quoted or DOT_STRING.match(local)) or not visible(local):
-            raise ValueError(f"{text!r}: the part before the @ must not {_fault(local, bool(quoted))}")
-        return cls(composed(local), address_domain(domain))
+        local = local_part(written)
+        if not local:
+            raise ValueError(f"{text!r}: the part before the @ must not {_fault(written)}")
+        return cls(local, address_domain(domain))
 
 
-def _fault(local: str, quoted: bool) -> str:
+def local_part(written: str) -> str:
+    """What a Local-part (RFC 5321 §4.1.2) means, in NFC; "" when it is none, or has nothing between its quotes."""
+    if not (DOT_STRING.match(written) or QUOTED_STRING.match(written)) or not visible(written):
+        return ""
+    return composed(unquoted(written))
+
+
+def unquoted(word: str) -> str:
+    """What stands in a quoted string; an atom is what it is."""
+    return re.sub(r"\\(.)", r"\1", word[1:-1]) if word.startswith('"') else word
+
+
+def _fault(written: str) -> str:
     """What is wrong with a local part that is none."""
-    hidden = [char for char in local if not visible(char)]
-    if hidden or quoted:
+    hidden = [char for char in written if not visible(char)]
+    if hidden:
         return f"have {hidden[0]!r}"
-    loose = [char for char in local if char != "." and not DOT_STRING.match(char)]
+    loose = [char for char in written if char != "." and not DOT_STRING.match(char)]
     if loose:
         return f"have {loose[0]!r} outside of quotes"
     return "begin or end with a dot, or have two in a row"

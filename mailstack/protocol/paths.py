@@ -10,7 +10,7 @@ import re
 
 from attrs import frozen
 
-from mailstack.model.address import ATOM, UTF8, Address, address_domain, composed, visible
+from mailstack.model.address import Address, address_domain, local_part, visible
 from mailstack.model.domain import MAX_DOMAIN
 
 MAX_LOCAL = 64  # octets, RFC 5321 §4.5.3.1.1
@@ -19,11 +19,6 @@ MAX_LOCAL = 64  # octets, RFC 5321 §4.5.3.1.1
 #   Mailbox    = Local-part "@" ( Domain / address-literal )
 #   Local-part = Dot-string / Quoted-string
 #   RFC 6531: sub-domain =/ U-label, atext =/ UTF8-non-ascii, qtextSMTP =/ UTF8-non-ascii
-_QTEXT = rf"[\x20\x21\x23-\x5b\x5d-\x7e{UTF8}]"
-_MAILBOX = re.compile(
-    rf"""(?: (?P<dots>{ATOM}(?:\.{ATOM})*) | "(?P<quoted>(?:{_QTEXT} | \\[\x20-\x7e])*)" ) @ (?P<domain>[^@]+)""",
-    re.VERBOSE,
-)
 _PATH = re.compile(r'<(?P<path>(?:[^<>"]|"(?:[^"\\]|\\.)*")*)>(?:\ (?P<parameters>.*))?')
 _SOURCE_ROUTE = re.compile(r"@[^:]*:")
 
@@ -64,16 +59,16 @@ def mailbox(path: str) -> Address:
     """The mailbox between the brackets."""
     if _SOURCE_ROUTE.match(path):
         raise SourceRoute("source routes are not used here")
-    found = _MAILBOX.fullmatch(path)
-    if not found or not visible(path):
+    written, _, name = path.rpartition("@")
+    local = local_part(written)
+    if not local or not visible(name):
         raise BadPath("that is not a mail address")
     try:
-        domain = address_domain(found["domain"])
+        domain = address_domain(name)
     except ValueError:
         raise BadPath("that is not a mail address") from None
-    local = composed(found["dots"] or re.sub(r"\\(.)", r"\1", found["quoted"] or ""))
-    if len(local.encode()) > MAX_LOCAL or len(domain) > MAX_DOMAIN or not local:
-        raise BadPath("a part of the address is too long or empty")
+    if len(local.encode()) > MAX_LOCAL or len(domain) > MAX_DOMAIN:
+        raise BadPath("a part of the address is too long")
     return Address(local, domain)
 
 
