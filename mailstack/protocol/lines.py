@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 TLS_RECORD = b"\x16\x03"  # RFC 8446 §5.1: a record of type handshake, version 3.x
-START = 4  # octets that are kept of a line that is too long: an SMTP verb
+START = 5  # octets that are kept of a line that is too long: an SMTP verb, and the blank behind it
 
 
 @frozen
@@ -18,7 +18,7 @@ class Line:
 
 @frozen
 class TooLong:
-    """A line above the limit was thrown away, to its end. ``start`` is the word that it began with."""
+    """A line above the limit was thrown away, to its end. ``start`` is what it began with."""
 
     start: bytes = b""
 
@@ -72,6 +72,12 @@ class LineReader:
         start = self._start if self._skipping else raw[:START]
         self._skipping = False
         return TooLong(start)
+
+    def begins(self, word: bytes) -> bool:
+        """Whether the next line begins with a word in any case of letters, of START octets at most; also while the line
+        is thrown away."""
+        start = self._start if self._skipping else self._buffer[: len(word)]
+        return start.upper() == word
 
     def begins_tls(self) -> bool | None:
         """Whether what waits is a TLS handshake and no line: its line end may never come. None: too little to tell."""

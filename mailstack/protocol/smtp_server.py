@@ -39,7 +39,9 @@ from mailstack.protocol.smtp_events import (
 from mailstack.protocol.smtp_order import ORDERED, TRANSITIONS, State, expected, legal
 
 #: Octets of a command line with its end. RFC 5321 §4.5.3.1.4 demands 512, extensions add to it; Postfix takes 2,048.
+#: AUTH may carry the first response of its exchange (RFC 4954 §4), and that may be as long there as later.
 MAX_COMMAND_LINE = 2048
+AUTH = b"AUTH "
 
 
 #: Commands that may be shown as they are. All others: see :mod:`.discretion`.
@@ -162,14 +164,15 @@ class SmtpServer:
 
     def _next_of_lines(self) -> Event | None:
         mechanism = self._mechanism
-        line = self._lines.next(sasl.MAX_LINE if mechanism else MAX_COMMAND_LINE)
+        in_auth = mechanism is not None or self._lines.begins(AUTH)
+        line = self._lines.next(sasl.MAX_LINE if in_auth else MAX_COMMAND_LINE)
         if line is None:
             return None
         self.heard = HIDDEN
         if isinstance(line, Line) and line.strict:
             return self._response(mechanism, line.text) if mechanism else self._command(line.text)
         self._mechanism = None
-        rejected = Rejected(NOT_STRICT if isinstance(line, Line) else TOO_LONG_IN_AUTH if mechanism else TOO_LONG)
+        rejected = Rejected(NOT_STRICT if isinstance(line, Line) else TOO_LONG_IN_AUTH if in_auth else TOO_LONG)
         if not mechanism:
             text = line.text if isinstance(line, Line) else A_LONG_LINE
             self.heard = self._discretion.shown(text, rejected)

@@ -31,8 +31,8 @@ def test_every_kind_of_line_at_every_split() -> None:
         Line(b""),
         Line(b"", strict=False),
         Line(b"12345678"),
-        TooLong(b"1234"),
-        TooLong(b"xxxx"),
+        TooLong(b"12345"),
+        TooLong(b"xxxxx"),
         Line(b"end"),
     ]
     for pieces in cuts.everywhere(stream):
@@ -57,7 +57,7 @@ def test_limit_may_change_from_line_to_line() -> None:
     reader = LineReader()
     reader.feed(b"123456789\r\n123456789\r\n")
     assert reader.next(11) == Line(b"123456789")
-    assert reader.next(10) == TooLong(b"1234")
+    assert reader.next(10) == TooLong(b"12345")
 
 
 def test_endless_line_costs_nothing() -> None:
@@ -68,10 +68,23 @@ def test_endless_line_costs_nothing() -> None:
         assert reader.next(2048) is None
         assert len(reader) == 0
     reader.feed(b"\r\nNOOP\r\n")
-    assert [reader.next(2048), reader.next(2048)] == [TooLong(b"xxxx"), Line(b"NOOP")]
+    assert [reader.next(2048), reader.next(2048)] == [TooLong(b"xxxxx"), Line(b"NOOP")]
 
 
 @settings(max_examples=200)
 @given(cuts.anywhere(st.text("ab\r\n", max_size=60).map(str.encode)))
 def test_cuts_make_no_difference(pieces: list[bytes]) -> None:
     assert read(pieces) == read([b"".join(pieces)])
+
+
+def test_what_a_line_begins_with_is_known_while_it_is_thrown_away() -> None:
+    reader = LineReader()
+    for piece in (b"au", b"th ", b"x" * 20, b"x" * 20):
+        known = reader.begins(b"AUTH ")
+        reader.feed(piece)
+        assert reader.next(LIMIT) is None
+        assert not known or reader.begins(b"AUTH ")
+    assert reader.begins(b"AUTH ")
+    reader.feed(b"\r\nNOOP\r\n")
+    assert reader.next(LIMIT) == TooLong(b"auth ")
+    assert not reader.begins(b"AUTH ")
