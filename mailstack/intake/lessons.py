@@ -78,13 +78,13 @@ LESSONS: dict[str, Lesson] = {
         "HELO hostname",
         "Greets without asking for extensions; EHLO is better",
         "HELO client.example.com",
-        ("250 welcome", "501 not a host name"),
+        ("250 welcome", "501 no name"),
     ),
     "EHLO": Lesson(
         "EHLO hostname",
         "Greets, and hears which extensions there are; forgets a message begun",
         "EHLO client.example.com",
-        ("250 welcome, with the extensions", "501 not a host name"),
+        ("250 welcome, with the extensions", "501 no name"),
     ),
     "MAIL": Lesson(
         "MAIL FROM:<sender> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8] [REQUIRETLS] [RET=FULL|HDRS] [ENVID=xtext]",

@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 from attrs import frozen
 
-from mailstack.model.address import Address
+from mailstack.model.address import DOMAIN, Address
 from mailstack.model.letter import Recipient
 
 
@@ -14,7 +14,7 @@ from mailstack.model.letter import Recipient
 class Hop:
     """How a message came to us."""
 
-    helo: str
+    helo: str  #: what it calls itself: printable ASCII, but nothing that could end a comment
     client: str  #: IP address, or a word where there is none
     hostname: str  #: ours
     protocol: str  #: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA: RFC 3848; UTF8SMTP, UTF8SMTPS, …: RFC 6531 §3.7.3
@@ -38,15 +38,20 @@ def delivery_fields(sender: Address | None, recipients: tuple[Recipient, ...], u
 
 def received(hop: Hop, id: str, recipients: tuple[Recipient, ...], now: float, utf8: bool = False) -> bytes:
     """The Received field. The recipient is named only when it is alone, or Bcc would leak."""
-    client = f"IPv6:{hop.client}" if ":" in hop.client else hop.client
-    name = f"{hop.name} " if hop.name else ""
-    lines = [f"Received: from {hop.helo} ({name}[{client}])"]
+    lines = [f"Received: from {_from(hop)}"]
     if hop.tls:
         lines.append(f"(using {hop.tls})")
     lines.append(f"by {hop.hostname} (mailstack) with {hop.protocol} id {id}")
     if len(recipients) == 1 and _may_be_named(recipients[0]):
         lines.append(f"for <{_shown(recipients[0].original, utf8 and not recipients[0].original.isascii)}>")
     return ("\n\t".join(lines) + f";\n\t{date(now)}\n").encode()
+
+
+def _from(hop: Hop) -> str:
+    """RFC 5321 §4.4, From-domain. A name that can be none stands in the comment, as with qmail and Exim."""
+    client = f"[IPv6:{hop.client}]" if ":" in hop.client else f"[{hop.client}]"
+    seen = f"{hop.name} {client}" if hop.name else client
+    return f"{hop.helo} ({seen})" if DOMAIN.match(hop.helo) else f"unknown (HELO {hop.helo} {seen})"
 
 
 def _may_be_named(recipient: Recipient) -> bool:

@@ -11,13 +11,16 @@ from mailstack.model.reply import Reply
 from mailstack.protocol import esmtp_parameters, xclient
 from mailstack.protocol import smtp_events as events
 from mailstack.protocol.esmtp_parameters import BadParameter
+from mailstack.protocol.hello_name import hello_name
 from mailstack.protocol.paths import BadPath, SourceRoute, argument, mailbox, recipient
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_HELO_NAME = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
 
 #: Commands that may carry UTF-8: those with addresses. RFC 6531 §3.3, §3.7.4.2.
 UTF8_VERBS = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "VRFY", "EXPN"}
+
+#: Commands that may carry any charset; its octets are read as Latin-1, to be replaced.
+ANY_CHARSET_VERBS = {"HELO", "EHLO"}
 
 #: What browsers, proxies and scanners say. Postfix: smtpd_forbidden_commands (CONNECT GET POST, and header lines).
 FORBIDDEN = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PRI", "PROPFIND", "PUT", "TRACE"}
@@ -45,13 +48,16 @@ def parse(line: bytes) -> events.Event:
     if _CONTROL.search(line):
         return events.Rejected(NOT_ASCII)
     if not line.isascii():
-        return _parse_utf8(line)
+        return _parse_8bit(line)
     return _parse_text(line.decode("ascii"))
 
 
-def _parse_utf8(line: bytes) -> events.Event:
+def _parse_8bit(line: bytes) -> events.Event:
     verb, _, _ = line.partition(b" ")
-    if verb.decode("ascii", "replace").upper() not in UTF8_VERBS:
+    word = verb.decode("ascii", "replace").upper()
+    if word in ANY_CHARSET_VERBS:
+        return _parse_text(line.decode("latin-1"))
+    if word not in UTF8_VERBS:
         return events.Rejected(NOT_ASCII)
     try:
         text = line.decode("utf-8")
@@ -63,7 +69,7 @@ def _parse_utf8(line: bytes) -> events.Event:
 def _parse_text(text: str) -> events.Event:
     verb, _, rest = text.partition(" ")
     parser = PARSERS.get(verb.upper())
-    return parser(rest.strip()) if parser else _no_command(verb)
+    return parser(rest.strip(" ")) if parser else _no_command(verb)
 
 
 def _no_command(verb: str) -> events.Event:
@@ -84,9 +90,10 @@ def _bad(text: str) -> events.Rejected:
 
 def _hello(extended: bool) -> Callable[[str], events.Event]:
     def parse_hello(rest: str) -> events.Event:
-        if not _HELO_NAME.fullmatch(rest):
+        try:
+            return events.Hello(hello_name(rest.encode("latin-1")), extended)
+        except ValueError:
             return _bad(f"Syntax: {'EHLO' if extended else 'HELO'} hostname")
-        return events.Hello(rest, extended)
 
     return parse_hello
 

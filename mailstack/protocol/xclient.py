@@ -15,6 +15,7 @@ from ipaddress import IPv6Address, ip_address
 from mailstack.model import xtext
 from mailstack.model.networks import unmapped
 from mailstack.model.reply import Reply
+from mailstack.protocol.hello_name import hello_name
 from mailstack.protocol.smtp_events import Rejected, XClient
 
 SYNTAX = "Syntax: XCLIENT attribute=value ..."
@@ -71,6 +72,6 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:
 ATTRIBUTES: dict[str, tuple[str, Callable[[str], str]]] = {
     "NAME": ("name", _matching(_HOST)),
     "ADDR": ("address", _address),
-    "HELO": ("hello", _matching(_HOST)),
+    "HELO": ("hello", lambda text: hello_name(text.encode())),
     "LOGIN": ("login", _matching(_LOGIN)),
 }

@@ -53,6 +53,21 @@ def test_address_literal(client: str, shown: str) -> None:
     assert shown in received(evolve(HOP, client=client), "ID1", (), NOW).decode().splitlines()[0]
 
 
+@pytest.mark.parametrize("helo", ["host/name", "a..b", "????-PC", "2001:db8::7", "[x", "-"])
+def test_a_name_that_is_no_domain_stands_in_the_comment(helo: str) -> None:
+    hop = evolve(HOP, helo=helo)
+    assert parsed(received(hop, "ID1", (), NOW))["Received"].startswith(f"from unknown (HELO {helo} [192.0.2.7])")
+    named = evolve(hop, name="far.test")
+    assert parsed(received(named, "ID1", (), NOW))["Received"].startswith(
+        f"from unknown (HELO {helo} far.test [192.0.2.7])"
+    )
+
+
+@pytest.mark.parametrize("helo", ["_x", "my_pc", "[192.0.2.7]", "[IPv6:2001:db8::7]", "a.b."])
+def test_a_name_that_nearly_is_a_domain_is_borne(helo: str) -> None:
+    assert received(evolve(HOP, helo=helo), "ID1", (), NOW).decode().startswith(f"Received: from {helo} ([192.0.2.7])")
+
+
 def test_many_recipients_are_not_named() -> None:
     """Who was in Bcc would be known to all (RFC 5321 §7.2)."""
     for fields in (received(HOP, "ID1", (ALICE, BOB), NOW), delivery_fields(None, (ALICE, BOB))):
