@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mailstack.intake.session import Session
+from mailstack.model.address import short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
@@ -38,6 +39,14 @@ def on_start_tls(session: Session, event: events.StartTls) -> Reply:
 
 
 def on_auth(session: Session, event: events.Auth) -> Reply:
+    refusal = _unwelcome(session, event)
+    if refusal is not None:
+        return session.error(refusal)
+    session.mechanism, session.proven = event.mechanism, None
+    return CONTINUE
+
+
+def _unwelcome(session: Session, event: events.Auth) -> Reply | None:
     if not session.around.submission:
         return NO_AUTH
     if session.visitor.user is not None:
@@ -46,8 +55,7 @@ def on_auth(session: Session, event: events.Auth) -> Reply:
         return ENCRYPT_FIRST
     if event.mechanism not in mechanisms(session):
         return Reply(504, "5.5.4", "Mechanism not known; EHLO lists ours")
-    session.mechanism, session.proven = event.mechanism, None
-    return CONTINUE
+    return None
 
 
 def on_challenge(session: Session, event: events.Challenge) -> Reply:
@@ -58,7 +66,7 @@ async def on_credentials(session: Session, event: events.Credentials) -> Reply:
     visitor, authenticator = session.visitor, session.around.authenticator
     answer = await authenticator.login(event.name, event.password, visitor.address, event.authzid)
     if isinstance(answer, Reply):
-        return session.record.not_logged_in(session.mechanism, event.name, answer)
+        return _not_logged_in(session, event.name, answer)
     visitor.user = answer
     session.record.logged_in(session.mechanism)
     return LOGGED_IN
@@ -67,14 +75,14 @@ async def on_credentials(session: Session, event: events.Credentials) -> Reply:
 def on_lookup(session: Session, event: Lookup) -> Reply:
     visitor = session.visitor
     refusal = session.around.authenticator.look_up(event, visitor.bindings, visitor.address)
-    return CONTINUE if refusal is None else session.record.not_logged_in(session.mechanism, event.name, refusal)
+    return CONTINUE if refusal is None else _not_logged_in(session, event.name, refusal)
 
 
 async def on_proof(session: Session, event: Proof) -> Reply:
     """Not logged in before the client has seen our proof, and says so: it may still cancel."""
     answer = await session.around.authenticator.prove(event, session.visitor.address)
     if isinstance(answer, Reply):
-        return session.record.not_logged_in(session.mechanism, event.name, answer)
+        return _not_logged_in(session, event.name, answer)
     session.proven = answer
     return CONTINUE
 
@@ -84,3 +92,7 @@ def on_agreed(session: Session, event: Agreed) -> Reply:
     session.visitor.user = session.proven
     session.record.logged_in(session.mechanism)
     return LOGGED_IN
+
+
+def _not_logged_in(session: Session, name: str, refusal: Reply) -> Reply:
+    return session.counted(session.record.not_logged_in(session.mechanism, short_name(name), refusal))

@@ -28,6 +28,10 @@ TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in
 
 
 def on_mail(session: Session, event: events.Mail) -> Reply:
+    return session.counted(_on_mail(session, event))
+
+
+def _on_mail(session: Session, event: events.Mail) -> Reply:
     if session.around.submission and session.visitor.user is None:
         return session.record.refused("MAIL", LOGIN_FIRST, event.sender)
     if event.size > session.settings.limits.message_size:

@@ -74,6 +74,10 @@ class Session:
         self.record.too_many_errors()
         return TOO_MANY_ERRORS
 
+    def counted(self, reply: Reply) -> Reply:
+        """The same for any answer: a good one is no error, and what is put off is nobody's."""
+        return self.error(reply) if reply.permanent else reply
+
     @property
     def begun(self) -> Transaction:
         """The transaction, where the protocol lets no event come without one."""

@@ -26,6 +26,9 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Za-z:.-]+\])\Z")
 
 
+MAX_NAME = 320  # characters of a name that is no address of ours: as many as the longest has, RFC 5321 §4.5.3.1
+
+
 @frozen(order=True)
 class Address:
     """One mailbox. ``local`` is without quotes and as it was written (in NFC, RFC 6532 §3.1); ``domain`` is in lower
@@ -103,6 +106,12 @@ def address_domain(text: str) -> str:
     if not DOMAIN.match(domain):
         raise ValueError(f"{text!r} is not a domain")
     return domain.rstrip(".")
+
+
+def short_name(name: str) -> str:
+    """What a client calls somebody, for the log and for comparisons. A name that was cut is nobody's: no domain that we
+    keep has its last character."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
 def visible(text: str) -> bool:
