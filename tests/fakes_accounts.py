@@ -71,6 +71,10 @@ class MemoryDirectory:
     def accounts(self) -> Sequence[Address]:
         return sorted(self._accounts.values())
 
+    def account(self, name: str) -> Address | None:
+        whole = f"{name}@{self._domains[0]}" if "@" not in name and len(self._domains) == 1 else name
+        return self._accounts.get(whole.lower())
+
 
 @implementer(IAuthenticator)
 class MemoryAuthenticator:

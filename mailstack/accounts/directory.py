@@ -10,6 +10,7 @@ from zope.interface import implementer
 from mailstack.accounts import aliases, users
 from mailstack.accounts.aliases import Aliases
 from mailstack.accounts.book import Book, dangling
+from mailstack.accounts.names import login_key
 from mailstack.accounts.users import Users
 from mailstack.accounts.watched import MAX_REPORTS, Watched
 from mailstack.config.settings import Settings
@@ -96,6 +97,11 @@ class Directory:
     def accounts(self) -> Sequence[Address]:
         known = self.users.value()
         return sorted(account.address for account in known.accounts.values()) if known else ()
+
+    def account(self, name: str) -> Address | None:
+        known = self.users.value()
+        found = known.accounts.get(login_key(name, self._settings.server.domains)) if known else None
+        return found.address if found else None
 
     def reload(self) -> None:
         """Read the files the next time they are needed, changed or not."""

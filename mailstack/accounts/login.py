@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from mailstack.accounts import passwords
 from mailstack.accounts.keyring import Keyring
-from mailstack.accounts.saslprep import prepared
+from mailstack.accounts.names import login_key
 from mailstack.accounts.schemes import UnusablePassword
 from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, InThread, Pause, Tries
 from mailstack.accounts.users import Account, Users
@@ -17,7 +17,7 @@ from mailstack.accounts.verified import Verified
 from mailstack.config.settings import Settings
 from mailstack.interfaces.accounts import Bindings, IAuthenticator
 from mailstack.interfaces.log import IEventLog, ILimitCounts
-from mailstack.model.address import Address
+from mailstack.model.address import Address, short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl, scram
 from mailstack.protocol.sasl_steps import Lookup, Opening, Proof
@@ -27,7 +27,6 @@ UNBOUND = Reply(535, "5.7.8", "Your channel is not ours: somebody may be in betw
 NO_BINDING = Reply(535, "5.7.8", "This kind of channel binding cannot be had here")
 
 NONCE_SIZE = 18  # octets of chance in our part of a nonce, as many as PostgreSQL has
-MAX_NAME = 320  # characters of a name that are remembered with a failure: the longest address, RFC 5321 §4.5.3.1
 
 
 def new_nonce() -> str:
@@ -131,22 +130,14 @@ class Login:
         return self._users() or NOT_NOW
 
     def _account(self, users: Users, name: str) -> tuple[str, Account | None]:
-        key = self._form(name)
-        return key, users.accounts.get(key)
-
-    def _form(self, name: str) -> str:
-        """The one form of a name, however it was written."""
-        name = prepared(name)
-        if "@" not in name and len(self._domains) == 1:
-            name = f"{name}@{self._domains[0]}"
-        try:
-            return Address.parse(name).key
-        except ValueError:
-            return name[:MAX_NAME]
+        """What the name is remembered by, and whose it is."""
+        key = login_key(name, self._domains)
+        account = users.accounts.get(key)
+        return key if account else short_name(key), account
 
     def _as(self, account: Account, authzid: str, key: str) -> Address | Reply:
         """RFC 4616 §2: whoever wants to act for somebody else may not."""
-        if authzid and self._form(authzid) != key:
+        if authzid and login_key(authzid, self._domains) != key:
             return NOT_FOR_OTHERS
         return account.address
 

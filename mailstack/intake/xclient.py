@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mailstack.intake.greeting import greeting, on_rejected
 from mailstack.intake.session import Session
-from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 
@@ -21,7 +20,8 @@ def on_xclient(session: Session, event: events.XClient) -> Reply:
     if event.login:
         if not session.around.submission:
             return session.record.denied("XCLIENT", NO_LOGIN_ATTRIBUTE)
-        user = _account(session, event.login)
+        # The proxy has checked the password; whether there is such an account is for us to say.
+        user = session.around.directory.account(event.login)
         if user is None:
             return session.record.denied("XCLIENT", NO_SUCH_ACCOUNT)
     session.forget()
@@ -30,15 +30,3 @@ def on_xclient(session: Session, event: events.XClient) -> Reply:
     if user is not None:
         session.record.vouched_for(proxy)
     return greeting(session)
-
-
-def _account(session: Session, name: str) -> Address | None:
-    """The proxy has checked the password; whether there is such an account is for us to say."""
-    domains = session.settings.server.domains
-    if "@" not in name and len(domains) == 1:
-        name = f"{name}@{domains[0]}"
-    try:
-        key = Address.parse(name).key
-    except ValueError:
-        return None
-    return next((account for account in session.around.directory.accounts() if account.key == key), None)

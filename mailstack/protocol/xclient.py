@@ -22,7 +22,7 @@ SYNTAX = "Syntax: XCLIENT attribute=value ..."
 
 _UNKNOWN = {"[UNAVAILABLE]", "[TEMPUNAVAIL]"}
 _HOST = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
-_LOGIN = re.compile(r"[!-~]{1,254}")
+_LOGIN = re.compile(r"\S{1,254}")
 
 
 def parse(rest: str) -> XClient | Rejected:

@@ -83,6 +83,13 @@ class DirectoryContract(Asking):
         for name in ("nobody@office.test", "sales@office.test", "alice@far.test", '"../alice"@office.test'):
             assert self.directory.mailbox(Address.parse(name)) is None
 
+    def test_whose_name_it_is(self) -> None:
+        """As for the log-in: sub-addresses and aliases are no names."""
+        for name in ("alice", "ALICE", "Alice@Office.Test", "alice@office.test"):
+            assert self.directory.account(name) == ALICE
+        for name in ("", "@", "nobody", "alice+x", "sales", "alice@far.test", "a b", "alice@", "x" * 9000):
+            assert self.directory.account(name) is None
+
     def test_accounts_are_sorted(self) -> None:
         assert list(self.directory.accounts()) == [ALICE, BOB]
 

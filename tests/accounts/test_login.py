@@ -18,7 +18,7 @@ from mailstack.accounts.login import Login
 from mailstack.accounts.users import Account, Users
 from mailstack.accounts.verified import LIFETIME, MAX_ENTRIES, Verified
 from mailstack.config.settings import Settings
-from mailstack.model.address import Address
+from mailstack.model.address import MAX_NAME, Address
 from mailstack.model.reply import Reply
 from mailstack.protocol import scram
 from mailstack.protocol.sasl_steps import Lookup, Opening, Proof
@@ -160,6 +160,13 @@ class TestLogin(LoginFixture):
             f"{self.place.users}:2: bob@office.test cannot log in: the password scheme {{NONSENSE}} is not known",
             "no memory to check a password: Memory allocation error",
         ]
+
+    def test_of_a_long_name_little_is_kept(self) -> None:
+        """Or who makes them up would fill the memory."""
+        for name in ("x" * 9000, "x" * 9000 + "@office.test", f"{'x ' * 5000}@"):
+            assert self.login(name, "wrong") == "535 5.7.8"
+        kept = self.authenticator._tries._failures._delays._accounts._levels
+        assert max(map(len, kept)) <= MAX_NAME
 
     def test_several_domains_need_the_full_address(self) -> None:
         server = evolve(self.place.settings.server, domains=("office.test", "second.test"))
