@@ -31,6 +31,7 @@ def as_object(transcript: Transcript) -> dict[str, object]:
         "seconds": transcript.seconds,
         "client": transcript.client,
         "user": transcript.user,
+        "tried": transcript.tried,
         "service": transcript.service,
         "port": transcript.port,
         "protocol": transcript.protocol,
@@ -73,7 +74,7 @@ def _row(transcript: Transcript) -> tuple[str, ...]:
         str(transcript.id),
         utc(transcript.began) or "",
         transcript.client or "local",
-        transcript.user or "-",
+        _user(transcript),
         _port(transcript),
         transcript.protocol,
         f"{transcript.seconds:.2f}",
@@ -81,6 +82,10 @@ def _row(transcript: Transcript) -> tuple[str, ...]:
         transcript.ended or OPEN,
         " ".join(transcript.queue_ids) or "-",
     )
+
+
+def _user(transcript: Transcript) -> str:
+    return transcript.user or (f"{transcript.tried} (refused)" if transcript.tried else "-")
 
 
 def _port(transcript: Transcript) -> str:
@@ -93,7 +98,7 @@ def sheet(transcript: Transcript, dictionary: Dictionary | None) -> Iterator[str
         "Session": str(transcript.id),
         "Time": utc(transcript.began) or "",
         "Client": transcript.client or "local",
-        "User": transcript.user or "-",
+        "User": _user(transcript),
         "Port": _port(transcript),
         "TLS": transcript.tls or "-",
         "Seconds": f"{transcript.seconds:.3f}",

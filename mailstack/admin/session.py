@@ -25,7 +25,7 @@ def session() -> None:
 @session.command("list")
 @click.option("--failed", is_flag=True, help="Only those in which something was refused, or which ended without QUIT.")
 @click.option("--client", metavar="ADDRESS", help="Only those of this IP address.")
-@click.option("--user", metavar="ADDRESS", help="Only those in which this account was logged in.")
+@click.option("--user", metavar="ADDRESS", help="Only those in which this account was logged in, or tried to.")
 @click.option("--said", metavar="TEXT", help="Only those in which this was said, in any case of letters.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, an object a session.")
 @click.pass_obj
@@ -37,7 +37,7 @@ def list_(site: Site, failed: bool, client: str | None, user: str | None, said: 
         for each in site.sessions()
         if (not failed or dialogues.failed(each))
         and address in (None, each.client)
-        and (user is None or user.lower() in (each.user.lower(), each.user.lower().partition("@")[0]))
+        and (user is None or each.is_of(user))
         and (said is None or _was_said(said, each))
     ]
     if as_json:

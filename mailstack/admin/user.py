@@ -18,6 +18,8 @@ from mailstack.model.address import Address
 from mailstack.model.maildir_name import below_mail
 from mailstack.protocol import sasl
 
+SHORT_PASSWORD = 10  # characters; with fewer, one that people think of is soon found
+
 
 class Described(TypedDict):
     """An account for the list."""
@@ -141,6 +143,8 @@ def _password(from_stdin: bool) -> tuple[str, str | None]:
     line = sys.stdin.buffer.readline().decode("utf-8", "surrogateescape").rstrip("\r\n")
     if not line:
         raise Failed("there is no password in the first line of standard input")
+    if len(line) < SHORT_PASSWORD:
+        warn(f"the password has fewer than {SHORT_PASSWORD} characters, and guessers try those first")
     return line, None
 
 

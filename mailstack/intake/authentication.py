@@ -95,4 +95,5 @@ def on_agreed(session: Session, event: Agreed) -> Reply:
 
 
 def _not_logged_in(session: Session, name: str, refusal: Reply) -> Reply:
-    return session.counted(session.record.not_logged_in(session.mechanism, short_name(name), refusal))
+    session.tried = short_name(name)
+    return session.counted(session.record.not_logged_in(session.mechanism, session.tried, refusal))

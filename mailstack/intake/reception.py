@@ -27,6 +27,7 @@ from mailstack.intake.surroundings import Surroundings
 from mailstack.intake.visitor import Visitor
 from mailstack.interfaces.accounts import Bindings, no_bindings
 from mailstack.interfaces.reception import IReception
+from mailstack.interfaces.sessions import Identity
 from mailstack.interfaces.waiting import ITurn
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
@@ -79,9 +80,11 @@ class Reception:
         self._session.forget()
         self._session.visitor.secured(tls, bindings)
 
-    def who(self) -> tuple[str, str]:
+    def who(self) -> Identity:
         visitor = self._session.visitor
-        return visitor.address, str(visitor.user or "")
+        if visitor.user is not None:
+            return Identity(visitor.address, str(visitor.user))
+        return Identity(visitor.address, tried=self._session.tried)
 
     def turned(self) -> ITurn:
         turn = self._session.turn

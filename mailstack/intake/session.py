@@ -27,6 +27,7 @@ class Session:
     transaction: Transaction | None = None
     mechanism: str = ""  #: of the AUTH exchange that goes on
     proven: Address | None = None  #: who has proved in it who they are, while they have not heard our own proof
+    tried: str = ""  #: the name of the last log-in that failed; only of a whole exchange, or it might be a password
     errors: int = 0  #: since the last letter that was accepted
     refused: int = 0  #: recipients, since then
     turn: ITurn | None = None  #: who speaks after ATRN

@@ -59,8 +59,10 @@ class IDirectory(Interface):
 class IAuthenticator(Interface):
     """Checks who somebody is, off the reactor.
 
-    Names are full addresses in any case of letters, or the local part where there is one domain (as for
-    :meth:`IDirectory.account`). ``client`` is an IP address. The refusals: 535 5.7.8 wrong (unknown user and wrong password alike, in the same time), or
+    Names are as for :meth:`IDirectory.account`: full addresses in any case of letters, or the local part where there is
+    one domain. ``client`` is an IP address.
+
+    The refusals: 535 5.7.8 wrong (unknown user and wrong password alike, in the same time), or
     for somebody else (an ``authzid`` that is not the name), or not on this channel; 454 4.7.0 not now (too many
     failures from ``client``; or the users file is unreadable). Answers wait after failures, right ones as well.
     """

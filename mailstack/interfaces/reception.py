@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from zope.interface import Interface
 
 from mailstack.interfaces.accounts import Bindings, no_bindings
+from mailstack.interfaces.sessions import Identity
 from mailstack.interfaces.waiting import ITurn
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Event
@@ -28,8 +29,8 @@ class IReception(Interface):
     def secured(tls: str, bindings: Bindings = no_bindings) -> None:
         """TLS is up (``tls``: version and cipher): everything that was said before is forgotten (RFC 3207 §4.2)."""
 
-    def who() -> tuple[str, str]:
-        """The client's IP address ("" for a UNIX socket) and the account that it has logged in to ("" for none)."""
+    def who() -> Identity:
+        """At this moment."""
 
     def turned() -> ITurn:
         """Who speaks on the connection after a positive answer to ATRN."""

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from attrs import frozen
 from zope.interface import Interface
 
 from mailstack.model.reply import Reply
 
 #: A line of the client without secrets; a reply; the octets of a message; a note.
 Said = bytes | Reply | int | str
+
+
+@frozen
+class Identity:
+    """Who a client is, as far as that is known."""
+
+    client: str  #: IP address; "" for a UNIX socket
+    user: str = ""  #: the account that it has logged in to; "" for none
+    tried: str = ""  #: the name with which it could not, where it has none
+
+
 #: Tells :meth:`IReception.who`.
-Who = Callable[[], tuple[str, str]]
+Who = Callable[[], Identity]
 
 
 class IRecording(Interface):

@@ -32,6 +32,14 @@ class Transcript:
     ended: str  #: ``QUIT``, ``lost``, ``time-out``, ``421 4.7.0``, …; "" while it is open
     queue_ids: tuple[str, ...]  #: of the letters that came of it
     lines: tuple[Spoken, ...]
+    tried: str = ""  #: the name with which somebody could not log in, where nobody is
+
+    def is_of(self, name: str) -> bool:
+        """Whether this account was logged in to, or tried. The local part alone stands for the whole address."""
+        user, name = (self.user or self.tried).lower(), name.lower()
+        if "@" in user and "@" in name:
+            return user == name
+        return bool(user) and user.partition("@")[0] == name.partition("@")[0]
 
     @property
     def commands(self) -> int:

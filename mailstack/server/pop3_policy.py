@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from mailstack.interfaces.accounts import Bindings, IAuthenticator, no_bindings
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.mailboxes import IMailboxes, MailboxInUse
-from mailstack.model.address import Address
+from mailstack.model.address import Address, short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3 import TLS_HELLO
 from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, err, ok
@@ -153,11 +153,16 @@ class Pop3Policy:
     def _refused(self, name: str, response: Response) -> Response:
         # Only the first is a reason for fail2ban: the others happen to honest people.
         what = "Login failed:" if response.code == "AUTH" else "Login put off:"
-        self._log.event("pop3-login", what=what, **self._facts(name), note=response.line().decode().strip())
+        self._log.event("pop3-login", what=what, **self._facts(name), reply=response.line().decode().strip())
         return response
 
     def _facts(self, name: str) -> dict[str, object]:
-        return {"user": f"<{name}>", "method": self._mechanism, "rip": self._client or "local", "tls": self.tls}
+        return {
+            "user": f"<{short_name(name)}>",
+            "method": self._mechanism,
+            "rip": self._client or "local",
+            "tls": self.tls,
+        }
 
     async def _quit(self) -> Response:
         """The UPDATE state, RFC 1939 §6: here, and nowhere else, messages are removed."""

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 from zope.interface import implementer
 
-from mailstack.interfaces.sessions import IRecording, Said, Who
+from mailstack.interfaces.sessions import Identity, IRecording, Said, Who
 from mailstack.model.reply import Reply
 from mailstack.model.transcript import CLIENT, NOTE, SERVER
 
@@ -56,7 +56,7 @@ class Recording:
         self.port = port
         self.tls = ""
         self._later = 0
-        self._who: Who | tuple[str, str] = who
+        self._who: Who | Identity = who
         self._seconds = seconds
         self._start = seconds()
         self._first: list[tuple[float, Said]] = []
@@ -90,16 +90,15 @@ class Recording:
             self._who = self._identity()
             self._end(self)
 
-    def _identity(self) -> tuple[str, str]:
-        return self._who() if callable(self._who) else self._who
+    def _identity(self) -> Identity:
+        return self._who if isinstance(self._who, Identity) else self._who()
 
     def copy(self) -> Recorded:
         """What there is now: cheap, and nothing that goes on changes it, so that a thread can make text of it."""
         said = [*self._first, *(self._last or ())]
-        client, user = self._identity()
         until = self._seconds() if self._open else said[-1][0]
         missing = self.lines - len(said)
-        return Recorded(self, client, user, self.tls, self._open, self._start, until, said, missing)
+        return Recorded(self, self._identity(), self.tls, self._open, self._start, until, said, missing)
 
 
 @frozen
@@ -107,8 +106,7 @@ class Recorded:
     """One session as it was at a moment. Of ``of`` only what never changes is asked for."""
 
     of: Recording
-    client: str
-    user: str
+    who: Identity
     tls: str
     open: bool
     start: float  #: as ``until``, and the times of what was said: seconds of the recording's clock
@@ -122,8 +120,9 @@ class Recorded:
             "id": self.of.id,
             "began": round(self.of.began, 3),
             "seconds": round(self.until - self.start, 3),
-            "client": self.client,
-            "user": self.user,
+            "client": self.who.client,
+            "user": self.who.user,
+            "tried": self.who.tried,
             "service": self.of.service,
             "port": self.of.port,
             "tls": self.tls,

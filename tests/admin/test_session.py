@@ -79,6 +79,7 @@ def test_list_as_json(office: Office) -> None:
         "seconds": 1.2,
         "client": "192.0.2.7",
         "user": "",
+        "tried": "",
         "service": "smtp",
         "port": 2525,
         "protocol": "ESMTP",
@@ -111,6 +112,22 @@ def test_client_is_an_address(office: Office) -> None:
     result = office.run("session", "list", "--client", "foo")
     assert result.exit_code == 64
     assert "'foo' is not an IP address." in result.stderr
+
+
+@pytest.mark.parametrize("tried", ["Bob@office.test", "bob"])
+@pytest.mark.parametrize("asked", ["bob@office.test", "BOB"])
+def test_who_could_not_log_in(office: Office, file: Path, tried: str, asked: str) -> None:
+    file.write_bytes(session_file.encode({**STRANGER, "tried": tried}) + session_file.encode(ALICE))
+    assert [each["tried"] for each in office.json("session", "list", "--user", asked)] == [tried]
+    assert f"  {tried} (refused)  " in office.run("session", "list", "--user", asked).stdout
+    assert f"User:        {tried} (refused)\n" in office.run("session", "show", "17").stdout
+    assert office.json("session", "list", "--user", "bobby") == []
+
+
+def test_a_name_that_was_tried_cannot_steer_the_terminal(office: Office, file: Path) -> None:
+    file.write_bytes(session_file.encode({**STRANGER, "tried": "\x1b[31mbob"}))
+    for words in (["list"], ["show", "17"]):
+        assert "\x1b" not in office.run("session", *words).stdout
 
 
 def test_nothing_to_list(office: Office, file: Path) -> None:

@@ -37,6 +37,14 @@ def test_a_password_is_made_up_and_shown_once(office: Office) -> None:
     ]
 
 
+def test_a_short_password_is_taken_with_a_warning(office: Office) -> None:
+    result = office.run("user", "add", "alice@office.test", "--password-stdin", input="x\n")
+    assert (result.exit_code, result.stdout) == (0, "alice@office.test was added.\n")
+    assert result.stderr == "Warning: the password has fewer than 10 characters, and guessers try those first\n"
+    assert office.run("user", "passwd", "alice@office.test", "--password-stdin", input="x" * 9).stderr
+    assert not office.run("user", "passwd", "alice@office.test", "--password-stdin", input="ten letter").stderr
+
+
 def test_the_local_part_is_enough_with_one_domain(office: Office) -> None:
     assert office.run("user", "add", "alice", "--password-stdin", input="x\n").exit_code == 0
     assert stored(office) == ["alice@office.test:{PLAIN}x::::::scram_sha_256=keys-of-8-1"]
@@ -79,7 +87,7 @@ def test_an_empty_password_is_refused(office: Office) -> None:
 def test_a_lost_users_file_is_not_started_anew(office: Office) -> None:
     (office.folder / "data/spool").mkdir(parents=True)
     (office.folder / "data/spool/queue.db").touch()
-    result = office.run("user", "add", "alice", "--password-stdin", input="x\n")
+    result = office.run("user", "add", "alice", "--password-stdin", input="long enough\n")
     assert result.exit_code == 1
     assert result.stderr == f"Error: {office.users}: No such file or directory\n"
 

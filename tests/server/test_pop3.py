@@ -129,7 +129,7 @@ def test_log_of_a_failed_login(service: Service) -> None:
                 "user": "<mallory>",
                 "method": "PLAIN",
                 "rip": "127.0.0.1",
-                "note": "-ERR [AUTH] The name or the password is wrong",
+                "reply": "-ERR [AUTH] The name or the password is wrong",
             },
         ),
     ]

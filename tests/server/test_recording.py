@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces.sessions import IRecording, Said
+from mailstack.interfaces.sessions import Identity, IRecording, Said, Who
 from mailstack.model.reply import Reply
 from mailstack.model.transcript import Spoken, Transcript
 from mailstack.server import session_file
@@ -28,7 +26,7 @@ class Watch:
         return self.now - 0.25
 
 
-def record(*said: Said, end: bool = True, who: Callable[[], tuple[str, str]] = lambda: ("192.0.2.7", "")) -> Transcript:
+def record(*said: Said, end: bool = True, who: Who = lambda: Identity("192.0.2.7")) -> Transcript:
     recording = Recording(7, 1e9, Watch(), "smtp", 25, who, lambda _: None)
     for each in said:
         recording.add(each)
@@ -117,7 +115,7 @@ def test_octets_that_are_no_text() -> None:
 def test_who_it_was() -> None:
     """As known at the end; while the session is open, as known now."""
     known = ["192.0.2.7", ""]
-    recording = Recording(1, 0.0, Watch(), "submission", 587, lambda: (known[0], known[1]), lambda _: None)
+    recording = Recording(1, 0.0, Watch(), "submission", 587, lambda: Identity(known[0], known[1]), lambda _: None)
     assert recording.copy().facts()["user"] == ""
     known[:] = ["198.51.100.9", "alice@office.test"]
     recording.secured("TLSv1.3")
@@ -129,14 +127,14 @@ def test_who_it_was() -> None:
 
 def test_one_end() -> None:
     ends: list[Recording] = []
-    recording = Recording(1, 0.0, Watch(), "smtp", 25, lambda: ("", ""), ends.append)
+    recording = Recording(1, 0.0, Watch(), "smtp", 25, lambda: Identity(""), ends.append)
     recording.end()
     recording.end()
     assert ends == [recording]
 
 
 def test_providers() -> None:
-    assert verifyObject(IRecording, Recording(1, 0.0, Watch(), "smtp", 25, lambda: ("", ""), lambda _: None))
+    assert verifyObject(IRecording, Recording(1, 0.0, Watch(), "smtp", 25, lambda: Identity(""), lambda _: None))
     assert verifyObject(IRecording, NO_RECORDING)
     NO_RECORDING.add(b"x")
     NO_RECORDING.secured("TLS")

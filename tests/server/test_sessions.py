@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from mailstack.interfaces.sessions import IRecording, ISessions
+from mailstack.interfaces.sessions import Identity, IRecording, ISessions
 from mailstack.model.transcript import Transcript
 from mailstack.server import session_file
 from mailstack.server.sessions import LONGEST_PAUSE, PAUSE, Sessions
@@ -50,7 +50,7 @@ class Place:
         return function(*args)
 
     def begin(self) -> IRecording:
-        return self.sessions.begin("smtp", 25, lambda: ("192.0.2.7", ""))
+        return self.sessions.begin("smtp", 25, lambda: Identity("192.0.2.7"))
 
     def talk(self) -> None:
         recording = self.begin()

@@ -45,6 +45,25 @@ def test_session_is_recorded(service: Service) -> None:
     assert transcript.seconds == 1.5
 
 
+@pytest.mark.parametrize("mechanism", ["AUTH PLAIN AGJvYgBndWVzcw==", "AUTH LOGIN\r\nYm9i\r\nZ3Vlc3M="])
+def test_the_name_of_who_could_not_log_in_is_kept(mechanism: str) -> None:
+    service = Service(submission=True)
+    wire = service.connect("127.0.0.1")
+    wire.send(f"EHLO a\r\n{mechanism}\r\n".encode())
+    assert [(each.user, each.tried) for each in service.sessions.transcripts] == [("", "bob")]
+    wire.send(b"AUTH PLAIN AGFsaWNlAHNlc2FtZQ==\r\nQUIT\r\n")
+    wire.lose()
+    assert [(each.user, each.tried) for each in service.sessions.transcripts] == [("alice@office.test", "")]
+
+
+@pytest.mark.parametrize("rest", ["c2VzYW1l\r\n*", "c2VzYW1l\r\n!", "c2VzYW1l"])
+def test_half_a_log_in_leaves_no_name(rest: str) -> None:
+    """It might be a password: the client may have lost its count."""
+    service = Service(submission=True)
+    service.connect("127.0.0.1").send(f"EHLO a\r\nAUTH LOGIN\r\n{rest}\r\n".encode())
+    assert [each.tried for each in service.sessions.transcripts] == [""]
+
+
 def test_login_is_recorded_without_secrets() -> None:
     service = Service(submission=True)
     wire = service.connect("127.0.0.1")
