@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
-from mailstack.accounts import passwords
+from mailstack.accounts import passwords, remembered
 from mailstack.accounts.keyring import Keyring
 from mailstack.accounts.names import login_key
+from mailstack.accounts.pace import Pace
+from mailstack.accounts.remembered import Remembered
 from mailstack.accounts.schemes import UnusablePassword
-from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, InThread, Pause, Tries
+from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, WRONG, InThread, Pause, Tries
 from mailstack.accounts.users import Account, Users
-from mailstack.accounts.verified import Verified
 from mailstack.config.settings import Settings
 from mailstack.interfaces.accounts import Bindings, IAuthenticator
 from mailstack.interfaces.log import IEventLog, ILimitCounts
@@ -52,8 +53,10 @@ class Login:
         self._domains = settings.server.domains
         self._users = users
         self._nonce = nonce
-        self._tries = Tries(settings.limits.auth_failures_per_minute, now, in_thread, pause, log, counts)
-        self._verified = Verified(secrets.token_bytes(32), now)
+        limit = settings.limits.auth_failures_per_minute
+        wrong = Remembered(secrets.token_bytes(32), now, remembered.WRONG)
+        self._tries = Tries(limit, now, in_thread, pause, log, counts, Pace(now, _nobody), wrong)
+        self._right = Remembered(secrets.token_bytes(32), now, remembered.RIGHT)
         self._keyring = Keyring(secrets.token_bytes(32))
 
     def remember(self, secret: bytes) -> None:
@@ -73,14 +76,18 @@ class Login:
         if isinstance(users, Reply):
             return users
         key, account = self._account(users, name)
-        if account and (account, password) in self._verified:
+        # The user's whole line is part of it: any change, and what was right or wrong counts no more.
+        guess = (account.text if account else "", password)
+        if account and guess in self._right:
             await self._tries.known(client, key)
+        elif await self._tries.repeated(client, key, guess):
+            return WRONG
         else:
-            refusal = await self._tries.check(client, key, lambda: _fits(account, password))
+            refusal = await self._tries.check(client, key, lambda: _fits(account, password), guess)
             if refusal is not None:
                 return refusal
             assert account is not None, "nobody has the password of nobody"
-            self._verified.add(account, password)
+            self._right.add(guess)
         return self._as(account, authzid, key)
 
     # ---- With SCRAM
@@ -149,3 +156,7 @@ def _fits(account: Account | None, password: str) -> bool:
         except UnusablePassword:
             pass  # told when the file was read
     return passwords.verify(passwords.DUMMY, password)
+
+
+def _nobody() -> bool:
+    return _fits(None, "")

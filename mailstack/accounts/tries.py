@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from mailstack.accounts.failures import Failures
+from mailstack.accounts.pace import Pace
+from mailstack.accounts.remembered import Remembered
 from mailstack.interfaces.log import IEventLog, ILimitCounts
+from mailstack.model.networks import source
 from mailstack.model.reply import Reply
 
 WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
@@ -37,9 +40,13 @@ class Tries:
         pause: Pause,
         log: IEventLog,
         counts: ILimitCounts,
+        pace: Pace,
+        wrong: Remembered,
     ) -> None:
         """``limit`` is that of failures a minute from one address."""
         self._failures = Failures(limit, now)
+        self._pace = pace
+        self._wrong = wrong
         self._now = now
         self._in_thread = in_thread
         self._pause = pause
@@ -60,34 +67,49 @@ class Tries:
         would know that the guess was wrong."""
         await self._wait(self._failures.delay(client, account))
 
-    async def check(self, client: str, account: str, check: Callable[[], bool]) -> Reply | None:
-        """The refusal; None: it was right. ``check`` may be slow, and raise MemoryError."""
+    async def repeated(self, client: str, account: str, guess: tuple[str, ...]) -> bool:
+        """Whether this client has been wrong with just this guess: a program that repeats itself is no guesser, and
+        there is nothing to check. It waits like all that are wrong."""
+        fact = (source(client), account, *guess)
+        if fact not in self._wrong:
+            return False
+        self._wrong.add(fact)
+        await self._wait(max(self._failures.delay(client, account), self._pace.slowest))
+        return True
+
+    async def check(
+        self, client: str, account: str, check: Callable[[], bool], guess: tuple[str, ...] | None = None
+    ) -> Reply | None:
+        """The refusal; None: it was right. ``check`` may be slow, and raise MemoryError. ``guess`` is what makes a
+        try the same as another one, for :meth:`repeated`; None: nobody can tell."""
         begun, right = self._now(), False
 
         def counted() -> float | None:
+            """The moment at which the answer may go."""
             nonlocal right
             seconds = self._failures.begin(client, account)
             if seconds is None:
                 return None
             failed = False
             try:
-                right = check()
-                failed = not right
+                right, soonest = self._pace.timed(check)
+                # Some programs try several times at once.
+                failed = not right and (guess is None or self._wrong.add((source(client), account, *guess)))
             finally:
                 if not failed:  # or the check itself went wrong, which is not the client's fault
                     self._failures.take_back(client, account)
-            return seconds
+            # From the beginning: how long the check took must not show.
+            return begun + seconds if right else max(begun + seconds, soonest)
 
         try:
-            seconds = await self._in_thread(counted)
+            moment = await self._in_thread(counted)
         except MemoryError as error:
             self._log.warn("accounts", note=f"no memory to check a password: {error}")
             return NOT_NOW
-        if seconds is None:
+        if moment is None:
             self._struck(client)
             return TOO_OFTEN
-        # From the beginning: how long the check took must not show.
-        await self._wait(begun + seconds - self._now())
+        await self._wait(moment - self._now())
         if not right:
             return WRONG
         self._failures.welcome(client, account)

@@ -15,8 +15,8 @@ from mailstack.accounts import keyring, passwords, verifiers
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.failures import MAX_CLIENTS, Failures
 from mailstack.accounts.login import Login
+from mailstack.accounts.remembered import MAX_ENTRIES, RIGHT, Remembered
 from mailstack.accounts.users import Account, Users
-from mailstack.accounts.verified import LIFETIME, MAX_ENTRIES, Verified
 from mailstack.config.settings import Settings
 from mailstack.model.address import MAX_NAME, Address
 from mailstack.model.reply import Reply
@@ -76,15 +76,16 @@ class TestLogin(LoginFixture):
         for _ in range(3):
             assert self.login("alice", PASSWORD) == "alice@office.test"
         assert self.threads.checks == 1
-        self.clock.advance(LIFETIME)
+        self.clock.advance(RIGHT)
         self.login("alice", PASSWORD)
         assert self.threads.checks == 2
 
-    def test_a_wrong_password_is_not_remembered(self) -> None:
+    def test_a_wrong_password_is_wrong_again(self) -> None:
+        """That it was right a moment ago is known of the right one only."""
         self.login("alice", PASSWORD)
-        assert self.login("alice", "wrong") == "535 5.7.8"
-        assert self.login("alice", "wrong") == "535 5.7.8"
-        assert self.threads.checks == 3
+        for guess in ("wrong", "wrong", "", PASSWORD[:-1]):
+            assert self.login("alice", guess) == "535 5.7.8"
+        assert self.login("alice", PASSWORD) == "alice@office.test"
 
     def test_a_changed_line_counts_at_once(self) -> None:
         """The old password is out, although it was right a moment ago."""
@@ -125,7 +126,7 @@ class TestLogin(LoginFixture):
     def test_right_passwords_do_not_count(self) -> None:
         for _ in range(20):
             assert self.login("alice", PASSWORD) == "alice@office.test"
-            self.clock.advance(LIFETIME)
+            self.clock.advance(RIGHT)
 
     def test_tries_that_wait_together_do_not_exceed_the_limit(self) -> None:
         """The tenth failure happens while the eleventh waits for its thread."""
@@ -353,13 +354,19 @@ class TestFailures:
 
 
 def test_the_cache_is_bounded() -> None:
-    verified = Verified(b"secret", HandClock())
-    account = Account(Address("alice", "office.test"), "x", 1, "alice@office.test:x")
-    for number in range(MAX_ENTRIES + 1):
-        verified.add(account, str(number))
-    assert (account, "0") not in verified
-    assert (account, "1") in verified
-    assert (account, str(MAX_ENTRIES)) in verified
+    known = Remembered(b"secret", HandClock(), 1.0)
+    assert all(known.add(("alice", str(number))) for number in range(MAX_ENTRIES + 1))
+    assert ("alice", "0") not in known
+    assert ("alice", "1") in known
+    assert ("alice", str(MAX_ENTRIES)) in known
+
+
+def test_the_cache_takes_nothing_for_something_else() -> None:
+    known = Remembered(b"secret", HandClock(), 1.0)
+    known.add(("a", "b\0c"))
+    assert ("a\0b", "c") not in known
+    assert ("a", "b", "c") not in known
+    assert known.add(("a", "\udcff"))
 
 
 def test_secrets_are_not_shown() -> None:

@@ -1,0 +1,148 @@
+"""What a wrong password costs: one that is tried again no further try, and every one the same time."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from mailstack.accounts import passwords
+from mailstack.accounts.pace import LONGEST
+from mailstack.accounts.remembered import WRONG
+from mailstack.accounts.schemes import UnusablePassword
+from tests.accounts.contract import PASSWORD
+from tests.accounts.places import ssha
+from tests.accounts.test_login import LoginFixture
+
+
+class TestTheSameGuess(LoginFixture):
+    """A phone with an old password, in an office that shares one address with it."""
+
+    def test_it_counts_once(self) -> None:
+        for name in ("alice", "ALICE", "nobody"):
+            assert [self.login(name, "old") for _ in range(20)] == ["535 5.7.8"] * 20
+        assert self.waited == []
+        assert self.threads.checks == 2
+        assert self.login("alice", PASSWORD) == "alice@office.test"
+
+    def test_others_count_as_before(self) -> None:
+        """At most ten tries a minute, for different passwords, accounts and addresses."""
+        for guess in range(9):
+            for _ in range(3):
+                assert self.login("alice", str(guess)) == "535 5.7.8"
+        assert self.login("alice", "9") == "535 5.7.8"
+        assert self.login("alice", "9") == "454 4.7.0"
+        assert self.login("alice", "10", "192.0.2.2") == "535 5.7.8"
+        self.clock.advance(60.0)
+        for guess in range(10):
+            assert self.login(f"name{guess}", "0", "192.0.2.3") == "535 5.7.8"
+        assert self.login("alice", PASSWORD, "192.0.2.3") == "454 4.7.0"
+
+    def test_elsewhere_it_counts_again(self) -> None:
+        """What others have guessed is free for nobody."""
+        for guess in range(10):
+            self.login("alice", str(guess))
+        for guess in range(10):
+            self.login("alice", str(guess), "192.0.2.2")
+        assert self.login("alice", PASSWORD, "192.0.2.2") == "454 4.7.0"
+
+    def test_a_program_that_asks_now_and_then_slows_nobody(self) -> None:
+        for _ in range(100):
+            self.clock.advance(WRONG / 2)
+            self.login("alice", "old")
+        assert self.threads.checks == 1
+
+    def test_it_is_forgotten_in_the_end(self) -> None:
+        self.login("alice", "old")
+        self.clock.advance(WRONG)
+        self.login("alice", "old")
+        assert self.threads.checks == 2
+
+    def test_it_waits_as_if_it_were_new(self) -> None:
+        for guess in range(5):
+            self.login("alice", str(guess))
+        self.waited.clear()
+        self.login("alice", "4")
+        self.login("alice", "4")
+        assert self.waited == [2, 2]
+
+    def test_what_becomes_the_password_is_right(self) -> None:
+        assert self.login("alice", "new") == "535 5.7.8"
+        self.place.write(f"alice@office.test:{ssha('new')}\n")
+        self.clock.advance(1.0)
+        assert self.login("alice", "new") == "alice@office.test"
+
+    def test_several_at_once_count_once(self) -> None:
+        def before() -> None:
+            self.threads.before = lambda: None
+            self.login("alice", "old")
+
+        self.threads.before = before
+        self.login("alice", "old")
+        for guess in range(9):
+            assert self.login("alice", str(guess)) == "535 5.7.8"
+        assert self.login("alice", "9") == "454 4.7.0"
+
+
+class TestTime(LoginFixture):
+    """carol has a password that is checked in no time, dave one of a slow scheme, erin one that takes for ever."""
+
+    SECONDS: ClassVar = {"DUMMY": 0.1, "{PLAIN}x": 0.0, "{SLOW}": 0.3, "{SLOWEST}": 5.0}
+
+    @pytest.fixture(autouse=True)
+    def _schemes(self, _authenticator: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.place.write(
+            "alice@office.test:{PLAIN}x\ncarol@office.test:{PLAIN}x\ndave@office.test:{SLOW}\nerin@office.test:{SLOWEST}\nfay@office.test:{NONE}\n"
+        )
+        self.clock.advance(1.0)
+        monkeypatch.setattr(passwords, "DUMMY", "DUMMY")
+        monkeypatch.setattr(passwords, "verify", self.verify)
+
+    def verify(self, text: str, password: str) -> bool:
+        if text == "{NONE}":
+            raise UnusablePassword(text)
+        self.clock.advance(self.SECONDS[text])
+        return password == PASSWORD and text != "DUMMY"
+
+    async def pause(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def taken(self, name: str, password: str, client: str) -> float:
+        begun = self.clock()
+        self.login(name, password, client)
+        return round(self.clock() - begun, 3)
+
+    def test_a_wrong_answer_takes_as_long_for_everybody(self) -> None:
+        self.taken("carol", PASSWORD, "192.0.2.1")
+        names = ("carol", "nobody", "fay", "carol", "nobody", "fay")
+        assert [self.taken(name, str(n), f"10.{n}.0.1") for n, name in enumerate(names)] == [0.1] * 6
+
+    def test_the_first_answers_as_well(self) -> None:
+        """What an unknown user costs is measured before anything else."""
+        assert self.taken("carol", "x", "192.0.2.1") == 0.2
+        self.authenticator = self.doorman()
+        assert self.taken("nobody", "x", "192.0.2.2") == 0.2
+        assert self.taken("carol", "y", "192.0.2.3") == 0.1
+
+    def test_all_wait_for_the_slowest_scheme_that_was_seen(self) -> None:
+        self.taken("dave", PASSWORD, "192.0.2.1")
+        names = ("carol", "dave", "nobody", "fay")
+        assert [self.taken(name, "x", f"10.{name}") for name in names] == [0.3] * 4
+        assert [self.taken(name, "x", f"10.{name}") for name in names] == [0.3] * 4
+
+    def test_but_not_for_ever(self) -> None:
+        self.taken("erin", PASSWORD, "192.0.2.1")
+        assert self.taken("nobody", "x", "192.0.2.2") == LONGEST
+        assert self.taken("erin", "x", "192.0.2.3") == 5.0
+
+    def test_right_passwords_do_not_wait(self) -> None:
+        self.taken("dave", "x", "192.0.2.1")
+        assert self.taken("carol", PASSWORD, "192.0.2.2") == 0.0
+        assert self.taken("dave", PASSWORD, "192.0.2.2") == 0.3
+        assert self.taken("dave", PASSWORD, "192.0.2.2") == 0.0
+
+    def test_waiting_for_a_thread_does_not_count(self) -> None:
+        """It is long for everybody, so it hides nothing."""
+        self.taken("nobody", "x", "192.0.2.1")
+        self.threads.before = lambda: self.clock.advance(1.0)
+        assert self.taken("carol", "x", "192.0.2.2") == self.taken("nobody", "x", "192.0.2.3") == 1.1
