@@ -13,7 +13,7 @@ from mailstack.accounts.names import login_key
 from mailstack.accounts.pace import Pace
 from mailstack.accounts.remembered import Remembered
 from mailstack.accounts.schemes import UnusablePassword
-from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, InThread, Pause, Tries
+from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, WRONG, InThread, Pause, Tries
 from mailstack.accounts.users import Account, Users
 from mailstack.config.settings import Settings
 from mailstack.interfaces.accounts import Bindings, IAuthenticator
@@ -80,10 +80,10 @@ class Login:
         guess = (account.text if account else "", password)
         if account and guess in self._right:
             await self._tries.known(client, key)
+        elif await self._tries.repeated(client, key, guess):
+            return WRONG
         else:
-            refusal = await self._tries.repeated(client, key, guess)
-            if refusal is None:
-                refusal = await self._tries.check(client, key, lambda: _fits(account, password), guess)
+            refusal = await self._tries.check(client, key, lambda: _fits(account, password), guess)
             if refusal is not None:
                 return refusal
             assert account is not None, "nobody has the password of nobody"

@@ -67,18 +67,15 @@ class Tries:
         would know that the guess was wrong."""
         await self._wait(self._failures.delay(client, account))
 
-    async def repeated(self, client: str, account: str, guess: tuple[str, ...]) -> Reply | None:
-        """The refusal if this client has been wrong with just this guess: a program that repeats itself is no guesser,
-        and there is nothing to check. It waits like all that are wrong."""
+    async def repeated(self, client: str, account: str, guess: tuple[str, ...]) -> bool:
+        """Whether this client has been wrong with just this guess: a program that repeats itself is no guesser, and
+        there is nothing to check. It waits like all that are wrong."""
         fact = (source(client), account, *guess)
         if fact not in self._wrong:
-            return None
+            return False
         self._wrong.add(fact)
-        if not self._failures.repeat(client):
-            self._struck(client)
-            return TOO_OFTEN
         await self._wait(max(self._failures.delay(client, account), self._pace.slowest))
-        return WRONG
+        return True
 
     async def check(
         self, client: str, account: str, check: Callable[[], bool], guess: tuple[str, ...] | None = None
@@ -93,16 +90,14 @@ class Tries:
             seconds = self._failures.begin(client, account)
             if seconds is None:
                 return None
+            failed = False
             try:
                 right, soonest = self._pace.timed(check)
-            except BaseException:
-                # It is not the client's fault.
-                self._failures.take_back(client, account)
-                raise
-            # Some programs try several times at once.
-            new = guess is None or right or self._wrong.add((source(client), account, *guess))
-            if right or not new:
-                self._failures.take_back(client, account, repeated=not right)
+                # Some programs try several times at once.
+                failed = not right and (guess is None or self._wrong.add((source(client), account, *guess)))
+            finally:
+                if not failed:  # or the check itself went wrong, which is not the client's fault
+                    self._failures.take_back(client, account)
             # From the beginning: how long the check took must not show.
             return begun + seconds if right else max(begun + seconds, soonest)
 

@@ -77,7 +77,7 @@ def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
         return _guessed(session, transaction, found.refusal)
     if transaction.for_terminals:
         return session.record.refused("RCPT", NO_TERMINAL, transaction.sender, recipient)
-    over = full(session)
+    over = full(session, len(found.recipients))
     if over is not None:
         return over
     transaction.add(found.recipients, event)
@@ -86,11 +86,13 @@ def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
 
 def _guessed(session: Session, transaction: Transaction, refusal: Reply) -> Reply:
     """Refusals count as errors, or a dictionary of names could be tried out. But a mailing list always has a few names
-    that are gone: one for each good recipient is free, and our own trouble (4xx) is nobody's error."""
+    that are gone: one for each recipient who exists here is free, and our own trouble (4xx) is nobody's error."""
     if not refusal.permanent:
         return refusal
     session.refused += 1
-    return session.error(refusal) if session.refused > transaction.addressed else refusal
+    is_local = session.around.directory.is_local
+    good = sum(is_local(recipient.original.domain) for recipient in transaction.recipients)
+    return session.error(refusal) if session.refused > good else refusal
 
 
 def _resolve(session: Session, recipient: Address) -> Resolution:

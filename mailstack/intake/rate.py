@@ -69,15 +69,16 @@ class Charge:
     rate: SendingRate
     _minutes: list[int] = field(factory=list)
 
-    def take(self, client: str, now: float) -> bool:
-        """Count one recipient; False: the hour is full."""
+    def take(self, client: str, now: float, recipients: int = 1) -> bool:
+        """Count recipients; False: the hour is full. A list counts as all whom it leads to, and may go beyond the limit
+        once, or one that is longer than the limit could never be used."""
         rate = self.rate
         rate.seen(client, now)
         if rate.count(now) >= rate.limit:
             return False
         minute = int(now // MINUTE)
-        rate.minutes[minute] = rate.minutes.get(minute, 0) + 1
-        self._minutes.append(minute)
+        rate.minutes[minute] = rate.minutes.get(minute, 0) + recipients
+        self._minutes += [minute] * recipients
         return True
 
     def keep(self) -> None:

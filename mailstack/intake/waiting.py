@@ -34,7 +34,7 @@ async def on_etrn(session: Session, event: events.Etrn) -> Reply:
     if event.option == "#":
         return Reply(458, "4.3.3", f"Unable to queue messages for node {node}: queues have no names here")
     if event.node not in session.settings.relay.domains:
-        return Reply(459, "4.7.1", f"Node {node} not allowed: we keep no mail for that domain")
+        return session.error(Reply(459, "4.7.1", f"Node {node} not allowed: we keep no mail for that domain"))
     if (event.node, FETCHED) in session.settings.routes:
         return Reply(458, "4.4.1", f"Unable to queue messages for node {node}: they wait to be fetched by ATRN")
     try:

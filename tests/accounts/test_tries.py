@@ -20,28 +20,18 @@ class TestTheSameGuess(LoginFixture):
 
     def test_it_counts_once(self) -> None:
         for name in ("alice", "ALICE", "nobody"):
-            assert [self.login(name, "old") for _ in range(9)] == ["535 5.7.8"] * 9
-            self.clock.advance(60.0)
+            assert [self.login(name, "old") for _ in range(20)] == ["535 5.7.8"] * 20
         assert self.waited == []
         assert self.threads.checks == 2
         assert self.login("alice", PASSWORD) == "alice@office.test"
 
-    def test_it_is_put_off_itself_but_nobody_else(self) -> None:
-        """No more than ten failures a minute, of whatever kind; the others behind the address do not notice."""
-        assert [self.login("alice", "old") for _ in range(12)] == ["535 5.7.8"] * 10 + ["454 4.7.0"] * 2
-        assert self.counts.strikes == [("auth_failures_per_minute", "192.0.2.1")] * 2
-        assert self.login("alice", PASSWORD) == "alice@office.test"
-        assert self.login("bob", "new") == "535 5.7.8"
-        self.clock.advance(60.0)
-        assert self.login("alice", "old") == "535 5.7.8"
-
     def test_others_count_as_before(self) -> None:
         """At most ten tries a minute, for different passwords, accounts and addresses."""
-        for _ in range(5):
-            assert self.login("alice", "0") == "535 5.7.8"
-        for guess in range(1, 10):
-            assert self.login("alice", str(guess)) == "535 5.7.8"
-        assert self.login("alice", "10") == self.login("alice", "0") == "454 4.7.0"
+        for guess in range(9):
+            for _ in range(3):
+                assert self.login("alice", str(guess)) == "535 5.7.8"
+        assert self.login("alice", "9") == "535 5.7.8"
+        assert self.login("alice", "9") == "454 4.7.0"
         assert self.login("alice", "10", "192.0.2.2") == "535 5.7.8"
         self.clock.advance(60.0)
         for guess in range(10):

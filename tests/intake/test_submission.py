@@ -201,6 +201,15 @@ def test_limit_strikes() -> None:
     assert STRANGER.encode() in office.notices[0]
 
 
+def test_a_list_counts_as_all_whom_it_leads_to() -> None:
+    """It may go beyond the limit once."""
+    office = small(3)
+    reception = logged_in(office)
+    at_once(reception.decide(Mail(ALICE)))
+    team = Address("team", "office.test")
+    assert [at_once(reception.decide(Rcpt(team))).code for _ in range(3)] == [250, 250, 450]
+
+
 def test_others_are_not_concerned() -> None:
     """Neither other accounts nor other servers."""
     office = small(1)

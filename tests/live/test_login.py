@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 import subprocess
 import time
-from base64 import b64encode
 
 import pytest
 
@@ -62,9 +61,8 @@ def test_answers_wait_after_failures_and_nobody_else_does(office: Office) -> Non
     """The fifth try from one address gets its answer a second later; meanwhile others are served."""
     with Wire(office.port.submission, "127.0.9.9") as guesser, Wire(office.port.smtp) as other:
         guesser.ask(b"EHLO client.test")
-        for number in range(4):
-            guess = b64encode(b"\0stranger\0guess %d" % number)
-            assert guesser.ask(b"AUTH PLAIN " + guess).startswith("535 5.7.8 ")
+        for _ in range(4):
+            assert guesser.ask(b"AUTH PLAIN AHN0cmFuZ2VyAGd1ZXNz").startswith("535 5.7.8 ")
         begun = time.monotonic()
         guesser.send(b"AUTH PLAIN AHN0cmFuZ2VyAGd1ZXNz\r\n")
         assert other.ask(b"NOOP").startswith("250 ")
