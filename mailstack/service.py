@@ -58,6 +58,7 @@ from mailstack.server.sessions import Sessions
 from mailstack.server.signals import Signals
 from mailstack.server.threads import Threads
 from mailstack.server.tls import make_self_signed
+from mailstack.server.turns import Turns
 from mailstack.spool.disk import DiskSpool
 from mailstack.startup import Options
 
@@ -110,7 +111,8 @@ class MailServer(MultiService):
         self.directory = Directory(self._settings, monotonic, time, self._log)
         users = self.directory.users.value
         pause = partial(deferLater, self._reactor)
-        self.login = Login(self._settings, users, monotonic, self.passwords.run, pause, self._log, self.counts)
+        turns = Turns(self.passwords.run, PASSWORD_THREADS)
+        self.login = Login(self._settings, users, monotonic, turns.run, pause, self._log, self.counts)
 
     def _tls(self) -> None:
         pairs = self._settings.tls.pairs

@@ -79,9 +79,12 @@ class Delays:
         """For the next try. One that is familiar does not wait for what others do, from wherever they do it."""
         now = self._now()
         own = self._addresses.delay(address, now)
-        if self._familiar.get((address, account), 0.0) > now:
+        if self.familiar(address, account):
             return own
         return max(own, self._networks.delay(network(address), now), self._accounts.delay(account, now))
+
+    def familiar(self, address: str, account: str) -> bool:
+        return self._familiar.get((address, account), 0.0) > self._now()
 
     def count(self, address: str, account: str, by: int) -> None:
         """Failures, or with a negative number failures that were none."""

@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from threading import Lock
 
-from mailstack.accounts.delays import Delays
+from mailstack.accounts.delays import Delays, network
 from mailstack.model.networks import source
 
 WINDOW = 60.0  # seconds
@@ -34,6 +34,15 @@ class Failures:
         """Seconds that the answer waits, right or wrong: or a guesser need not wait for "wrong"."""
         with self._lock:
             return self._delays.seconds(source(client), account)
+
+    def familiar(self, client: str, account: str) -> bool:
+        """Whether the client has known the password lately."""
+        with self._lock:
+            return self._delays.familiar(source(client), account)
+
+    def party(self, client: str) -> str:
+        """With whom the client shares its turns."""
+        return network(source(client))
 
     def begin(self, client: str, account: str) -> float | None:
         """Count a try as failed until it turns out well; seconds that its answer waits. None: this client has no try

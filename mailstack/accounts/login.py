@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
-from mailstack.accounts import passwords, remembered
+from mailstack.accounts import passwords
 from mailstack.accounts.keyring import Keyring
 from mailstack.accounts.names import login_key
 from mailstack.accounts.pace import Pace
-from mailstack.accounts.remembered import Remembered
 from mailstack.accounts.schemes import UnusablePassword
-from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, WRONG, InThread, Pause, Tries
+from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, InTurn, Pause, Tries
 from mailstack.accounts.users import Account, Users
+from mailstack.accounts.verified import Verified
 from mailstack.config.settings import Settings
 from mailstack.interfaces.accounts import Bindings, IAuthenticator
 from mailstack.interfaces.log import IEventLog, ILimitCounts
@@ -44,7 +44,7 @@ class Login:
         settings: Settings,
         users: Callable[[], Users | None],
         now: Callable[[], float],
-        in_thread: InThread,
+        in_turn: InTurn,
         pause: Pause,
         log: IEventLog,
         counts: ILimitCounts,
@@ -54,9 +54,8 @@ class Login:
         self._users = users
         self._nonce = nonce
         limit = settings.limits.auth_failures_per_minute
-        wrong = Remembered(secrets.token_bytes(32), now, remembered.WRONG)
-        self._tries = Tries(limit, now, in_thread, pause, log, counts, Pace(now, _nobody), wrong)
-        self._right = Remembered(secrets.token_bytes(32), now, remembered.RIGHT)
+        self._tries = Tries(limit, now, in_turn, pause, log, counts, Pace(now, _nobody))
+        self._verified = Verified(secrets.token_bytes(32), now)
         self._keyring = Keyring(secrets.token_bytes(32))
 
     def remember(self, secret: bytes) -> None:
@@ -76,18 +75,14 @@ class Login:
         if isinstance(users, Reply):
             return users
         key, account = self._account(users, name)
-        # The user's whole line is part of it: any change, and what was right or wrong counts no more.
-        guess = (account.text if account else "", password)
-        if account and guess in self._right:
+        if account and (account, password) in self._verified:
             await self._tries.known(client, key)
-        elif await self._tries.repeated(client, key, guess):
-            return WRONG
         else:
-            refusal = await self._tries.check(client, key, lambda: _fits(account, password), guess)
+            refusal = await self._tries.check(client, key, lambda: _fits(account, password))
             if refusal is not None:
                 return refusal
             assert account is not None, "nobody has the password of nobody"
-            self._right.add(guess)
+            self._verified.add(account, password)
         return self._as(account, authzid, key)
 
     # ---- With SCRAM

@@ -7,9 +7,7 @@ from typing import Protocol
 
 from mailstack.accounts.failures import Failures
 from mailstack.accounts.pace import Pace
-from mailstack.accounts.remembered import Remembered
 from mailstack.interfaces.log import IEventLog, ILimitCounts
-from mailstack.model.networks import source
 from mailstack.model.reply import Reply
 
 WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
@@ -17,10 +15,11 @@ TOO_OFTEN = Reply(454, "4.7.0", "Too many failed log-ins from your address, try 
 NOT_NOW = Reply(454, "4.7.0", "Passwords cannot be checked now, try again later")
 
 
-class InThread(Protocol):
-    """Runs a check outside of the reactor, in one of a few threads."""
+class InTurn(Protocol):
+    """Runs a check outside of the reactor, in one of a few threads, when its turn has come: friends go first, then each
+    party once."""
 
-    def __call__(self, check: Callable[[], float | None], /) -> Awaitable[float | None]: ...
+    def __call__(self, check: Callable[[], float | None], /, party: str, friend: bool) -> Awaitable[float | None]: ...
 
 
 class Pause(Protocol):
@@ -36,19 +35,17 @@ class Tries:
         self,
         limit: int,
         now: Callable[[], float],
-        in_thread: InThread,
+        in_turn: InTurn,
         pause: Pause,
         log: IEventLog,
         counts: ILimitCounts,
         pace: Pace,
-        wrong: Remembered,
     ) -> None:
         """``limit`` is that of failures a minute from one address."""
         self._failures = Failures(limit, now)
         self._pace = pace
-        self._wrong = wrong
         self._now = now
-        self._in_thread = in_thread
+        self._in_turn = in_turn
         self._pause = pause
         self._log = log
         self._counts = counts
@@ -67,21 +64,8 @@ class Tries:
         would know that the guess was wrong."""
         await self._wait(self._failures.delay(client, account))
 
-    async def repeated(self, client: str, account: str, guess: tuple[str, ...]) -> bool:
-        """Whether this client has been wrong with just this guess: a program that repeats itself is no guesser, and
-        there is nothing to check. It waits like all that are wrong."""
-        fact = (source(client), account, *guess)
-        if fact not in self._wrong:
-            return False
-        self._wrong.add(fact)
-        await self._wait(max(self._failures.delay(client, account), self._pace.slowest))
-        return True
-
-    async def check(
-        self, client: str, account: str, check: Callable[[], bool], guess: tuple[str, ...] | None = None
-    ) -> Reply | None:
-        """The refusal; None: it was right. ``check`` may be slow, and raise MemoryError. ``guess`` is what makes a
-        try the same as another one, for :meth:`repeated`; None: nobody can tell."""
+    async def check(self, client: str, account: str, check: Callable[[], bool]) -> Reply | None:
+        """The refusal; None: it was right. ``check`` may be slow, and raise MemoryError."""
         begun, right = self._now(), False
 
         def counted() -> float | None:
@@ -93,8 +77,7 @@ class Tries:
             failed = False
             try:
                 right, soonest = self._pace.timed(check)
-                # Some programs try several times at once.
-                failed = not right and (guess is None or self._wrong.add((source(client), account, *guess)))
+                failed = not right
             finally:
                 if not failed:  # or the check itself went wrong, which is not the client's fault
                     self._failures.take_back(client, account)
@@ -102,7 +85,9 @@ class Tries:
             return begun + seconds if right else max(begun + seconds, soonest)
 
         try:
-            moment = await self._in_thread(counted)
+            moment = await self._in_turn(
+                counted, self._failures.party(client), self._failures.familiar(client, account)
+            )
         except MemoryError as error:
             self._log.warn("accounts", note=f"no memory to check a password: {error}")
             return NOT_NOW

@@ -12,7 +12,7 @@ from mailstack.accounts.login import Login
 from mailstack.model.address import Address
 from tests.accounts.contract import Asking
 from tests.accounts.places import Place, ssha
-from tests.fakes import ListCounts, ListLog, at_once, in_place
+from tests.fakes import ListCounts, ListLog, at_once, in_turn
 
 DOMAIN = "xn--fsqu00a.xn--0zwm56d"  # 例子.测试
 USERS = f"用户@例子.测试:{ssha('密码')}\nZOE\u0308@{DOMAIN}:{ssha('x')}\nalice@office.test:{ssha('x')}\n"
@@ -51,7 +51,7 @@ class TestDirectory(Asking):
 
     def test_log_in(self) -> None:
         login = Login(
-            self.place.settings, self.accounts.users.value, lambda: 0.0, in_place, self.no_pause, self.log, ListCounts()
+            self.place.settings, self.accounts.users.value, lambda: 0.0, in_turn, self.no_pause, self.log, ListCounts()
         )
         for name in ("用户@例子.测试", f"用户@{DOMAIN}"):
             assert at_once(login.login(name, "密码", "192.0.2.1")) == Address("用户", DOMAIN)

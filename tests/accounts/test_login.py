@@ -15,8 +15,8 @@ from mailstack.accounts import keyring, passwords, verifiers
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.failures import MAX_CLIENTS, Failures
 from mailstack.accounts.login import Login
-from mailstack.accounts.remembered import MAX_ENTRIES, RIGHT, Remembered
 from mailstack.accounts.users import Account, Users
+from mailstack.accounts.verified import LIFETIME, MAX_ENTRIES, Verified
 from mailstack.config.settings import Settings
 from mailstack.model.address import MAX_NAME, Address
 from mailstack.model.reply import Reply
@@ -35,10 +35,12 @@ class Threads:
 
     def __init__(self) -> None:
         self.checks = 0
+        self.parties: list[tuple[str, bool]] = []
         self.before = lambda: None
 
-    async def __call__(self, check):  # type: ignore[no-untyped-def]  # as mailstack.accounts.tries.InThread
+    async def __call__(self, check, party, friend):  # type: ignore[no-untyped-def]  # as mailstack.accounts.tries.InTurn
         self.checks += 1
+        self.parties.append((party, friend))
         self.before()
         return check()
 
@@ -76,7 +78,7 @@ class TestLogin(LoginFixture):
         for _ in range(3):
             assert self.login("alice", PASSWORD) == "alice@office.test"
         assert self.threads.checks == 1
-        self.clock.advance(RIGHT)
+        self.clock.advance(LIFETIME)
         self.login("alice", PASSWORD)
         assert self.threads.checks == 2
 
@@ -86,6 +88,17 @@ class TestLogin(LoginFixture):
         for guess in ("wrong", "wrong", "", PASSWORD[:-1]):
             assert self.login("alice", guess) == "535 5.7.8"
         assert self.login("alice", PASSWORD) == "alice@office.test"
+
+    def test_who_is_familiar_is_a_friend_and_others_share_their_network(self) -> None:
+        self.login("alice", PASSWORD, "192.0.2.7")
+        self.clock.advance(LIFETIME)
+        self.login("alice", PASSWORD, "192.0.2.7")
+        self.login("alice", "wrong", "2001:db8:1:2::9")
+        assert self.threads.parties == [
+            ("192.0.2.0/24", False),
+            ("192.0.2.0/24", True),
+            ("2001:db8:1::/48", False),
+        ]
 
     def test_a_changed_line_counts_at_once(self) -> None:
         """The old password is out, although it was right a moment ago."""
@@ -126,7 +139,7 @@ class TestLogin(LoginFixture):
     def test_right_passwords_do_not_count(self) -> None:
         for _ in range(20):
             assert self.login("alice", PASSWORD) == "alice@office.test"
-            self.clock.advance(RIGHT)
+            self.clock.advance(LIFETIME)
 
     def test_tries_that_wait_together_do_not_exceed_the_limit(self) -> None:
         """The tenth failure happens while the eleventh waits for its thread."""
@@ -354,19 +367,13 @@ class TestFailures:
 
 
 def test_the_cache_is_bounded() -> None:
-    known = Remembered(b"secret", HandClock(), 1.0)
-    assert all(known.add(("alice", str(number))) for number in range(MAX_ENTRIES + 1))
-    assert ("alice", "0") not in known
-    assert ("alice", "1") in known
-    assert ("alice", str(MAX_ENTRIES)) in known
-
-
-def test_the_cache_takes_nothing_for_something_else() -> None:
-    known = Remembered(b"secret", HandClock(), 1.0)
-    known.add(("a", "b\0c"))
-    assert ("a\0b", "c") not in known
-    assert ("a", "b", "c") not in known
-    assert known.add(("a", "\udcff"))
+    verified = Verified(b"secret", HandClock())
+    account = Account(Address("alice", "office.test"), "x", 1, "alice@office.test:x")
+    for number in range(MAX_ENTRIES + 1):
+        verified.add(account, str(number))
+    assert (account, "0") not in verified
+    assert (account, "1") in verified
+    assert (account, str(MAX_ENTRIES)) in verified
 
 
 def test_secrets_are_not_shown() -> None:
