@@ -27,7 +27,6 @@ SESSION_CODES = ["250", "250", "250", "354", "250", "250", "221"]
     ("command", "code"),
     [
         (b"\xff\xfe\xfd", "500"),
-        (b"EHLO \xe4\xf6\xfc.test", "500"),
         (b"NOOP \x00\x01\x02", "500"),
         (b"\x00", "500"),
         (b"MAIL FROM:<a\x00b@far.test>", "500"),
