@@ -73,6 +73,10 @@ class LineReader:
         self._skipping = False
         return TooLong(start)
 
+    def holds(self, octets: int) -> bool:
+        """Whether so many wait, or waited until they were thrown away."""
+        return self._skipping or len(self._buffer) >= octets
+
     def begins(self, word: bytes) -> bool:
         """Whether the next line begins with a word in any case of letters, of START octets at most; also while the line
         is thrown away."""

@@ -7,6 +7,7 @@ and the policy see to it.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -55,8 +56,9 @@ def _parameter(word: str) -> tuple[str, str]:
     return key.upper() if key.isascii() else key, value
 
 
+@lru_cache(maxsize=1024)
 def mailbox(path: str) -> Address:
-    """The mailbox between the brackets."""
+    """The mailbox between the brackets. Remembered, because most mail is from and for the same few."""
     if _SOURCE_ROUTE.match(path):
         raise SourceRoute("source routes are not used here")
     written, _, name = path.rpartition("@")

@@ -164,7 +164,8 @@ class SmtpServer:
 
     def _next_of_lines(self) -> Event | None:
         mechanism = self._mechanism
-        in_auth = mechanism is not None or self._lines.begins(AUTH)
+        # What a line begins with counts only when it is long.
+        in_auth = mechanism is not None or (self._lines.holds(MAX_COMMAND_LINE) and self._lines.begins(AUTH))
         line = self._lines.next(sasl.MAX_LINE if in_auth else MAX_COMMAND_LINE)
         if line is None:
             return None

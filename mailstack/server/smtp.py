@@ -57,9 +57,16 @@ class Listening:
 class SmtpConversation(TurningConversation):
     """One client."""
 
-    def __init__(self, clock: IReactorTime, connections: Connections, listening: Listening) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        connections: Connections,
+        listening: Listening,
+        port_of: Callable[[Any], int],
+    ) -> None:
         super().__init__(clock, connections)
         self._listening = listening
+        self._port_of = port_of
         self._octets = 0  # of the message that arrives, with CRLF line ends
         self.session: SmtpServer = SmtpServer()
         self._greeting: IDelayedCall | None = None
@@ -68,7 +75,7 @@ class SmtpConversation(TurningConversation):
     def greet(self, admitted: bool) -> None:
         self._reception = self._listening.receive(self.peer)
         listening = self._listening
-        port = getattr(self.transport.getHost(), "port", 0)
+        port = self._port_of(self.transport)
         self._recording = listening.sessions.begin(listening.service, port, self._reception.who)
         delay = listening.greet_delay(self.peer) if admitted else 0.0
         if delay:
@@ -112,7 +119,7 @@ class SmtpConversation(TurningConversation):
     def _reply(self, event: Event, reply: Reply) -> None:
         if isinstance(event, XClient) and reply.positive and not self._renamed(event):
             reply = TOO_MANY
-        elif reply.positive and not self.turnable and _turns(event):
+        elif isinstance(event, _MAY_TURN) and reply.positive and not self.turnable and _turns(event):
             reply = STOPPING if self._stopping else NOBODY_ANSWERS
         octets = self.session.answer(reply)
         if octets:
@@ -123,7 +130,7 @@ class SmtpConversation(TurningConversation):
             self._answered = True
         if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
-        elif self.session.turned:
+        elif isinstance(event, _MAY_TURN) and self.session.turned:
             self.hand_over(self._reception.turned(), self.session.rest())
 
     def _renamed(self, event: XClient) -> bool:
@@ -167,6 +174,9 @@ class SmtpConversation(TurningConversation):
         self._reception.closed()
 
 
+_MAY_TURN = (Atrn, Obsolete)
+
+
 def _turns(event: Event) -> bool:
     return isinstance(event.instead if isinstance(event, Obsolete) else event, Atrn)
 
@@ -180,6 +190,13 @@ class SmtpFactory(ServerFactory):
         self._clock = clock
         self._connections = connections
         self._listening = listening
+        self._port: int | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        return SmtpConversation(self._clock, self._connections, self._listening)
+        return SmtpConversation(self._clock, self._connections, self._listening, self._port_of)
+
+    def _port_of(self, transport: Any) -> int:
+        """Where it listens, 0 for a UNIX socket. Asked of the first connection alone: it costs a system call."""
+        if self._port is None:
+            self._port = getattr(transport.getHost(), "port", 0)
+        return self._port
