@@ -105,7 +105,15 @@ class Office:
         """twistd in the foreground, its output appended to the log."""
         with self.log_file.open("ab") as log:
             command = [BIN / "twistd", "-n", "--pidfile=", *options, "mailstack", "-c", self.ini]
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root)
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.root,
+                # Whoever runs the tests in the background hands down a SIGINT that is ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
 
     def _greets(self) -> bool:
         try:
