@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from random import Random
 from time import monotonic, time
 from typing import Any
@@ -18,16 +17,14 @@ from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailstack.accounts.directory import Directory
-from mailstack.accounts.first_start import first_start
+from mailstack.accounts.first_start import first_start, hand_over
 from mailstack.accounts.login import Login
 from mailstack.accounts.secret import kept
 from mailstack.config.openness import too_open
-from mailstack.config.settings import Listener
 from mailstack.delivery.dns import DnsResolver
 from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
-from mailstack.durable import make_folders
 from mailstack.intake.free_space import FreeSpace
 from mailstack.intake.masquerade import SourceWatch
 from mailstack.intake.rate import SendingRates
@@ -152,8 +149,8 @@ class MailServer(MultiService):
         self._sources = SourceWatch(rule.trusts, (server.hostname, *server.domains), monotonic, self._log)
         self._rates = SendingRates(self._settings.limits.recipients_per_hour)
         self.free_space = FreeSpace(self._settings.server.data, monotonic)
-        for name, listener in (("smtp", self._settings.smtp), ("submission", self._settings.submission)):
-            self._listen(name, listener, partial(self._smtp, service=name))
+        for name in ("smtp", "submission"):
+            self._listen(name, partial(self._smtp, service=name))
 
     def _smtp(self, connections: Connections, implicit_tls: bool, service: str) -> smtp.SmtpFactory:
         submission = service == "submission"
@@ -210,10 +207,10 @@ class MailServer(MultiService):
             listening = pop3.Listening(limits.pop3_timeout, starttls, implicit_tls, tls.required)
             return pop3.Pop3Factory(self._reactor, connections, office, listening)
 
-        self._listen("pop3", self._settings.pop3, factory)
+        self._listen("pop3", factory)
 
-    def _listen(self, name: str, listener: Listener, factory: Callable[[Connections, bool], Any]) -> None:
-        limits, server = self._settings.limits, self._settings.server
+    def _listen(self, name: str, factory: Callable[[Connections, bool], Any]) -> None:
+        limits, server, listener = self._settings.limits, self._settings.server, self._settings.services[name]
         proxies = server.xclient if name != "pop3" else ()
         connections = Connections(limits.connections, limits.connections_per_client, self.counts, proxies)
         ports = [Port("listen", endpoint, factory(connections, False)) for endpoint in listener.listen]
@@ -232,17 +229,8 @@ class MailServer(MultiService):
     def _prepare(self) -> None:
         if not self._self_signed:
             self.certificates.load()
-        self._hand_over(self._settings.server.data)
+        hand_over(self._settings, self._options.owner)
         os.umask(0o077)
-
-    def _hand_over(self, data: Path) -> None:
-        """A new data folder is for the user that we become, and so is what ``mailstack user add`` put there as root."""
-        if not data.exists():
-            make_folders(data)
-        accounts = self._settings.accounts
-        if not (data / "spool").exists():
-            for path in {data, *data.iterdir()}.intersection((data, accounts.users, accounts.aliases)):
-                os.chown(path, *self._options.owner)
 
     def startService(self) -> None:
         self._options.clearly(self._open)
@@ -285,11 +273,8 @@ class MailServer(MultiService):
         self.certificates.load()
 
     def _summary(self) -> str:
-        parts = []
-        for name in ("smtp", "submission", "pop3"):
-            listener: Listener = getattr(self._settings, name)
-            if ports := listener.listen + listener.listen_tls:
-                parts.append(f"{name} on {', '.join(ports)}")
+        listening = {name: each.listen + each.listen_tls for name, each in self._settings.services.items()}
+        parts = [f"{name} on {', '.join(ports)}" for name, ports in listening.items() if ports]
         return f"{'; '.join(parts)}; domains {', '.join(self._settings.server.domains)}"
 
     def stopService(self) -> Deferred[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mailstack import durable
@@ -35,6 +36,17 @@ def first_start(settings: Settings) -> None:
     for path, text in ((settings.accounts.users, USERS), (settings.accounts.aliases, ALIASES)):
         if path is not None and not path.exists():
             _make(path, text.replace("DOMAIN", domain))
+
+
+def hand_over(settings: Settings, owner: tuple[int, int]) -> None:
+    """A new data folder is for the user and group that we become, and so is what ``mailstack user add`` put there as
+    root. OSError."""
+    data, accounts = settings.server.data, settings.accounts
+    if not data.exists():
+        durable.make_folders(data)
+    if not (data / "spool").exists():
+        for path in {data, *data.iterdir()}.intersection((data, accounts.users, accounts.aliases)):
+            os.chown(path, *owner)
 
 
 def _make(path: Path, text: str) -> None:

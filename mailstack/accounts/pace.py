@@ -17,7 +17,7 @@ class Pace:
     def __init__(self, now: Callable[[], float], dummy: Callable[[], bool]) -> None:
         self._now = now
         self._dummy: Callable[[], bool] | None = dummy
-        self.slowest = 0.0  #: seconds, LONGEST at most: a "no" that needs no check waits so long
+        self._slowest = 0.0  # seconds, LONGEST at most
 
     def timed(self, check: Callable[[], bool]) -> tuple[bool, float]:
         """What the check says, and the moment at which a "no" may be told. MemoryError as of the checks."""
@@ -26,10 +26,10 @@ class Pace:
             self._dummy = None
         begun = self._now()
         right = self._measured(check)
-        return right, begun + self.slowest
+        return right, begun + self._slowest
 
     def _measured(self, check: Callable[[], bool]) -> bool:
         begun = self._now()
         right = check()
-        self.slowest = max(self.slowest, min(self._now() - begun, LONGEST))
+        self._slowest = max(self._slowest, min(self._now() - begun, LONGEST))
         return right

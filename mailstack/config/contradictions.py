@@ -103,9 +103,9 @@ def _places(settings: Settings) -> list[tuple[str, str, str]]:
     """Section, key and endpoint of all that listens."""
     return [
         (section, key, endpoint)
-        for section in ("smtp", "submission", "pop3")
-        for key in ("listen", "listen_tls")
-        for endpoint in getattr(getattr(settings, section), key)
+        for section, listener in settings.services.items()
+        for key, endpoints in (("listen", listener.listen), ("listen_tls", listener.listen_tls))
+        for endpoint in endpoints
     ]
 
 

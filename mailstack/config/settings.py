@@ -189,6 +189,11 @@ class Settings:
     log: Log = Log()
 
     @property
+    def services(self) -> dict[str, Listener]:
+        """Where each service listens."""
+        return {"smtp": self.smtp, "submission": self.submission, "pop3": self.pop3}
+
+    @property
     def self_signed(self) -> tuple[Path, Path]:
         """The certificate and the key that the first start makes when [tls] names none."""
         folder = self.server.data / "tls"
