@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
 from time import monotonic, time
 from typing import Any
@@ -25,6 +25,7 @@ from mailstack.delivery.dns import DnsResolver
 from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
+from mailstack.delivery.route import next_hop
 from mailstack.intake.free_space import FreeSpace
 from mailstack.intake.masquerade import SourceWatch
 from mailstack.intake.rate import SendingRates
@@ -40,7 +41,7 @@ from mailstack.queue.mailer import Mailer
 from mailstack.queue.notices import Notices
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
-from mailstack.queue.transports import Transports
+from mailstack.queue.transports import LOCAL, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
 from mailstack.server import pop3, smtp
@@ -64,6 +65,7 @@ __all__ = ["MailServer", "Options", "makeService"]
 PASSWORD_THREADS = 2  # each check takes 64 MiB for a moment
 DNS_THREADS = 10
 MAILBOX_THREADS = 4
+DESTINATIONS = 10_000  # domains whose next hop need not be looked up again
 STOPPED_FIRST = ("smtp", "submission", "pop3", "signals")  # what the others serve
 GC_THRESHOLD = 10_000  # new objects; Python's 700 looks for cycles twice a letter
 
@@ -121,11 +123,12 @@ class MailServer(MultiService):
         hostname, data = settings.server.hostname, settings.server.data
         rng = Random()
         self.new_id = Ids(time, rng.getrandbits)
-        self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor, log)
+        destination = lru_cache(DESTINATIONS)(self._destination)
+        self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor, log, destination)
         local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, self.boxes.run, log)
         resolver = DnsResolver(self.lookups.run, settings.dns.servers)
         remote = RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng)
-        transports = Transports(local, remote, self.directory.is_local, remote.destination)
+        transports = Transports(local, remote, destination)
         schedule = Schedule(settings.queue)
         lines = Lines(settings.queue.concurrency, settings.queue.concurrency_per_destination)
         mailer = Mailer(hostname, self.directory, self.spool, self.new_id)
@@ -136,6 +139,9 @@ class MailServer(MultiService):
         self.notices = Notices(mailer, self.spool, settings.server.postmaster, log, time, self.queue.wake)
         line = partial(Line, self._reactor, hostname, self.spool, log)
         self.waiting = WaitingMail(self.spool, self.queue.run, self.queue.out_of_turn, line, log, time, monotonic)
+
+    def _destination(self, domain: str) -> str:
+        return LOCAL if self.directory.is_local(domain) else next_hop(self._settings, domain).key
 
     def _sessions(self) -> None:
         settings = self._settings

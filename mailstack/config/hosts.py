@@ -1,16 +1,14 @@
-"""Where to connect to and where to listen, as written in mail.ini: hosts, routes, endpoint strings."""
+"""Where to connect to and where to listen, as written in mail.ini: hosts and endpoint strings."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from pathlib import Path
 
 from attrs import frozen
 
 from mailstack.config import values
 from mailstack.config.problem import BadValue
-from mailstack.config.settings import Route
 
 SMTP_PORT = 25
 SUBMISSION_PORT = 587  # RFC 6409 §3.1
@@ -21,7 +19,6 @@ _PLAIN = re.compile(r"([^:\[\]]+)(?::(.*))?\Z")
 #: Twisted's ``kind:argument:name=value``; what the kinds take is checked when the port is opened.
 _ENDPOINT = re.compile(r"[a-z][a-z0-9]*:\S+\Z")
 _TCP = re.compile(r"(?:tcp6?|ssl):(?:port=)?([^:]*)")
-ROUTES = "mx, smarthost, fetch, smtp:host:port, lmtp:host:port or lmtp:unix:path"
 
 
 @frozen
@@ -72,36 +69,6 @@ def next_hop(text: str) -> tuple[str, int | None]:
     """A smarthost: the host, in [] when it needs no MX look-up, and the port if one is written."""
     found = target(text, 0)
     return f"[{found.host}]" if found.literal else found.host, found.port or None
-
-
-def route_name(text: str) -> str:
-    """What a route is for: ``*``, ``example.com`` or ``.example.com`` (its subdomains), in lower case."""
-    if text == "*":
-        return text
-    return "." + values.domain(text[1:]) if text.startswith(".") else values.domain(text)
-
-
-def route(text: str, folder: Path) -> Route:
-    """``mx``, ``smarthost``, ``fetch``, ``smtp:host[:port]``, ``lmtp:host:port``, ``lmtp:unix:path``."""
-    kind, _, rest = text.partition(":")
-    if text in ("mx", "smarthost", "fetch"):
-        return Route(text)
-    if kind == "smtp" and rest:
-        found = target(rest, SMTP_PORT)
-        return Route("smtp", found.host, found.port, found.literal)
-    if kind == "lmtp" and rest.startswith("unix:"):
-        return Route("lmtp", str(values.path(rest.removeprefix("unix:"), folder)), port=0, literal=True)
-    if kind == "lmtp" and rest:
-        return _lmtp(rest)
-    raise BadValue(f"{text!r} is no route", f"write {ROUTES}")
-
-
-def _lmtp(text: str) -> Route:
-    found = target(text, 0)
-    if not found.port:
-        raise BadValue(f"lmtp:{text} has no port", f"write lmtp:{text}:24 or the port that the server has")
-    # There is no MX for LMTP: the host is meant.
-    return Route("lmtp", found.host, found.port, literal=True)
 
 
 def endpoints(text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import evolve
 
-from mailstack.config import hosts
+from mailstack.config import hosts, routes
 from mailstack.config.contradictions import Contradiction, contradictions, impossible
 from mailstack.config.ini import Document, Entry, scan
 from mailstack.config.options import options
@@ -85,8 +85,8 @@ class Reading:
     def _take(self, entry: Entry) -> None:
         try:
             if entry.section == "routes":
-                name = hosts.route_name(entry.key)
-                self._values["routes"][name] = hosts.route(entry.value, self._folder)
+                name = routes.route_name(entry.key)
+                self._values["routes"][name] = routes.route(entry.value, self._folder)
             elif entry.key in self._options[entry.section]:
                 parse = self._options[entry.section][entry.key]
                 self._values[entry.section][entry.key] = parse(entry.value)
@@ -117,7 +117,7 @@ class Reading:
         taken = self._values
         server = self._server(machine_name)
         default = Settings(self._source, server, Accounts(server.data / "users", server.data / "aliases"))
-        routes: dict[str, Route] = {**dict(default.routes), **taken["routes"]}
+        table: dict[str, Route] = {**dict(default.routes), **taken["routes"]}
         return evolve(
             default,
             accounts=evolve(default.accounts, **taken["accounts"]),
@@ -127,7 +127,7 @@ class Reading:
             tls=evolve(default.tls, **taken["tls"]),
             relay=evolve(default.relay, **taken["relay"]),
             queue=evolve(default.queue, **taken["queue"]),
-            routes=tuple(routes.items()),
+            routes=tuple(table.items()),
             smarthost=self._smarthost(),
             spool=evolve(default.spool, **taken["spool"]),
             dns=evolve(default.dns, **taken["dns"]),

@@ -122,6 +122,10 @@ class Route:
     host: str = ""  #: a name, an address, or the path of a socket (port 0); "" for mx, smarthost and fetch
     port: int = 25
     literal: bool = False  #: was written in [], or is an IP address: no MX look-up
+    tls: str = "opportunistic"  #: none, opportunistic, required, implicit; the smarthost has its own
+    retry: tuple[float, ...] = ()  #: in the place of [queue] retry, unless empty
+    lifetime: float | None = None  #: in the place of [queue] lifetime
+    concurrency: int | None = None  #: in the place of [queue] concurrency_per_destination
 
 
 @frozen

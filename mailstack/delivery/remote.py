@@ -19,7 +19,6 @@ from mailstack.delivery.route import FETCH, NextHop, next_hop
 from mailstack.interfaces.delivery import Host, IResolver, ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
-from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome, Waits, from_reply
 from mailstack.model.reply import Reply
@@ -83,10 +82,6 @@ class RemoteDelivery:
         self._log = log
         self._rng = rng
         self._courier = Courier(reactor, settings.server.hostname, log, trust, patience or Patience())
-
-    def destination(self, address: Address) -> str:
-        """Recipients with the same key may be given to :meth:`deliver` together."""
-        return next_hop(self._settings, address.domain).key
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes]:
         """One after the other; each has one recipient at least."""

@@ -27,6 +27,7 @@ class Result:
     relay: str = "none"  #: who said so: ``host[ip]:port``, ``local``, ``none``
     next_attempt: float = 0.0  #: Unix time, when deferred
     waits: bool = False  #: deferred until it is fetched, which is no delay that anybody should be warned of
+    at: float = 0.0  #: Unix time; kept with the result as long as the letter is in the queue
 
 
 class IIncoming(Interface):

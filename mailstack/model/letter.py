@@ -62,6 +62,12 @@ class Letter:
     require_tls: bool = False  #: REQUIRETLS was given (RFC 8689)
     ret: str = ""  #: FULL, HDRS, or "" when RET was not given (RFC 3461 §4.3)
     envid: str = ""  #: ENVID as given, xtext (RFC 3461 §4.4); "" without
+    not_before: float = 0.0  #: Unix time of the first attempt, if its sender wants it later (RFC 4865)
+
+    @property
+    def released(self) -> float:
+        """Unix time from which its age counts."""
+        return max(self.arrived, self.not_before)
 
     @property
     def wire_size(self) -> int:

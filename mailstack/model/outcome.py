@@ -28,6 +28,8 @@ class Delayed:
     reply: Reply
     relay: str = "none"
     setup: float = 0.0
+    #: It is the destination that fails, and not this letter: others for it would fare alike.
+    unreachable: bool = False
     action: ClassVar[str] = "delayed"
 
 

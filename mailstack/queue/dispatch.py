@@ -82,7 +82,11 @@ class Dispatcher(Service):
     # ---- What starts attempts
 
     def wake(self, letter: Letter) -> None:
-        """A letter that was just accepted: its first attempt is now, when the client has its answer."""
+        """A letter that was just accepted: its first attempt is now, when the client has its answer; or when its
+        sender wants it."""
+        if letter.not_before > self._now():
+            self._sweep_soon(letter.not_before - self._now())
+            return
         if not self._woken:
             # Not in the next round of the reactor, when the answers leave, but in the one after.
             self._clock.callLater(0, self._clock.callLater, 0, self._get_up)

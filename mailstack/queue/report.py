@@ -51,7 +51,7 @@ class Reporter:
         delayed = [Fate(one, Delayed(each.reply, each.relay)) for one, each in late if one.reports_delay]
         if not delayed or letter.sender is None:
             return
-        earned = self.schedule.warnings(letter.arrived, self.now())
+        earned = self.schedule.warnings(letter.released, self.now())
         if earned > warned:
             await self._send(letter, delayed, (), earned, wake)
 
@@ -75,7 +75,7 @@ class Reporter:
         if not recipients:
             return None, None
         now = self.now()
-        until = letter.arrived + self.schedule.lifetime(bounce=False)
+        until = letter.released + self.schedule.lifetime(bounce=False)
 
         def message(id: str) -> bytes:
             occasion = Occasion(id, self.mailer.hostname, self.postmaster, letter, now, until)

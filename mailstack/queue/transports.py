@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from attrs import evolve, frozen
 
 from mailstack.interfaces.delivery import ITransport
-from mailstack.model.address import Address
 from mailstack.model.letter import Due, Pending
 
 LOCAL = "local"  # the key of our own Maildirs
@@ -15,12 +14,11 @@ LOCAL = "local"  # the key of our own Maildirs
 
 @frozen
 class Transports:
-    """Where letters go. ``destination`` names the next hop of a foreign address: letters to one share its limit."""
+    """Where letters go. ``destination`` names the next hop of a domain, LOCAL for ours."""
 
     local: ITransport
     remote: ITransport
-    is_local: Callable[[str], bool]
-    destination: Callable[[Address], str]
+    destination: Callable[[str], str]
 
     def groups(self, dues: Iterable[Due]) -> dict[str, list[Due]]:
         """By key of the destination, what each of the letters has for it."""
@@ -34,11 +32,9 @@ class Transports:
     def _parts(self, due: Due) -> dict[str, list[Pending]]:
         parts: dict[str, list[Pending]] = {}
         for each in due.pending:
-            address = each.recipient.address
-            key = LOCAL if self.is_local(address.domain) else self.destination(address)
-            parts.setdefault(key, []).append(each)
+            parts.setdefault(self.destination(each.recipient.address.domain), []).append(each)
         return parts
 
     def stays_here(self, due: Due) -> bool:
         """All of it is for our own Maildirs."""
-        return all(self.is_local(each.recipient.address.domain) for each in due.pending)
+        return all(self.destination(each.recipient.address.domain) == LOCAL for each in due.pending)

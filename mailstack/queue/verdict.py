@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from attrs import evolve
+
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import Result
@@ -28,7 +30,8 @@ class Verdict:
 
     def results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
         """``started`` is the time at which the attempt began."""
-        results = [self._judge(due.letter, each, outcomes[each.number]) for each in due.pending]
+        now = self._now()
+        results = [evolve(self._judge(due.letter, each, outcomes[each.number]), at=now) for each in due.pending]
         for each, result in zip(due.pending, results, strict=True):
             self._note(due, each, outcomes[each.number], result, started)
         return results
@@ -43,7 +46,7 @@ class Verdict:
         # An attempt that calls nobody only looks whether the route is another one now.
         attempt = self._schedule.slowest if waits else pending.attempts + 1
         following = self._schedule.next_attempt(
-            letter.arrived, letter.sender is None, attempt, self._now(), self._rng.random()
+            letter.released, letter.sender is None, attempt, self._now(), self._rng.random()
         )
         if following is None:
             self._log.event(letter.id, from_=path(letter.sender), status="expired, returned to sender")

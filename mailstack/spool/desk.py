@@ -67,7 +67,7 @@ class QueueDesk:
     def drop(self, ids: Sequence[str]) -> int:
         with self._open() as db:
             known = _known(db, ids)
-            for table in ("recipients", "messages"):
+            for table in ("history", "recipients", "messages"):
                 db.executemany(f"DELETE FROM {table} WHERE id = ?", [(id,) for id in known])
         # After the rows: what a crash in between leaves is a file without a row, which start-up removes.
         for id in known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -39,8 +39,18 @@ class DiskSpool:
     _commit: GroupCommit
     _sync: Sync
 
-    def __init__(self, data: Path, sync: str, in_thread: InThread, clock: IReactorTime, log: IEventLog) -> None:
-        """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order."""
+    def __init__(
+        self,
+        data: Path,
+        sync: str,
+        in_thread: InThread,
+        clock: IReactorTime,
+        log: IEventLog,
+        destination: Callable[[str], str],
+    ) -> None:
+        """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order; ``destination`` says by domain
+        where a recipient goes next."""
+        self._destination = destination
         self._data = data
         self._folder = data / "spool"
         self._messages = self._folder / "messages"
@@ -69,7 +79,7 @@ class DiskSpool:
                 f"{database} is missing, but there is mail in {self._messages}: restore it, or move the mail away"
             )
         try:
-            self._store = Store(database, self._sync)
+            self._store = Store(database, self._sync, self._destination)
             repairs = recover(database, self._messages)
             self._reader = Reader(database)
         except sqlite3.Error as error:

@@ -58,7 +58,7 @@ class MemorySpool:
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
         assert isinstance(content, MemoryIncoming)
-        rows = [_Row("expanded" if each.expanded else "active", letter.arrived) for each in letter.recipients]
+        rows = [_Row("expanded" if each.expanded else "active", letter.released) for each in letter.recipients]
         self.stored[letter.id] = _Stored(letter, content.content, rows)
 
     async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:

@@ -83,19 +83,19 @@ class Reader:
         """A letter and how many delay warnings it had."""
         rows = self._rows(
             "SELECT sender, arrived, size, lines, relay_offset, eight_bit, checksum, smtputf8, require_tls, ret, envid,"
-            " warned FROM messages WHERE id = ?",
+            " not_before, warned FROM messages WHERE id = ?",
             (id,),
         )
         if not rows:
             return None, 0
-        sender, arrived, size, lines, offset, eight_bit, checksum, smtputf8, require_tls, ret, envid, warned = rows[0]
+        sender, arrived, size, lines, offset, eight_bit, checksum, smtputf8, require_tls, *rest, warned = rows[0]
         found = self._rows(
             "SELECT address, original, notify, orcpt, expanded FROM recipients WHERE id = ? ORDER BY number", (id,)
         )
         recipients = tuple(_recipient(*row) for row in found)
         origin = _address(sender) if sender else None
         measures = (arrived, size, lines, offset, bool(eight_bit), checksum)
-        return Letter(id, origin, recipients, *measures, bool(smtputf8), bool(require_tls), ret, envid), warned
+        return Letter(id, origin, recipients, *measures, bool(smtputf8), bool(require_tls), *rest), warned
 
     def unreported(self, id: str) -> dict[int, Outcome]:
         rows = self._rows(

@@ -6,7 +6,7 @@ import sqlite3
 
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
-VERSION = 2  #: ``PRAGMA user_version``
+VERSION = 3  #: ``PRAGMA user_version``
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS messages (
@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS messages (
     smtputf8 INTEGER NOT NULL DEFAULT 0,
     require_tls INTEGER NOT NULL DEFAULT 0,
     ret TEXT NOT NULL DEFAULT '',    -- FULL, HDRS
-    envid TEXT NOT NULL DEFAULT ''   -- xtext
+    envid TEXT NOT NULL DEFAULT '',  -- xtext
+    not_before REAL NOT NULL DEFAULT 0 -- Unix time of the first attempt, if that is later than arrived
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS recipients (
     id TEXT NOT NULL,
@@ -40,17 +41,30 @@ CREATE TABLE IF NOT EXISTS recipients (
     notify TEXT NOT NULL DEFAULT '', -- NEVER, or SUCCESS, FAILURE, DELAY with commas
     orcpt TEXT NOT NULL DEFAULT '',
     expanded INTEGER NOT NULL DEFAULT 0, -- an alias that leads to several, who have rows of their own
+    destination TEXT NOT NULL DEFAULT '', -- where it goes next: 'local', or the key of a route
     PRIMARY KEY (id, number)
 ) WITHOUT ROWID, STRICT;
-CREATE INDEX IF NOT EXISTS waiting ON recipients (next_attempt) WHERE state IN {listed(WAITING)};
+CREATE INDEX IF NOT EXISTS waiting ON recipients (next_attempt, destination) WHERE state IN {listed(WAITING)};
+CREATE INDEX IF NOT EXISTS in_line ON recipients (destination, next_attempt) WHERE state IN {listed(WAITING)};
 CREATE INDEX IF NOT EXISTS unreported ON recipients (id)
     WHERE state IN {listed(UNREPORTED)};
+CREATE TABLE IF NOT EXISTS history (  -- what attempts came to, while the letter is in the queue
+    id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    at REAL NOT NULL,                -- Unix time
+    state TEXT NOT NULL,             -- what the recipient came to be
+    code INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    reply TEXT NOT NULL,
+    relay TEXT NOT NULL,
+    PRIMARY KEY (id, number, at)
+) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS counter (batch INTEGER NOT NULL) STRICT;
 INSERT INTO counter SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM counter);
 PRAGMA user_version = {VERSION};
 """
 
-#: What version 2 has and version 1 has not.
+#: What older versions have not.
 ADDED = (
     ("messages", "smtputf8", "INTEGER NOT NULL DEFAULT 0"),
     ("messages", "require_tls", "INTEGER NOT NULL DEFAULT 0"),
@@ -59,6 +73,8 @@ ADDED = (
     ("recipients", "notify", "TEXT NOT NULL DEFAULT ''"),
     ("recipients", "orcpt", "TEXT NOT NULL DEFAULT ''"),
     ("recipients", "expanded", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "not_before", "REAL NOT NULL DEFAULT 0"),
+    ("recipients", "destination", "TEXT NOT NULL DEFAULT ''"),
 )
 
 
@@ -73,7 +89,7 @@ def version(db: sqlite3.Connection) -> int:
 def prepare(db: sqlite3.Connection) -> None:
     """Make the tables, or bring them up to this version, in place. Blocking; before anything else. OSError as
     :func:`version`; sqlite3.Error."""
-    if version(db) == 1:
+    if 0 < version(db) < VERSION:
         _upgrade(db)
     db.executescript(SCHEMA)
 
@@ -86,7 +102,8 @@ def _upgrade(db: sqlite3.Connection) -> None:
         for table, column, kind in ADDED:
             if column not in {row[1] for row in db.execute(f"PRAGMA table_info({table})")}:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        db.execute("DROP INDEX IF EXISTS bounced")
+        for index in ("bounced", "waiting"):
+            db.execute(f"DROP INDEX IF EXISTS {index}")
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
     finally:

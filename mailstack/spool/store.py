@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from mailstack.durable import Sync
-from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter, Recipient
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
+from mailstack.spool.rows import Row, Rows, history_row, letter_wishes, message_row, recipient_wishes, result_row
 from mailstack.spool.schema import prepare, version
 from mailstack.spool.states import DONE, UNREPORTED, WAITING, listed
 
@@ -24,24 +25,34 @@ FROM json_each(?)
 """
 ADD_MESSAGES_WITH_WISHES = """
 INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum,
-                      smtputf8, require_tls, ret, envid, batch)
+                      smtputf8, require_tls, ret, envid, not_before, batch)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value ->> 9, value ->> 10, value ->> 11, (SELECT batch FROM counter)
+       value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, (SELECT batch FROM counter)
 FROM json_each(?)
 """
 ADD_RECIPIENTS = """
-INSERT INTO recipients (id, number, address, original, state, next_attempt)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'active', value ->> 4 FROM json_each(?)
+INSERT INTO recipients (id, number, address, original, state, next_attempt, destination)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'active', value ->> 4, value ->> 5 FROM json_each(?)
 """
 ADD_RECIPIENTS_WITH_WISHES = """
-INSERT INTO recipients (id, number, address, original, next_attempt, notify, orcpt, expanded, state)
+INSERT INTO recipients (id, number, address, original, next_attempt, destination, notify, orcpt, expanded, state)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       iif(value ->> 7, 'expanded', 'active') FROM json_each(?)
+       value ->> 8, iif(value ->> 8, 'expanded', 'active') FROM json_each(?)
 """
 SETTLE = """
 UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, attempts = attempts + 1,
        code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
 FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
+"""
+#: A letter that somebody has dropped meanwhile has none.
+REMEMBER = """
+INSERT OR REPLACE INTO history (id, number, at, state, code, status, reply, relay)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+FROM json_each(?) WHERE EXISTS (SELECT 1 FROM recipients WHERE id = value ->> 0 AND number = value ->> 1)
+"""
+REROUTE = """
+UPDATE recipients SET destination = new.value ->> 2 FROM json_each(?) AS new
+WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
 HASTEN = f"""
 UPDATE recipients SET next_attempt = new.value ->> 2 FROM json_each(?) AS new
@@ -60,13 +71,10 @@ FINISHED = f"""
 SELECT value FROM json_each(?) WHERE NOT EXISTS
     (SELECT 1 FROM recipients WHERE id = value AND state NOT IN {listed(DONE)})
 """
-REMOVE = (
-    "DELETE FROM recipients WHERE id IN (SELECT value FROM json_each(?))",
-    "DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))",
+REMOVE = tuple(
+    f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
+    for table in ("history", "recipients", "messages")
 )
-
-Row = tuple[object, ...]
-Rows = list[Row]
 
 PATIENCE = 10_000  # milliseconds to wait for another process
 CHECKPOINT = 4_000  # changed rows after which the log is copied into the database
@@ -80,8 +88,10 @@ class Store:
     which are made here. Every method raises OSError when SQLite or the disk fail, ENOSPC when it is full.
     """
 
-    def __init__(self, path: Path, sync: Sync) -> None:
+    def __init__(self, path: Path, sync: Sync, destination: Callable[[str], str]) -> None:
+        """``destination``: by domain, where a recipient goes next."""
         self._sync = sync
+        self._destination = destination
         self._wal = path.with_name(f"{path.name}-wal")
         # At the start there is time to wait for the command line; later the reactor must not.
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=PATIENCE / 1000)
@@ -90,11 +100,22 @@ class Store:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         prepare(self._db)
+        self._reroute()
         self._db.execute("PRAGMA busy_timeout = 0")
         self._undo: list[str] = []
         self._doubtful = False
         self._copied = self._db.total_changes
         self._version = self._data_version()
+
+    def _reroute(self) -> None:
+        """The routes may be others than when these letters came."""
+        rows = self._db.execute(
+            f"SELECT id, number, address, destination FROM recipients WHERE state IN {listed(WAITING)}"
+        )
+        found = ((id, number, self._destination(address.rpartition("@")[2]), was) for id, number, address, was in rows)
+        changed = [(id, number, now) for id, number, now, was in found if now != was]
+        if changed:
+            self._db.execute(REROUTE, (json.dumps(changed),))
 
     @property
     def taken_back(self) -> set[str]:
@@ -170,6 +191,7 @@ class Store:
             self._add(batch.letters)
             self._settle(batch)
             finished = self._finished(batch.touched)
+            self._remember(batch, set(finished))
             self._remove(finished)
         self._undo.clear()
         return finished
@@ -179,19 +201,31 @@ class Store:
             return []
         return [row[0] for row in self._db.execute(FINISHED, (json.dumps(touched),))]
 
+    def _remember(self, batch: Batch, finished: set[str]) -> None:
+        """For who asks why a letter is still there; of those that go nobody asks."""
+        staying = [done for done in batch.settlements if done.id not in finished]
+        if staying:
+            rows = [history_row(done.id, result) for done in staying for result in done.results]
+            self._db.execute(REMEMBER, (json.dumps(rows),))
+
     def _add(self, letters: list[Letter]) -> None:
         messages, special_messages = Rows(), Rows()
         recipients, special_recipients = Rows(), Rows()
         for letter in letters:
-            row, wishes = _message_row(letter), _wishes(letter)
+            row, wishes = message_row(letter), letter_wishes(letter)
             (special_messages if wishes else messages).append(row + wishes)
             for number, recipient in enumerate(letter.recipients):
-                row, wishes = _recipient_row(letter, number, recipient), _recipient_wishes(recipient)
+                row, wishes = self._recipient_row(letter, number, recipient), recipient_wishes(recipient)
                 (special_recipients if wishes else recipients).append(row + wishes)
         self._insert(ADD_MESSAGES, messages)
         self._insert(ADD_MESSAGES_WITH_WISHES, special_messages)
         self._insert(ADD_RECIPIENTS, recipients)
         self._insert(ADD_RECIPIENTS_WITH_WISHES, special_recipients)
+
+    def _recipient_row(self, letter: Letter, number: int, recipient: Recipient) -> Row:
+        address = recipient.address
+        destination = self._destination(address.domain)
+        return (letter.id, number, str(address), str(recipient.original), letter.released, destination)
 
     def _insert(self, statement: str, rows: Rows) -> None:
         if rows:
@@ -199,7 +233,7 @@ class Store:
 
     def _settle(self, batch: Batch) -> None:
         if batch.settlements:
-            rows = [_result_row(done.id, result) for done in batch.settlements for result in done.results]
+            rows = [result_row(done.id, result) for done in batch.settlements for result in done.results]
             self._db.execute(SETTLE, (json.dumps(rows),))
         if batch.hastened:
             self._db.execute(
@@ -242,38 +276,3 @@ class _transaction:
             self._db.execute("COMMIT")
         elif self._db.in_transaction:
             self._db.execute("ROLLBACK")
-
-
-def _message_row(letter: Letter) -> Row:
-    return (
-        letter.id,
-        str(letter.sender or ""),
-        letter.arrived,
-        letter.size,
-        letter.lines,
-        letter.relay_offset,
-        int(letter.eight_bit),
-        letter.checksum,
-    )
-
-
-def _recipient_row(letter: Letter, number: int, recipient: Recipient) -> Row:
-    return (letter.id, number, str(recipient.address), str(recipient.original), letter.arrived)
-
-
-def _wishes(letter: Letter) -> Row:
-    """Empty: there are none, as usual."""
-    if not (letter.smtputf8 or letter.require_tls or letter.ret or letter.envid):
-        return ()
-    return (int(letter.smtputf8), int(letter.require_tls), letter.ret, letter.envid)
-
-
-def _recipient_wishes(recipient: Recipient) -> Row:
-    if not (recipient.notify or recipient.orcpt or recipient.expanded):
-        return ()
-    return (",".join(sorted(recipient.notify)), recipient.orcpt, int(recipient.expanded))
-
-
-def _result_row(id: str, result: Result) -> Row:
-    reply = result.reply
-    return (id, result.number, result.state, result.next_attempt, reply.code, reply.status, reply.text, result.relay)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailstack.config import hosts, values
+from mailstack.config import hosts, routes, values
 from mailstack.config.hosts import Target
 from mailstack.config.problem import BadValue
 from mailstack.config.settings import Route
@@ -148,16 +148,39 @@ def test_other_hosts_are_refused(text: str) -> None:
         ("smtp:[2001:db8::1]:25", Route("smtp", "2001:db8::1", 25, literal=True)),
         ("lmtp:store.test:24", Route("lmtp", "store.test", 24, literal=True)),
         ("lmtp:unix:run/lmtp", Route("lmtp", "/srv/etc/run/lmtp", 0, literal=True)),
+        (
+            "mx tls=required Retry=5m,1h lifetime=2d concurrency=3",
+            Route("mx", tls="required", retry=(300, 3600), lifetime=172800, concurrency=3),
+        ),
+        ("smarthost concurrency=1", Route("smarthost", concurrency=1)),
     ],
 )
 def test_routes(text: str, route: Route) -> None:
-    assert hosts.route(text, FOLDER) == route
+    assert routes.route(text, FOLDER) == route
 
 
 @pytest.mark.parametrize("text", ["", "MX!", "mx:a", "smtp", "smtp:", "lmtp:", "lmtp:host", "lmtp:unix:", "uucp:a"])
 def test_other_routes_are_refused(text: str) -> None:
     with pytest.raises(BadValue):
-        hosts.route(text, FOLDER)
+        routes.route(text, FOLDER)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("mx tls", "'tls' is no option of the route mx"),
+        ("mx pace=1", "'pace=1' is no option"),
+        ("mx tls=maybe", "'maybe' is not known here"),
+        ("mx retry=", "the list is empty"),
+        ("mx lifetime=1d lifetime=2d", "lifetime= stands there twice"),
+        ("smarthost tls=none", "no option of the route smarthost"),
+        ("fetch retry=1m", "no option of the route fetch"),
+        ("lmtp:unix:a tls=none", "no option of the route lmtp:unix"),
+    ],
+)
+def test_options_of_routes_that_make_no_sense_are_refused(text: str, wrong: str) -> None:
+    with pytest.raises(BadValue, match=wrong):
+        routes.route(text, FOLDER)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +245,9 @@ def test_nothing_but_bad_value_is_raised(text: str) -> None:
         values.switch,
         hosts.next_hop,
         hosts.name_server,
-        hosts.route_name,
+        routes.route_name,
         hosts.endpoints,
-        lambda text: hosts.route(text, FOLDER),
+        lambda text: routes.route(text, FOLDER),
         lambda text: values.path(text, FOLDER),
     ):
         try:

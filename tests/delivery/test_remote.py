@@ -457,12 +457,6 @@ def test_lmtp_over_a_unix_socket() -> None:
     assert scene.outcome.relay == "localhost[/run/lmtp]"
 
 
-def test_destination() -> None:
-    """The queue groups recipients by it."""
-    remote = Scene(settings()).remote
-    assert remote.destination(Address("a", "x.test")) == remote.destination(Address("b", "x.test")) == "mx:x.test"
-
-
 def test_server_that_takes_few_recipients_gets_the_others_in_further_sessions() -> None:
     """RFC 9422: at once, not after a pause; each recipient has the answer of its own session."""
     scene = Scene().deliver("a@x.test", "b@x.test", "c@x.test")

@@ -28,7 +28,14 @@ def due(letter: Letter) -> Due:
     return Due(letter, tuple(Pending(number, recipient) for number, recipient in enumerate(letter.recipients)))
 
 
-def letter(id: str, *to: str, sender: str = "a@far.test", arrived: float = 1000.0, content: bytes = b"x\n") -> Letter:
+def letter(
+    id: str,
+    *to: str,
+    sender: str = "a@far.test",
+    arrived: float = 1000.0,
+    content: bytes = b"x\n",
+    not_before: float = 0.0,
+) -> Letter:
     return Letter(
         id,
         Address.parse(sender) if sender else None,
@@ -39,6 +46,7 @@ def letter(id: str, *to: str, sender: str = "a@far.test", arrived: float = 1000.
         0,
         False,
         zlib.crc32(content),
+        not_before=not_before,
     )
 
 
@@ -91,6 +99,14 @@ class SpoolContract:
         assert self.run(self.spool.next_due(1000.0)) == 1060.0
         (due,) = self.run(self.spool.due(1060.0, 10))
         assert [(each.number, each.attempts) for each in due.pending] == [(1, 1)]
+
+    def test_a_letter_that_its_sender_holds_back_comes_in_its_time(self) -> None:
+        """RFC 4865."""
+        added = self.add("L1", arrived=1000.0, not_before=5000.0)
+        assert self.due_ids(4999.0) == []
+        assert self.run(self.spool.next_due(1000.0)) == 5000.0
+        (due,) = self.run(self.spool.due(5000.0, 10))
+        assert due.letter == added and due.letter.released == 5000.0
 
     def test_the_longest_waiting_comes_first_and_the_limit_holds(self) -> None:
         for number, arrived in enumerate((30.0, 10.0, 20.0)):

@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Runner:
 
 
 def open_spool(data: Path, run: Runner, sync: str = "filesystem") -> DiskSpool:
-    spool = DiskSpool(data, sync, in_place, run.clock, ListLog())
+    spool = DiskSpool(data, sync, in_place, run.clock, ListLog(), str)
     spool.repairs = spool.start()  # type: ignore[attr-defined]
     return spool
 
@@ -75,6 +76,31 @@ class TestRestart:
         incoming = spool.receive(id)
         incoming.write(content)
         self.run(spool.add(letter(id, content=content), incoming))
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.data / "spool/queue.db")) as db:
+            return db.execute(query).fetchall()
+
+    def test_what_attempts_came_to_is_known_as_long_as_the_letter_is_there(self) -> None:
+        spool = open_spool(self.data, self.run)
+        self.add(spool, "L1")
+        for at in (1001.0, 1002.0):
+            self.run(spool.settle({"L1": [Result(0, "deferred", LATER, "mx.x.test", at + 60, at=at)]}))
+        history = "SELECT id, number, at, state, code, relay FROM history"
+        assert self.rows(history) == [("L1", 0, at, "deferred", 451, "mx.x.test") for at in (1001.0, 1002.0)]
+        self.run(spool.settle({"L1": [Result(0, "sent", LATER, at=1003.0)], "GONE": [Result(0, "sent", LATER)]}))
+        assert self.rows(history) == []
+        spool.close()
+
+    def test_where_letters_go_next_is_what_the_routes_say_now(self) -> None:
+        open_spool(self.data, self.run).close()
+        for routes, found in ((str, "office.test"), (str.upper, "OFFICE.TEST")):
+            spool = DiskSpool(self.data, "filesystem", in_place, self.run.clock, ListLog(), routes)
+            spool.start()
+            if found == "office.test":
+                self.add(spool, "L1")
+            assert self.rows("SELECT destination FROM recipients") == [(found,)]
+            spool.close()
 
     def test_letters_are_there_after_a_restart(self) -> None:
         spool = open_spool(self.data, self.run)
@@ -448,8 +474,17 @@ class TestOlderAndNewer:
         self.script("PRAGMA user_version = 1; CREATE INDEX bounced ON recipients (id) WHERE state = 'bounced';")
         self.check()
 
+    def test_version_2_becomes_this_one(self) -> None:
+        self.check()
+        self.script(
+            "ALTER TABLE messages DROP COLUMN not_before; DROP INDEX waiting; DROP INDEX in_line; DROP TABLE history;"
+            "ALTER TABLE recipients DROP COLUMN destination; PRAGMA user_version = 2;"
+            "CREATE INDEX waiting ON recipients (next_attempt) WHERE state IN ('active', 'deferred');"
+        )
+        self.check()
+
     def test_newer_one_is_refused_and_left_alone(self) -> None:
-        self.script("PRAGMA user_version = 3")
+        self.script("PRAGMA user_version = 4")
         before = (self.data / "spool/queue.db").read_bytes()
         with pytest.raises(OSError, match="newer mailstack"):
             open_spool(self.data, self.run)
