@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from random import Random
@@ -19,9 +19,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.first_start import first_start, hand_over
 from mailstack.accounts.login import Login
+from mailstack.accounts.returns import key_file
 from mailstack.accounts.secret import kept
 from mailstack.config.openness import too_open
 from mailstack.delivery.dns import DnsResolver
+from mailstack.delivery.forwarding import Forwarding
 from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
@@ -32,6 +34,8 @@ from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.relay import RelayRule
 from mailstack.intake.surroundings import Surroundings, unheard
+from mailstack.interfaces.delivery import ITransport
+from mailstack.interfaces.waiting import ILine
 from mailstack.log import EventLog
 from mailstack.maildir.mailbox import Mailboxes
 from mailstack.model.ids import Ids
@@ -127,7 +131,7 @@ class MailServer(MultiService):
         self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor, log, destination)
         local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, self.boxes.run, log)
         resolver = DnsResolver(self.lookups.run, settings.dns.servers)
-        remote = RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng)
+        remote = self._forwarding(RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng))
         transports = Transports(local, remote, destination)
         schedule = Schedule(settings.queue)
         lines = Lines(settings.queue.concurrency, settings.queue.concurrency_per_destination)
@@ -138,7 +142,13 @@ class MailServer(MultiService):
         self._add(self.queue)
         self.notices = Notices(mailer, self.spool, settings.server.postmaster, log, time, self.queue.wake)
         line = partial(Line, self._reactor, hostname, self.spool, log)
-        self.waiting = WaitingMail(self.spool, self.queue.run, self.queue.out_of_turn, line, log, time, monotonic)
+        self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, time, monotonic)
+
+    def _forwarding(self, onward: ITransport) -> Forwarding:
+        return Forwarding(onward, self.directory, self.spool, self._settings.limits.header_size, self._log)
+
+    async def _out_of_turn(self, id: str, domains: Sequence[str], line: ILine) -> None:
+        await self.queue.out_of_turn(id, domains, self._forwarding(line))
 
     def _destination(self, domain: str) -> str:
         return LOCAL if self.directory.is_local(domain) else next_hop(self._settings, domain).key
@@ -250,7 +260,10 @@ class MailServer(MultiService):
 
     def _open(self) -> None:
         first_start(self._settings)
-        self.login.remember(kept(self._settings.server.data / "state" / "secret"))
+        data = self._settings.server.data
+        self.login.remember(kept(data / "state" / "secret"))
+        if self._settings.accounts.srs:
+            self.directory.remember(kept(key_file(data)))
         self._load_self_signed()
         self.certificates.warn_if_unreadable()
         repairs = self.spool.start()

@@ -13,6 +13,7 @@ from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl, scram
 from mailstack.protocol.sasl_steps import Lookup, Opening, Proof
+from mailstack.protocol.srs import Fault, Srs
 
 UNKNOWN = Reply(550, "5.1.1", "No such user here")
 WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
@@ -28,14 +29,17 @@ ITERATIONS = 4096
 
 @implementer(IDirectory)
 class MemoryDirectory:
-    """``aliases`` by key (``local@domain``) have their final targets. A ``+`` begins a sub-address."""
+    """``aliases`` by key (``local@domain``) have their final targets. A ``+`` begins a sub-address. Return addresses
+    are those of ``srs``, of which all are made, and read, on the first day."""
 
     def __init__(
         self,
         accounts: Sequence[str],
         aliases: Mapping[str, Sequence[str]] = {},
         domains: Sequence[str] = ("office.test",),
+        srs: Srs | None = None,
     ) -> None:
+        self._srs = srs
         self._accounts = {address.key: address for address in map(Address.parse, accounts)}
         self._aliases = {key: [Address.parse(target) for target in targets] for key, targets in aliases.items()}
         self._domains = domains
@@ -53,7 +57,18 @@ class MemoryDirectory:
             found = self._aliases.get(key) or ([self._accounts[key]] if key in self._accounts else [])
             if found:
                 return Resolution(tuple(Recipient(target, address) for target in found))
+        origin = self._origin(address)
+        if isinstance(origin, Address):
+            return Resolution((Recipient(origin, address),), bounces_only=True)
         return Resolution(refusal=UNKNOWN)
+
+    def return_address(self, sender: Address, domain: str, when: float) -> Address:
+        if self._srs is None or self.is_local(sender.domain):
+            return sender
+        return self._srs.outward(sender, domain, 0.0) or sender
+
+    def _origin(self, address: Address) -> Address | Fault | None:
+        return self._srs.homeward(address, 0.0) if self._srs else None
 
     def rule(self, address: Address) -> str:
         base = Address(address.local.partition("+")[0], address.domain)
@@ -62,7 +77,7 @@ class MemoryDirectory:
                 return "alias"
             if key in self._accounts:
                 return "account"
-        return "unknown"
+        return "return" if isinstance(self._origin(address), Address) else "unknown"
 
     def mailbox(self, address: Address) -> str | None:
         known = address.key in self._accounts or address.key == self._postmaster.key

@@ -39,6 +39,7 @@ TWISTED = {
     "mailstack.config.endpoints",
     "mailstack.delivery.connection",
     "mailstack.delivery.courier",
+    "mailstack.delivery.forwarding",
     "mailstack.delivery.line",
     "mailstack.delivery.remote",
     "mailstack.delivery.tls",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from attrs import field, frozen
 
@@ -11,6 +11,7 @@ from mailstack.accounts.lines import BrokenLine
 from mailstack.accounts.users import Users
 from mailstack.config.settings import Settings
 from mailstack.model.address import Address
+from mailstack.protocol.srs import Fault
 
 MAX_DEPTH = 20  # aliases of aliases; Postfix's virtual_alias_recursion_limit is 1000
 MAX_ADDRESSES = 10_000  # that one address may lead to; Postfix's virtual_alias_expansion_limit is 1000
@@ -23,7 +24,17 @@ NOWHERE = {
     "unknown": "who does not exist",
     "loop": "which leads back to itself",
     "too many": "which is too far, or one of too many",
+    "forged": "a return address that we did not give out",
+    "expired": "a return address that has expired",
 }
+ONWARD = ("alias", "catch-all", "postmaster", "return")
+
+#: Whom a return address of ours stands for (:meth:`Srs.homeward` at this moment).
+Origin = Callable[[Address], Address | Fault | None]
+
+
+def no_origin(address: Address) -> None:
+    """Without SRS."""
 
 
 @frozen
@@ -31,8 +42,9 @@ class Step:
     """What one address means. ``rule`` is one of
 
     ``account``: a mailbox of ours, ``targets[0]``; ``elsewhere``: a foreign address; ``alias``, ``catch-all`` and
-    ``postmaster`` (as every domain has it): look at the targets next; ``unknown``: nobody; ``loop``: leads only to
-    itself; ``unsure``: files could not be read or understood; ``too many``: beyond the limits.
+    ``postmaster`` (as every domain has it) and ``return`` (an SRS address of ours): look at the targets next;
+    ``unknown``: nobody; ``forged`` and ``expired``: an SRS address that is none of ours, or too old; ``loop``: leads
+    only to itself; ``unsure``: files could not be read or understood; ``too many``: beyond the limits.
     """
 
     depth: int
@@ -49,6 +61,7 @@ class Book:
     settings: Settings
     users: Users | None
     aliases: Aliases | None
+    origin: Origin = no_origin
 
     def steps(self, address: Address) -> Iterator[Step]:
         """Follow an address to its ends, depth first, every address once."""
@@ -61,7 +74,8 @@ class Book:
         return self.users is not None and address.key in self.users.accounts
 
     def look_up(self, address: Address, depth: int, mailbox_only: bool) -> Step:
-        """What a local address means: exactly as written, then without its sub-address, then to the catch-all."""
+        """What a local address means: exactly as written, then without its sub-address, then as a return address, then
+        to the catch-all. So an account keeps its mail, whatever its name looks like."""
         for candidate in self._candidates(address):
             alias = None if mailbox_only else self._alias(candidate)
             if alias is not None:
@@ -70,7 +84,9 @@ class Book:
                 return Step(depth, address, "account", (candidate,))
             if candidate.local in ALWAYS and not mailbox_only:
                 return Step(depth, address, "postmaster", (self.settings.server.postmaster,))
-        return Step(depth, address, "loop") if mailbox_only else self._catch_all(address, depth)
+        if mailbox_only:
+            return Step(depth, address, "loop")
+        return self._return(address, depth) or self._catch_all(address, depth)
 
     def _candidates(self, address: Address) -> Iterator[Address]:
         exact = address.canonical
@@ -83,6 +99,16 @@ class Book:
     def _alias(self, address: Address) -> Alias | None:
         known = self.aliases.aliases if self.aliases else {}
         return known.get(address.key) or known.get(address.local)
+
+    def _return(self, address: Address, depth: int) -> Step | None:
+        origin = self.origin(address)
+        if isinstance(origin, Address):
+            return Step(depth, address, "return", (origin,))
+        return Step(depth, address, origin.value) if origin is not None and self._complete else None
+
+    @property
+    def _complete(self) -> bool:
+        return self.aliases is not None and self.users is not None
 
     def _catch_all(self, address: Address, depth: int) -> Step:
         if self.aliases is None or self.users is None:
@@ -121,7 +147,7 @@ class _Walk:
         # "alice: alice, bob" means her own mailbox, too: whoever comes by again gets no alias.
         step = self.book.look_up(address, len(chain), mailbox_only=loops)
         yield step
-        if step.rule in ("alias", "catch-all", "postmaster"):
+        if step.rule in ONWARD:
             for target in step.targets:
                 yield from self.visit(target, (*chain, address.key))
 

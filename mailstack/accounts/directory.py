@@ -11,6 +11,7 @@ from mailstack.accounts import aliases, users
 from mailstack.accounts.aliases import Aliases
 from mailstack.accounts.book import Book, dangling
 from mailstack.accounts.names import login_key
+from mailstack.accounts.returns import returns
 from mailstack.accounts.users import Users
 from mailstack.accounts.watched import MAX_REPORTS, Watched
 from mailstack.config.settings import Settings
@@ -20,9 +21,14 @@ from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.maildir_name import below_mail
 from mailstack.model.reply import Reply
+from mailstack.protocol.srs import Fault, Srs
 
 UNKNOWN = Reply(550, "5.1.1", "No such user here")
+NOT_GIVEN_OUT = Reply(550, "5.1.1", "That is no return address that we gave out")
+EXPIRED = Reply(550, "5.1.1", "That return address has expired")
 UNSURE = Reply(451, "4.3.0", "The list of our users cannot be used now, try again later")
+
+FAULTS = {"forged": NOT_GIVEN_OUT, "expired": EXPIRED}
 
 NO_ALIASES = Aliases({})
 MAX_KNOWN = 1_000  # addresses of one recipient that are remembered, as long as the files do not change
@@ -40,8 +46,14 @@ class Directory:
         self._aliases: Watched[Aliases] | None = Watched(named, read_aliases, now, wall, log) if named else None
         self._settings = settings
         self._log = log
-        self._book = Book(settings, None, None)
+        self._wall = wall
+        self._srs: Srs | None = None
+        self._book = Book(settings, None, None, self._origin)
         self._known: dict[Address, Resolution] = {}
+
+    def remember(self, key: bytes) -> None:
+        """What return addresses are signed with. Before, none is given out, and none is known."""
+        self._srs = returns(self._settings, key)
 
     def is_local(self, domain: str) -> bool:
         return domain in self._settings.server.domains
@@ -52,7 +64,8 @@ class Directory:
         if known is not None:
             return known
         found = self._follow(book, address)
-        if len(found.recipients) == 1:
+        # A return address grows old.
+        if len(found.recipients) == 1 and not found.bounces_only:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[address] = found
@@ -69,12 +82,22 @@ class Directory:
         if rules & {"unsure", "too many"} or ("loop" in rules and not targets):
             return Resolution(refusal=UNSURE)
         if not targets:
-            return Resolution(refusal=UNSURE if self._in_doubt else UNKNOWN)
-        return Resolution(tuple(Recipient(target, address) for target in targets))
+            known = next((FAULTS[rule] for rule in FAULTS if rule in rules), UNKNOWN)
+            return Resolution(refusal=UNSURE if self._in_doubt else known)
+        return Resolution(tuple(Recipient(target, address) for target in targets), bounces_only="return" in rules)
+
+    def return_address(self, sender: Address, domain: str, when: float) -> Address:
+        if self._srs is None or self.is_local(sender.domain):
+            return sender
+        return self._srs.outward(sender, domain, when) or sender
+
+    def _origin(self, address: Address) -> Address | Fault | None:
+        return self._srs.homeward(address, self._wall()) if self._srs else None
 
     def rule(self, address: Address) -> str:
         book = self.book()
         rule = book.look_up(address, 0, mailbox_only=False).rule
+        rule = "unknown" if rule in FAULTS else rule
         # An account may have an alias in the file that cannot be read.
         if book.aliases is None or (rule == "unknown" and self._in_doubt):
             return "unsure"
@@ -113,7 +136,7 @@ class Directory:
         """The files as they are now."""
         known, named = self.users.value(), self._aliases.value() if self._aliases else NO_ALIASES
         if known is not self._book.users or named is not self._book.aliases:
-            self._book, self._known = Book(self._settings, known, named), {}
+            self._book, self._known = Book(self._settings, known, named, self._origin), {}
             for line in list(dangling(self._book))[:MAX_REPORTS]:
                 self._log.warn("accounts", note=str(line))
         return self._book

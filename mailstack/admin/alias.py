@@ -12,6 +12,9 @@ from mailstack.model.maildir_name import below_mail
 #: What each rule of a step means to a reader; ``account``, ``elsewhere`` and the aliases have more to say.
 ENDS = {
     "unknown": "does not exist: refused with 550 5.1.1",
+    "return": "is a return address that we gave out (SRS), for bounces alone, leads to",
+    "forged": "has the form of a return address (SRS), but we did not give it out: refused with 550 5.1.1",
+    "expired": "is a return address (SRS) that has expired: refused with 550 5.1.1",
     "loop": "leads back to itself",
     "unsure": "cannot be told, its file is missing or its line is broken: put off with 451 4.3.0",
     "too many": "is too far, or one of too many: put off with 451 4.3.0",

@@ -12,6 +12,7 @@ import click
 from mailstack.accounts import passwords
 from mailstack.accounts.book import Book, dangling
 from mailstack.accounts.lines import BrokenLine
+from mailstack.accounts.returns import key_file
 from mailstack.accounts.users import Users
 from mailstack.admin.findings import Finding, Level
 from mailstack.admin.output import clean, count
@@ -43,7 +44,8 @@ def check(site: Site) -> None:
 def look(site: Site, settings: Settings) -> Iterator[Finding]:
     yield from _relay(settings)
     yield from _accounts(site)
-    for path in (settings.accounts.users, *settings.tls.key, settings.smarthost.password_file):
+    key = key_file(settings.server.data)
+    for path in (settings.accounts.users, *settings.tls.key, settings.smarthost.password_file, key):
         if path is not None:
             yield from _secret(path)
     yield from _certificates(settings)

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from zope.interface import implementer
 
 from mailstack.accounts.directory import Directory
+from mailstack.admin.trick_returns import KEY
 from mailstack.config.settings import Settings
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
@@ -101,7 +102,9 @@ class Rehearsal:
 
     @directory.default
     def _files_of_the_site(self) -> Directory:
-        return Directory(self.settings, monotonic, time, self.log)
+        directory = Directory(self.settings, monotonic, time, self.log)
+        directory.remember(KEY)
+        return directory
 
     @property
     def option(self) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
+from time import time
 from typing import TypeVar
 
 import click
@@ -17,6 +18,7 @@ from mailstack.admin.relay_table import written
 from mailstack.admin.relay_test import Outcome, Played
 from mailstack.admin.site import Failed, Site, warn
 from mailstack.admin.trick import places
+from mailstack.admin.trick_returns import return_places
 from mailstack.admin.truth_table import Option, Row
 from mailstack.config.hosts import SMTP_PORT, Target, target
 from mailstack.config.ini import scan
@@ -115,7 +117,7 @@ def _in_memory(site: Site, client: str) -> list[Played]:
     tricks = relay_test.playable(content=True, backup=bool(settings.relay.domains))
     if not rehearsals:
         raise Failed("the test could not be done: [smtp] and [submission] are both off")
-    names = places(settings, truth_table.somebody(site.settings, site.book()), truth_table.LOOPBACK)
+    names = _names(site, truth_table.LOOPBACK)
     if not rehearsals[0].submission:
         _must_take(relay_test.reception_of(rehearsals[0].call(client), relay_test.HONEST, names), "this server")
     pairs = [(rehearsal, trick) for rehearsal in rehearsals for trick in tricks]
@@ -125,6 +127,12 @@ def _in_memory(site: Site, client: str) -> list[Played]:
         if rehearsal.log.failures:
             raise Failed(f"the test could not be done, a bug: {rehearsal.log.failures[0]}")
     return played
+
+
+def _names(site: Site, ip: str) -> dict[str, str]:
+    """What the letters in tricks mean, to a server at this address."""
+    somebody = truth_table.somebody(site.settings, site.book())
+    return places(site.settings, somebody, ip) | return_places(somebody.domain, time())
 
 
 def _explain(site: Site, client: str) -> None:
@@ -166,7 +174,7 @@ def _against(site: Site, server: str, client: str | None) -> list[Played]:
 
 def _asked(site: Site, where: Target) -> Iterator[Played]:
     first = Call(where)
-    names = places(site.settings, truth_table.somebody(site.settings, site.book()), first.address)
+    names = _names(site, first.address)
     name = f"{where.host}:{where.port}"
     _must_take(relay_test.reception_of(first, relay_test.HONEST, names), name)
     any_name = relay_test.reception_of(Call(where), relay_test.NOBODY, names).startswith("2")

@@ -13,11 +13,13 @@ from mailstack.admin.caller import Unanswered
 from mailstack.admin.rehearsal import MemoryCall, Rehearsal
 from mailstack.admin.trick import GOOD, HELLO, STRANGE, Trick, filled
 from mailstack.admin.trick_paths import PATHS
+from mailstack.admin.trick_returns import RETURNS
 from mailstack.admin.trick_sessions import SESSIONS
 from mailstack.config.settings import Settings
 from mailstack.model.letter import Letter, Recipient
+from mailstack.protocol.srs import is_srs
 
-TRICKS = PATHS + SESSIONS
+TRICKS = PATHS + RETURNS + SESSIONS
 MESSAGE = b"Subject: a relay trick\r\n\r\nThis must not leave.\r\n.\r\n"
 
 _ONWARD = re.compile(r"[@%!:]")
@@ -126,15 +128,17 @@ def _smuggled(call: MemoryCall, opened: Sequence[str], answers: Sequence[str]) -
 
 def astray(letters: Sequence[Letter], settings: Settings) -> tuple[str, ...]:
     """Recipients outside of our domains and the backup domains. Where an alias of ours leads, the postmaster wants
-    it; a way onward that is written into a name in a backup domain leads outside."""
+    it; a way onward that is written into a name in a backup domain leads outside, and so does a return address."""
     recipients = [recipient for letter in letters for recipient in letter.recipients]
     return tuple(str(each.address) for each in recipients if _leads_outside(each, settings))
 
 
 def _leads_outside(recipient: Recipient, settings: Settings) -> bool:
     address, local = recipient.address, settings.server.domains
-    if address.domain in local or recipient.original.domain in local:
+    if address.domain in local:
         return False
+    if recipient.original.domain in local:
+        return is_srs(recipient.original)
     return address.domain not in settings.relay.domains or bool(_ONWARD.search(address.local))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from time import time
 from typing import TypeVar
 
 import click
@@ -12,7 +13,8 @@ from attrs import define
 
 from mailstack.accounts import aliases, users
 from mailstack.accounts.aliases import Aliases
-from mailstack.accounts.book import Book
+from mailstack.accounts.book import Book, Origin, no_origin
+from mailstack.accounts.returns import key_file, returns
 from mailstack.accounts.users import Users
 from mailstack.accounts.users_file import UsersFile
 from mailstack.admin.output import clean
@@ -73,7 +75,19 @@ class Site:
 
     def book(self) -> Book:
         """As the server sees it; what is wrong with the files goes to standard error."""
-        return Book(self.settings, _readable(self.users), _readable(self.aliases))
+        return Book(self.settings, _readable(self.users), _readable(self.aliases), self._origin())
+
+    def _origin(self) -> Origin:
+        """Whom return addresses stand for now; the server makes the key when it first starts."""
+        path = key_file(self.settings.server.data)
+        try:
+            srs = returns(self.settings, path.read_bytes())
+        except FileNotFoundError:
+            return no_origin
+        except OSError as error:
+            warn(f"{path} cannot be read, so return addresses (SRS) are unknown: {error.strerror}")
+            return no_origin
+        return no_origin if srs is None else lambda address: srs.homeward(address, time())
 
     def address(self, text: str) -> Address:
         """An address as people type it: a bare name belongs to the first domain."""

@@ -142,7 +142,7 @@ _RECIPIENTS = {
     "an include file": "<:include:/etc/passwd>",
     "an option for sendmail": "<-oQspool@{d}>",
     "a variable": "<${{HOME}}@{x}>",
-    "local part of 65 octets": "<" + "a" * 65 + "@{x}>",
+    "local part of 256 octets": "<" + "a" * 256 + "@{x}>",
     "local part of 900 octets": "<" + "a" * 900 + "%{x}@{d}>",
     "domain of 300 octets": "<{u}@" + "a." * 150 + "{x}>",
     "fifty percent hacks": "<{u}" + "%{x}" * 50 + "@{d}>",

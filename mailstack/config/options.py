@@ -59,6 +59,7 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "aliases": maybe_path,
             "recipient_delimiter": values.delimiter,
             "catch_all": values.optional(values.address),
+            "srs": values.yes_or_no,
         },
         "smtp": {**listen, "greet_delay": values.pause, "rfc821": values.switch},
         "submission": both,

@@ -40,6 +40,7 @@ class Accounts:
     aliases: Path | None
     recipient_delimiter: str = "+"  #: one character, or "" for none
     catch_all: Address | None = None
+    srs: bool = True  #: what aliases send on gets a sender of ours
 
 
 @frozen

@@ -23,6 +23,7 @@ from mailstack.delivery.route import NextHop
 from mailstack.delivery.tls import connection_creator
 from mailstack.interfaces.delivery import Host
 from mailstack.interfaces.log import IEventLog
+from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
 from mailstack.protocol.dots import DotEncoder
 from mailstack.protocol.smtp_client import SmtpClient
@@ -145,11 +146,12 @@ def _manner(hostname: str, hop: NextHop, login: Login | None, host: Host, envelo
     return Manner(hostname, hop.lmtp, tls, login, is_loopback(host.address), require_tls)
 
 
-def wire_pieces(file: BinaryIO, offset: int, empty: bool) -> Iterator[bytes]:
-    """What follows the 354: the message from ``offset`` on, unless ``empty``, and the end of data."""
+def wire_pieces(file: BinaryIO, letter: Letter, empty: bool) -> Iterator[bytes]:
+    """What follows the 354: the message, unless ``empty``, and the end of data."""
     encoder = DotEncoder()
     if not empty:
-        file.seek(offset)
+        yield encoder.encode(letter.opening)
+        file.seek(letter.relay_offset)
         while block := file.read(BLOCK):
             yield encoder.encode(block)
     yield encoder.finish()

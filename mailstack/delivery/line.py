@@ -109,7 +109,7 @@ class Line(Connection):
             return outcomes(dict.fromkeys(envelope.recipients, file))
         answers: dict[int, Reply] = {}
         with file:
-            self._letter = partial(wire_pieces, file, due.letter.relay_offset)
+            self._letter = partial(wire_pieces, file, due.letter)
             # Who takes few recipients at a time gets the others in further transactions.
             while rest := {number: each for number, each in envelope.recipients.items() if number not in answers}:
                 self._do(self.client.send(evolve(envelope, recipients=rest)))

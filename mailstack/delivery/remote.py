@@ -97,7 +97,7 @@ class RemoteDelivery:
             return outcomes(dict.fromkeys(envelope.recipients, file))
         found: dict[int, Outcome] = {}
         with file:
-            content = partial(wire_pieces, file, letter.relay_offset)
+            content = partial(wire_pieces, file, letter)
             # A server that takes few recipients at a time (RFC 9422) gets the others in further sessions.
             while rest := {number: each for number, each in envelope.recipients.items() if number not in found}:
                 found |= await self._search(hop, Parcel(letter.id, evolve(envelope, recipients=rest), content))
@@ -166,7 +166,7 @@ def envelope_of(letter: Letter, pending: Sequence[Pending]) -> Envelope:
         letter.sender,
         {one.number: one.recipient for one in pending},
         # A few octets too many: the CRs of the lines before relay_offset.
-        letter.wire_size - letter.relay_offset,
+        letter.wire_size - letter.relay_offset + len(letter.opening) + letter.opening.count(b"\n"),
         letter.eight_bit,
         letter.smtputf8,
         letter.require_tls,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mailstack.intake.session import Session
 from mailstack.intake.transaction import HEADER_TOO_BIG, LOOP, TOO_BIG, Transaction
+from mailstack.message.loops import BEEN_HERE, been_here
 from mailstack.message.trace import Hop
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
@@ -60,12 +61,22 @@ def take(session: Session, chunk: bytes) -> None:
 async def on_body_end(session: Session, event: events.BodyEnd) -> Reply:
     transaction = session.begun
     try:
-        refusal = transaction.verdict(event.stray)
+        refusal = transaction.verdict(event.stray) or _goes_round(session, transaction)
         if refusal is not None:
             return _refused(session, refusal)
         return await _accept(session, transaction)
     finally:
         session.forget()
+
+
+def _goes_round(session: Session, transaction: Transaction) -> Reply | None:
+    """Whether nothing is to be done with the message but to forward it where it has been already. If others get it,
+    too, those for whom it goes round are told of in a bounce, when it would be forwarded."""
+    forwarded = [each for each in transaction.recipients if each.is_forwarded(session.around.directory.is_local)]
+    if not forwarded or len(forwarded) < len(transaction.recipients):
+        return None
+    seen = been_here(transaction.header.octets, (each.original for each in forwarded))
+    return BEEN_HERE if len(seen) == len({each.original for each in forwarded}) else None
 
 
 def _refused(session: Session, refusal: Reply) -> Reply:

@@ -24,6 +24,8 @@ LOGIN_FIRST = Reply(530, "5.7.0", "Log in first: this port is for our users")
 #: RFC 8689 §2: the option is for sessions that have TLS themselves; without, it is not in EHLO.
 NO_REQUIRETLS = Reply(530, "5.7.4", "REQUIRETLS only over TLS: say STARTTLS first")
 NO_TERMINAL = Reply(450, "4.2.1", "The user has no session open in which a message could be shown; use MAIL")
+#: Whoever has one of our return addresses must not be able to send mail to its owner through us.
+BOUNCES_ONLY = Reply(550, "5.7.1", "A return address takes bounces only, from the null sender: MAIL FROM:<>")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients, send the rest in another message")
 
 
@@ -71,7 +73,7 @@ def on_rcpt(session: Session, event: events.Rcpt) -> Reply:
         return session.record.refused("RCPT", RECIPIENT_NOT_ASCII, transaction.sender, recipient)
     if not recipient.domain:
         recipient = Address(recipient.local, session.settings.server.domains[0])
-    found = _resolve(session, recipient)
+    found = _resolve(session, recipient, transaction.sender)
     if found.refusal is not None:
         session.record.refused("RCPT", found.refusal, transaction.sender, recipient)
         return _guessed(session, transaction, found.refusal)
@@ -95,10 +97,11 @@ def _guessed(session: Session, transaction: Transaction, refusal: Reply) -> Repl
     return session.error(refusal) if session.refused > good else refusal
 
 
-def _resolve(session: Session, recipient: Address) -> Resolution:
+def _resolve(session: Session, recipient: Address, sender: Address | None) -> Resolution:
     around, visitor = session.around, session.visitor
     if around.directory.is_local(recipient.domain):
-        return around.directory.resolve(recipient)
+        found = around.directory.resolve(recipient)
+        return Resolution(refusal=BOUNCES_ONLY) if found.bounces_only and sender is not None else found
     if around.rule.permits(recipient, visitor.address, visitor.user):
         return Resolution((Recipient(recipient, recipient),))
     return Resolution(refusal=RELAYING_DENIED)

@@ -23,10 +23,12 @@ def no_bindings() -> Mapping[str, bytes]:
 
 @frozen
 class Resolution:
-    """Where mail for an address goes: ``recipients`` if it is known, else ``refusal`` says why not."""
+    """Where mail for an address goes: ``recipients`` if it is known, else ``refusal`` says why not. ``bounces_only``:
+    it is a return address that we gave out, for what comes from the null sender."""
 
     recipients: tuple[Recipient, ...] = ()
     refusal: Reply | None = None
+    bounces_only: bool = False
 
 
 class IDirectory(Interface):
@@ -36,15 +38,22 @@ class IDirectory(Interface):
         """Whether mail for this domain (lower case) ends here."""
 
     def resolve(address: Address) -> Resolution:
-        """Follow sub-addresses, aliases and the catch-all of a local address.
+        """Follow sub-addresses, aliases, return addresses and the catch-all of a local address.
 
         The targets are local accounts (in their canonical lower-case form, no sub-address) or foreign addresses.
-        Unknown: refusal 550 5.1.1. Files unreadable, so that nobody can tell: 451 4.3.0.
+        Unknown, or a return address that is forged or too old: refusal 550 5.1.1. Files unreadable, so that nobody can
+        tell: 451 4.3.0.
         """
+
+    def return_address(sender: Address, domain: str, when: float) -> Address:
+        """The envelope sender under which a letter that has come for a name in ``domain`` of ours goes on. For one who
+        is not ours an address in that domain, which leads to them (SRS), unless that is off or cannot be; ours stay as
+        they are. The same for the same ``when``, Unix time, from which the address's age counts."""
 
     def rule(address: Address) -> str:
         """By what a local address is known: ``account``, ``alias`` (or a name that every domain has), ``catch-all``;
-        ``unknown``; ``unsure`` when nobody can tell. A sub-address is known as what it belongs to."""
+        ``return`` (see :meth:`return_address`); ``unknown``; ``unsure`` when nobody can tell. A sub-address is known as
+        what it belongs to."""
 
     def mailbox(address: Address) -> str | None:
         """The Maildir's path below ``mail/`` for a canonical local account: ``DOMAIN/LOCALPART``; None: unknown."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import frozen
 
 from mailstack.model.address import Address
@@ -24,6 +26,10 @@ class Recipient:
     #: An alias that leads to several, who are recipients of their own. Nothing is sent to it; it stands here because
     #: its sender is to be told that it was expanded (RFC 3461 §5.2.7.3).
     expanded: bool = False
+
+    def is_forwarded(self, is_local: Callable[[str], bool]) -> bool:
+        """Whether mail for a name of ours goes on to somewhere else."""
+        return is_local(self.original.domain) and not is_local(self.address.domain)
 
     @property
     def reports_failure(self) -> bool:
@@ -63,6 +69,7 @@ class Letter:
     ret: str = ""  #: FULL, HDRS, or "" when RET was not given (RFC 3461 §4.3)
     envid: str = ""  #: ENVID as given, xtext (RFC 3461 §4.4); "" without
     not_before: float = 0.0  #: Unix time of the first attempt, if its sender wants it later (RFC 4865)
+    opening: bytes = b""  #: ASCII fields, LF, that go before what is relayed; made for one attempt, and not stored
 
     @property
     def released(self) -> float:

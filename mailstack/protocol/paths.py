@@ -14,7 +14,8 @@ from attrs import frozen
 from mailstack.model.address import Address, address_domain, local_part, visible
 from mailstack.model.domain import MAX_DOMAIN
 
-MAX_LOCAL = 64  # octets, RFC 5321 §4.5.3.1.1
+#: octets. RFC 5321 §4.5.3.1.1 has 64, and asks for no limit: what forwarders (SRS) and lists (VERP) write is longer.
+MAX_LOCAL = 255
 
 #   Path       = "<" [ A-d-l ":" ] Mailbox ">"
 #   Mailbox    = Local-part "@" ( Domain / address-literal )

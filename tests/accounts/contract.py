@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import time
+
 from zope.interface.verify import verifyObject
 
 from mailstack.interfaces.accounts import IAuthenticator, IDirectory
@@ -13,6 +15,7 @@ ALICE, BOB = Address("alice", "office.test"), Address("bob", "office.test")
 ACCOUNTS = ("alice@office.test", "bob@office.test")
 ALIASES = {"sales@office.test": ACCOUNTS, "away@office.test": ("Friend@far.test",)}
 PASSWORD = "correct horse"
+SRS_KEY = b"k" * 32
 
 
 class Asking:
@@ -31,7 +34,7 @@ class Asking:
 
 
 class DirectoryContract(Asking):
-    """``directory`` has the ACCOUNTS and ALIASES above, in the one domain office.test."""
+    """``directory`` has the ACCOUNTS and ALIASES above, in the one domain office.test, and SRS_KEY."""
 
     def test_interface(self) -> None:
         assert verifyObject(IDirectory, self.directory)
@@ -73,6 +76,35 @@ class DirectoryContract(Asking):
             "nobody@office.test": "unknown",
         }
         assert {name: self.directory.rule(Address.parse(name)) for name in known} == known
+
+    def test_a_return_address_leads_to_the_sender(self) -> None:
+        sender = Address("Friend", "far.test")
+        given = self.directory.return_address(sender, "office.test", time())
+        assert given.domain == "office.test"
+        found = self.directory.resolve(given)
+        assert [(each.address, each.original) for each in found.recipients] == [(sender, given)]
+        assert found.bounces_only
+        assert self.directory.rule(given) == "return"
+        assert self.directory.mailbox(given) is None
+
+    def test_nothing_else_is_for_bounces_only(self) -> None:
+        for name in (*ACCOUNTS, *ALIASES):
+            assert not self.directory.resolve(Address.parse(name)).bounces_only
+
+    def test_our_own_people_need_no_return_address(self) -> None:
+        assert self.directory.return_address(ALICE, "office.test", time()) == ALICE
+
+    def test_forged_return_addresses(self) -> None:
+        for local in (
+            "SRS0=AAAAAAAA=AA=far.test=friend",
+            "srs0=x",
+            "SRS1=AAAAAAAA=far.test==x",
+            "SRS0-",
+            "SRS0+a=b=c=d",
+        ):
+            address = Address(local, "office.test")
+            assert self.directory.rule(address) == "unknown"
+            assert self.targets(str(address)) == ["550 5.1.1"]
 
     def test_every_target_of_ours_has_a_mailbox(self) -> None:
         for name in (*ACCOUNTS, "sales@office.test", "postmaster@office.test"):

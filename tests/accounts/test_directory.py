@@ -9,9 +9,10 @@ from time import time
 import pytest
 from attrs import evolve
 
-from mailstack.accounts.directory import Directory
+from mailstack.accounts.directory import EXPIRED, NOT_GIVEN_OUT, Directory
+from mailstack.config.settings import DAY, Queue, Route
 from mailstack.model.address import Address
-from tests.accounts.contract import ACCOUNTS, ALIASES, Asking, DirectoryContract
+from tests.accounts.contract import ACCOUNTS, ALIASES, SRS_KEY, Asking, DirectoryContract
 from tests.accounts.places import Place, notes, ssha
 from tests.fakes import ListLog
 from tests.fakes_accounts import HandClock
@@ -26,7 +27,12 @@ class Files(Asking):
     def _directory(self, tmp_path: Path) -> None:
         self.place, self.clock, self.log = Place(tmp_path), HandClock(), ListLog()
         self.place.write(USERS, "".join(f"{key}: {', '.join(found)}\n" for key, found in ALIASES.items()))
-        self.directory: Directory = Directory(self.place.settings, self.clock, time, self.log)
+        self.days = 0  #: that have gone by since the files were written
+        self.directory: Directory = Directory(self.place.settings, self.clock, self.wall, self.log)
+        self.directory.remember(SRS_KEY)
+
+    def wall(self) -> float:
+        return time() + self.days * DAY
 
 
 class TestDirectory(Files, DirectoryContract):
@@ -131,6 +137,102 @@ class TestRules(Files):
         assert self.targets("info@office.test") == ["550 5.1.1"]
         assert self.targets("alice@second.test") == ["550 5.1.1"]
         assert self.targets("abuse@second.test") == ["postmaster@office.test"]
+
+
+class TestReturnAddresses(Files):
+    """SRS: what aliases send on."""
+
+    def given(self, sender: str = "Friend@far.test") -> Address:
+        return self.directory.return_address(Address.parse(sender), "office.test", time())
+
+    def with_settings(self, **changes: object) -> None:
+        settings = evolve(self.place.settings, **changes)  # type: ignore[arg-type]
+        self.directory = Directory(settings, self.clock, self.wall, self.log)
+        self.directory.remember(SRS_KEY)
+
+    def test_it_expires(self) -> None:
+        """Three weeks after the last attempt that we may have made; however often it was used."""
+        given = self.given()
+        for self.days, found in ((0, "Friend@far.test"), (26, "Friend@far.test"), (27, "550 5.1.1")):
+            assert self.targets(str(given)) == [found]
+        assert self.directory.resolve(given).refusal == EXPIRED
+        assert self.directory.rule(given) == "unknown"
+
+    def test_a_longer_lifetime_of_letters(self) -> None:
+        self.with_settings(routes=(("slow.test", Route("mx", lifetime=30 * DAY)), ("*", Route("mx"))))
+        given = self.given()
+        self.days = 51
+        assert self.targets(str(given)) == ["Friend@far.test"]
+        self.days = 52
+        assert self.targets(str(given)) == ["550 5.1.1"]
+
+    def test_a_lifetime_beyond_all_measure(self) -> None:
+        """The stamp comes again after 1,024 days: the last day of them is tomorrow."""
+        self.with_settings(queue=Queue(lifetime=5000 * DAY))
+        given = self.given()
+        self.days = 1022
+        assert self.targets(str(given)) == ["Friend@far.test"]
+
+    def test_another_key(self) -> None:
+        given = self.given()
+        self.directory.remember(b"x" * 32)
+        assert self.directory.resolve(given).refusal == NOT_GIVEN_OUT
+
+    def test_switched_off(self) -> None:
+        given = self.given()
+        self.with_settings(accounts=evolve(self.place.settings.accounts, srs=False))
+        assert self.given() == Address("Friend", "far.test")
+        assert self.targets(str(given)) == ["550 5.1.1"]
+
+    def test_before_there_is_a_key(self) -> None:
+        given = self.given()
+        self.directory = Directory(self.place.settings, self.clock, self.wall, self.log)
+        assert self.given() == Address("Friend", "far.test")
+        assert self.targets(str(given)) == ["550 5.1.1"]
+
+    def test_a_sender_too_long_for_it_keeps_its_address(self) -> None:
+        sender = f"{'x' * 230}@far.test"
+        assert str(self.given(sender)) == sender
+
+    def test_accounts_and_aliases_of_such_names_keep_their_mail(self) -> None:
+        given = self.given()
+        self.place.write(f"{USERS}srs0@office.test:{ssha('x')}\n", f"{given.local}: bob\nsrs1-x: alice\n")
+        self.directory.reload()
+        assert self.targets(str(given)) == ["bob@office.test"]
+        assert self.targets("SRS1-x@office.test") == ["alice@office.test"]
+        assert self.targets("srs0+shop@office.test") == ["srs0@office.test"]
+        assert self.targets("srs0-shop@office.test") == ["550 5.1.1"]
+
+    def test_the_catch_all_does_not_get_them(self) -> None:
+        """Nobody reads the bounces of others, and guesses are refused."""
+        given = self.given()
+        self.place.write(aliases="@office.test: bob\n")
+        self.directory.reload()
+        assert self.targets(str(given)) == ["Friend@far.test"]
+        assert self.targets("SRS0=AAAAAAAA=AA=far.test=x@office.test") == ["550 5.1.1"]
+
+    def test_a_sender_whose_domain_has_become_ours(self, tmp_path: Path) -> None:
+        given = self.given("alice@second.test")
+        self.with_settings(server=evolve(self.place.settings.server, domains=("office.test", "second.test")))
+        assert self.targets(str(given)) == ["550 5.1.1"], "that user does not exist"
+        self.place.write(aliases="alice@second.test: bob\n")
+        self.directory.reload()
+        assert self.targets(str(given)) == ["bob@office.test"]
+
+    def test_an_alias_that_leads_to_one_is_for_bounces_too(self) -> None:
+        self.place.write(aliases=f"errors: {self.given()}\n")
+        self.directory.reload()
+        found = self.directory.resolve(Address("errors", "office.test"))
+        assert [str(each.address) for each in found.recipients] == ["friend@far.test"]
+        assert found.bounces_only
+
+    def test_it_leads_back_even_when_the_files_cannot_be_read(self) -> None:
+        given = self.given()
+        self.place.users.unlink()
+        self.place.aliases.unlink()
+        self.with_settings()
+        assert self.targets(str(given)) == ["Friend@far.test"]
+        assert self.targets("SRS0=AAAAAAAA=AA=far.test=x@office.test") == ["451 4.3.0"]
 
 
 class TestChanges(Files):

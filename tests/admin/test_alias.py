@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from time import time
+
 import pytest
 
+from mailstack.model.address import Address
+from mailstack.protocol.srs import DAY, Srs
 from tests.admin.office import Office
 
 
@@ -58,3 +62,49 @@ def test_missing_files_are_told(office: Office) -> None:
 @pytest.mark.parametrize("name", ["postmaster", "abuse"])
 def test_the_names_that_exist_always(office: Office, name: str) -> None:
     assert "is the mailbox" in office.run("alias", "resolve", name).stdout
+
+
+def given(office: Office, sender: str, days: int = 0) -> str:
+    """A return address of this office."""
+    key = bytes(range(32))
+    (office.folder / "data/srs.key").write_bytes(key)
+    address = Srs(key, 26).outward(Address.parse(sender), "office.test", time() - days * DAY)
+    assert address is not None
+    return str(address)
+
+
+def test_a_return_address(office: Office) -> None:
+    address = given(office, "friend@far.test")
+    result = office.run("alias", "resolve", address)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"{address} is a return address that we gave out (SRS), for bounces alone, leads to",
+        "  friend@far.test goes out by the queue",
+    ]
+    assert [step["rule"] for step in office.json("alias", "resolve", address)] == ["return", "elsewhere"]
+
+
+def test_a_return_address_that_is_too_old(office: Office) -> None:
+    result = office.run("alias", "resolve", given(office, "friend@far.test", days=30))
+    assert result.exit_code == 1
+    assert "is a return address (SRS) that has expired: refused with 550 5.1.1" in result.stdout
+
+
+@pytest.mark.parametrize("key", ["another", "missing", "unreadable", "off"])
+def test_a_return_address_that_nobody_knows(office: Office, key: str) -> None:
+    address = given(office, "friend@far.test")
+    path = office.folder / "data/srs.key"
+    match key:
+        case "another":
+            path.write_bytes(bytes(32))
+        case "missing":
+            path.unlink()
+        case "unreadable":
+            path.unlink()
+            path.mkdir()
+        case "off":
+            office.ini.write_text(office.ini.read_text() + "[accounts]\nsrs = no\n")
+    result = office.run("alias", "resolve", address)
+    assert result.exit_code == 1
+    assert ("we did not give it out" if key == "another" else "does not exist") in result.stdout
+    assert ("srs.key cannot be read" in result.stderr) == (key == "unreadable")

@@ -15,7 +15,9 @@ from mailstack.admin.relay_test import TRICKS
 from mailstack.admin.trick_sessions import FAKE_ENDS
 from mailstack.intake import relay
 from mailstack.intake.relay import RelayRule
+from mailstack.interfaces.accounts import Resolution
 from mailstack.protocol import dots
+from mailstack.protocol.srs import Srs
 from tests.admin.office import MAIL_INI, Office
 
 PROBES = Path(__file__).parents[1] / "live/data/relay_probes.json"
@@ -185,6 +187,21 @@ class TestTest:
         assert "  C: RCPT TO:<target@far.example>\n  S: 250 2.1.5 Ok\n  C: DATA\n" in session
         assert "  It would go to target@far.example\n" in session
         assert result.stdout.splitlines()[0] == result.stdout.splitlines()[-1]
+
+    @pytest.mark.parametrize("what", ["bounces", "forged", "fresh"])
+    def test_teeth_for_return_addresses(self, office: Office, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+        """Each of the three locks is needed: the null sender alone, the hash, the age."""
+        match what:
+            case "bounces":
+                monkeypatch.setattr(Resolution, "bounces_only", property(lambda self: False, lambda self, value: None))
+            case "forged":
+                monkeypatch.setattr(Srs, "_hash", lambda *args: "AAAAAAAA")
+            case "fresh":
+                monkeypatch.setattr(Srs, "_is_fresh", lambda *args: True)
+        result = office.run("relay", "test")
+        assert result.exit_code == 1
+        assert "OPEN RELAY: " in result.stdout
+        assert "Got through: [smtp] listen: return address: " in result.stdout
 
     def test_one_session_of_each_kind(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
         trusts_everybody(monkeypatch)

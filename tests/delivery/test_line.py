@@ -98,6 +98,16 @@ def test_nothing_is_said_before_the_greeting(call: Call) -> None:
     assert call.opened == [True]
 
 
+def test_fields_that_go_before_the_message(call: Call) -> None:
+    call.open()
+    call.deliver("L1")
+    call.hear(ACCEPTED)
+    call.hear(b"250 2.0.0 taken\r\n")
+    call.send(due(evolve(call.spool.stored["L1"].letter, opening=b"Delivered-To: team@office.test\n")))
+    call.hear(b"250 ok\r\n")
+    assert call.hear(ACCEPTED) == b"Delivered-To: team@office.test\r\n" + POURED
+
+
 def test_letters_in_one_session(call: Call) -> None:
     """EHLO once; RSET between letters, in case one has left something open; QUIT at the end."""
     call.open()

@@ -188,6 +188,20 @@ def test_declared_size_is_never_too_small() -> None:
     assert real <= int(mail.partition("SIZE=")[2]) <= real + 5
 
 
+def test_fields_that_go_before_the_message() -> None:
+    """They count in its size, too."""
+    opening = b"Delivered-To: team@office.test\n"
+    scene = Scene().deliver(opening=opening)
+    scene.connect()
+    scene.say("220 hi")
+    (mail,) = scene.say("250-hi", "250 SIZE 0")
+    real = len((opening + CONTENT[33:]).replace(b"\n", b"\r\n"))
+    assert real <= int(mail.partition("SIZE=")[2]) <= real + 5
+    scene.say("250 ok")
+    scene.say("250 ok")
+    assert scene.say("354 go") == ["Delivered-To: team@office.test", "Received: here", "", "..hello", "."]
+
+
 def test_outcome_does_not_wait_for_the_good_bye() -> None:
     """A server that does not answer QUIT is left alone soon."""
     scene = Scene().deliver()

@@ -16,6 +16,7 @@ from mailstack.intake.surroundings import Surroundings
 from mailstack.interfaces.spool import IIncoming, ISpool
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
+from mailstack.protocol.srs import Srs
 from mailstack.spool.memory import MemoryIncoming, MemorySpool
 from tests.fakes import FakeWaitingMail, ListCounts, ListLog
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
@@ -121,6 +122,7 @@ class Office:
             ["alice@office.test", "bob@office.test", "zoë@bücher.test", "alice@bücher.test"],
             ALIASES,
             ("office.test", "second.test", "xn--bcher-kva.test"),
+            Srs(bytes(32), max_age=26),
         )
     )
     authenticator: MemoryAuthenticator = field(

@@ -7,6 +7,7 @@ import pytest
 from mailstack.interfaces.accounts import Resolution
 from mailstack.model.address import Address
 from mailstack.protocol.smtp_events import Verify
+from mailstack.protocol.srs import Srs
 from tests.fakes import at_once
 from tests.fakes_accounts import MemoryDirectory
 from tests.intake.office import NEIGHBOUR, STRANGER, Office
@@ -31,7 +32,7 @@ class DoubtfulDirectory(MemoryDirectory):
 
 def ask(question: str, directory: MemoryDirectory | None = None, client: str = NEIGHBOUR) -> str:
     verb, _, argument = question.partition(" ")
-    office = Office(directory=directory or MemoryDirectory(ACCOUNTS, ALIASES, DOMAINS))
+    office = Office(directory=directory or MemoryDirectory(ACCOUNTS, ALIASES, DOMAINS, Srs(bytes(32), max_age=26)))
     return at_once(office.reception(client).decide(Verify(verb, argument))).wire().decode()
 
 
@@ -57,6 +58,12 @@ def ask(question: str, directory: MemoryDirectory | None = None, client: str = N
             "251-2.1.5 User not local; will forward to <x@far.test>\r\n"
             "251 2.1.5 User not local; will forward to <y@far.test>\r\n",
         ),
+        (
+            "VRFY SRS0=HAVKFURZ=AA=far.test=friend@office.test",
+            "251 2.1.5 User not local; will forward to <friend@far.test>\r\n",
+        ),
+        ("VRFY SRS0=AAAAAAAA=AA=far.test=friend@office.test", "550 5.1.1 No such user here\r\n"),
+        ("EXPN SRS0=HAVKFURZ=AA=far.test=friend@office.test", "550 5.2.4 That is a user name, not a mailing list\r\n"),
         ("VRFY nobody", "550 5.1.1 No such user here\r\n"),
         ('VRFY "a b"@office.test', "550 5.1.1 No such user here\r\n"),
     ],
