@@ -18,6 +18,7 @@ from mailstack.admin.queue import queue
 from mailstack.admin.relay import relay
 from mailstack.admin.session import session
 from mailstack.admin.site import Failed, Site
+from mailstack.admin.trace import trace
 from mailstack.admin.user import user
 from mailstack.config.locate import locate
 from mailstack.config.problem import ConfigurationError
@@ -87,11 +88,12 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack queue list                   what waits to be sent?
     mailstack relay test                   is this an open relay?
     mailstack session list                 who has talked with the server?
+    mailstack trace letter.eml             which way did a letter come?
     mailstack limits                       who was held back, and by which limit?
     """
     if context.obj is None:
         context.obj = Site(locate(config, os.environ))
 
 
-for command in (check, user, alias, queue, relay, session, limits):
+for command in (check, user, alias, queue, relay, session, trace, limits):
     main.add_command(command)

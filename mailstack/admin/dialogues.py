@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from unicodedata import east_asian_width
 
 import click
 from attrs import evolve
 
-from mailstack.admin.output import clean, table, utc
+from mailstack.admin.output import clean, padded, table, utc
 from mailstack.message.commentary import Commentary
 from mailstack.message.explain import Dictionary, Meaning
 from mailstack.model.transcript import CLIENT, NOTE, SERVER, Spoken, Transcript
@@ -107,18 +106,13 @@ def sheet(transcript: Transcript, dictionary: Dictionary | None) -> Iterator[str
     }
     for name, value in facts.items():
         label = dictionary.label(name) if dictionary else f"{name}:"
-        yield f"{label}{' ' * (len(INDENT) - _columns(label))}{clean(dictionary.value(value) if dictionary else value)}"
+        yield f"{padded(label, len(INDENT))}{clean(dictionary.value(value) if dictionary else value)}"
     yield ""
     for line, meaning in _with_meanings(transcript, dictionary):
         shown = evolve(line, text=dictionary.note(line.text)) if dictionary and line.text.startswith("(") else line
         yield f"{line.milliseconds:>8,}  {_coloured(shown)}"
         if meaning is not None:
             yield click.style(f"{INDENT}{meaning.text} [{meaning.source}]", dim=True)
-
-
-def _columns(text: str) -> int:
-    """How wide it is on a terminal, where Chinese takes two columns a character."""
-    return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _coloured(line: Spoken) -> str:

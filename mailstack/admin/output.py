@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from unicodedata import east_asian_width
 
 import click
 
@@ -45,6 +46,11 @@ def size(octets: int) -> str:
     while amount >= 1024 and unit < len(UNITS) - 1:
         amount, unit = amount / 1024, unit + 1
     return f"{amount:.1f} {UNITS[unit]}"
+
+
+def padded(text: str, width: int) -> str:
+    """To a width in columns of a terminal, where Chinese takes two a character."""
+    return text + " " * (width - sum(2 if east_asian_width(char) in "WF" else 1 for char in text))
 
 
 def count(number: int, thing: str, things: str | None = None) -> str:
