@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 #: Servers' commands are not on everybody's PATH.
-SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 TIMEOUT = 60  # seconds, for one run of a client
 
