@@ -1,11 +1,13 @@
 """Load for a mail server on the loopback, the same for every server; each measurement is a function.
 
-SMTP load is made by Postfix's ``smtp-source``. Delivered means: in ``new/`` of the Maildir.
+SMTP load is made by Postfix's ``smtp-source``, and its ``smtp-sink`` is where relayed mail goes. Delivered means: in
+``new/`` of the Maildir, or counted by the sink.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import re
 import socket
@@ -14,6 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 
 SENDER = "a@client.example"
+RECIPIENT = "x@sink.example"
+LAST_COUNTERS = 512  # octets of the sink's output in which there surely is a whole line
 
 
 class LoadFailed(RuntimeError):
@@ -40,12 +44,53 @@ def inbound(
 ) -> float:
     """Letters a second, from the first connection until the last letter is in ``new/``."""
     before, start = in_new([maildir]), time.perf_counter()
+    send(port, to, messages, keep_open, sessions, size)
+    until(lambda: in_new([maildir]), before + messages, 120)
+    return messages / (time.perf_counter() - start)
+
+
+def send(port: int, to: str, messages: int, keep_open: bool, sessions: int, size: int) -> None:
+    """Returns when all letters are accepted."""
     command = ["smtp-source", "-s", sessions, "-m", messages, "-l", size, "-f", SENDER, "-t", to]
     command += ["-d"] * keep_open + [f"127.0.0.1:{port}"]
     done = subprocess.run([str(word) for word in command], text=True, capture_output=True, timeout=300)
     if done.returncode:
         raise LoadFailed(f"smtp-source: {done.stderr.strip()[:500]}")
-    until(lambda: in_new([maildir]), before + messages, 120)
+
+
+# ---- Relaying
+
+
+class Sink:
+    """The next hop: takes all letters, keeps none, and counts. ``with Sink(port, file) as sink: sink.letters()``."""
+
+    def __init__(self, port: int, counters: pathlib.Path) -> None:
+        self.port, self._counters = port, counters
+
+    def letters(self) -> int:
+        """That have come since it was started."""
+        with self._counters.open("rb") as counters:
+            counters.seek(max(0, self._counters.stat().st_size - LAST_COUNTERS))
+            found = re.findall(rb"mesg=(\d+)", counters.read())
+        return int(found[-1]) if found else 0
+
+    def __enter__(self) -> Sink:
+        user = ["-u", "root"] if os.geteuid() == 0 else []
+        command = ["smtp-sink", "-c", *user, f"127.0.0.1:{self.port}", "1000"]
+        with self._counters.open("wb") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+
+def relay(port: int, sink: Sink, messages: int, sessions: int, size: int = 4096) -> float:
+    """Letters a second, each in a session of its own, from the first connection until the sink has the last one."""
+    before, start = sink.letters(), time.perf_counter()
+    send(port, RECIPIENT, messages, False, sessions, size)
+    until(sink.letters, before + messages, 120)
     return messages / (time.perf_counter() - start)
 
 

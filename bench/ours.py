@@ -1,9 +1,10 @@
 """This server with a benchmark configuration, everything in one folder.
 
-    with Mailstack(root, port) as server: ...      # server.mail, server.pid()
+    with Mailstack(root, port, sink) as server: ...      # server.mail, server.pid()
 
-The same conditions as :mod:`postfix`: mail for example.org goes to Maildirs ``ROOT/data/mail/example.org/USER``, and no
-limit is set for the one client on the loopback. All checks are on, everything is durable.
+The same conditions as :mod:`postfix`: mail for example.org goes to Maildirs ``ROOT/data/mail/example.org/USER``, all
+other mail to port ``sink`` of the loopback, and no limit is set for the one client there. All checks are on, everything
+is durable, and how many letters go out at a time is the default.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ listen_tls =
 [pop3]
 listen =
 listen_tls =
+[relay]
+networks = 127.0.0.0/8
+[routes]
+* = smtp:[127.0.0.1]:{sink}
 [spool]
 sync = {sync}
 [limits]
@@ -36,14 +41,16 @@ connections_per_client = 10000
 
 
 class Mailstack:
-    def __init__(self, root: str | pathlib.Path, port: int, sync: str = "auto", users: list[str] = USERS) -> None:
+    def __init__(
+        self, root: str | pathlib.Path, port: int, sink: int, sync: str = "auto", users: list[str] = USERS
+    ) -> None:
         self.root = pathlib.Path(root).resolve()
-        self.port, self.sync, self.users = port, sync, users
+        self.port, self.sink, self.sync, self.users = port, sink, sync, users
         self.mail = self.root / "data/mail"
 
     def start(self) -> Mailstack:
         (self.root / "data").mkdir(parents=True)
-        (self.root / "mail.ini").write_text(CONF.format(port=self.port, sync=self.sync))
+        (self.root / "mail.ini").write_text(CONF.format(port=self.port, sink=self.sink, sync=self.sync))
         # Nobody logs in, so a hash that nothing matches will do.
         (self.root / "data/users").write_text(
             "".join(f"{user}@example.org:{{PLAIN}}no-log-in\n" for user in self.users)

@@ -1,8 +1,9 @@
 """Postfix with a benchmark configuration, everything in one folder. Needs Debian's ``postfix`` (3.5 or newer) and root.
 
-    with Postfix(root, port) as server: ...        # server.mail, server.pid()
+    with Postfix(root, port, sink) as server: ...        # server.mail, server.pid()
 
-Mail for example.org goes to Maildirs ``ROOT/mail/example.org/USER``; ``ROOT`` must be open to the user nobody.
+Mail for example.org goes to Maildirs ``ROOT/mail/example.org/USER``; ``ROOT`` must be open to the user nobody. Mail for
+sink.example goes to the SMTP server on port ``sink`` of the loopback.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ virtual_mailbox_limit = 0
 virtual_minimum_uid = 100
 virtual_uid_maps = static:{owner}
 virtual_gid_maps = static:{owner}
+transport_maps = inline:{{ sink.example=smtp:[127.0.0.1]:{sink} }}
 
 # No look-ups, no limits: the benchmark is one client on the loopback.
 disable_dns_lookups = yes
@@ -79,10 +81,10 @@ postlog   unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    def __init__(self, root, port, users=USERS, in_flow_delay="1s"):
+    def __init__(self, root, port, sink, users=USERS, in_flow_delay="1s"):
         self.root = pathlib.Path(root).resolve()
         self.port, self.mail, self.conf = port, self.root / "mail", self.root / "conf"
-        self.users, self.in_flow_delay = users, in_flow_delay
+        self.sink, self.users, self.in_flow_delay = sink, users, in_flow_delay
 
     def run(self, verb):
         try:
@@ -96,7 +98,9 @@ class Postfix:
         for folder in ("queue", "state"):
             (self.root / folder).mkdir(exist_ok=True)
         shutil.chown(self.root / "state", "postfix")
-        (self.conf / "main.cf").write_text(MAIN.format(root=self.root, owner=OWNER, in_flow_delay=self.in_flow_delay))
+        (self.conf / "main.cf").write_text(
+            MAIN.format(root=self.root, owner=OWNER, in_flow_delay=self.in_flow_delay, sink=self.sink)
+        )
         (self.conf / "master.cf").write_text(MASTER.format(port=self.port))
         (self.conf / "mailboxes").write_text("".join(f"{u}@example.org example.org/{u}/\n" for u in self.users))
         begin = time.monotonic()

@@ -1,6 +1,6 @@
-"""Inbound mail to Maildirs, fully durable, beside Postfix on the same disk in the same run.
+"""Inbound mail to Maildirs, and mail that is relayed, fully durable, beside Postfix on the same disk in the same run.
 
-    .venv/bin/python bench/run.py [--rounds 5] [--messages 2000] [--json FILE]
+    .venv/bin/python bench/run.py [--workload relay] [--rounds 5] [--messages 2000] [--json FILE]
 
 Needs root and Debian's ``postfix`` (``.ci/install``). Makes an ext4 with a journal in a file, mounts it, runs both
 servers there by turns (A B A B …), and prints the medians and the median of the ratios of neighbours. Figures of two
@@ -26,7 +26,9 @@ from ours import Mailstack
 from postfix import Postfix
 
 PORTS = {"mailstack": 14025, "postfix": 14026}
+SINK = 14027
 DISK_SIZE = "6G"
+WARM_UP = 200  # letters that each server gets before the first measurement
 
 
 @contextlib.contextmanager
@@ -60,10 +62,11 @@ Server = Mailstack | Postfix
 
 
 class Bench:
-    """Both servers, and a fresh mailbox for each measurement."""
+    """Both servers, the next hop of both, and a fresh mailbox for each measurement."""
 
-    def __init__(self, servers: dict[str, Server], messages: int) -> None:
+    def __init__(self, servers: dict[str, Server], sink: load.Sink, messages: int) -> None:
         self.servers = servers
+        self.sink = sink
         self.messages = messages
         self._used = 0
 
@@ -75,10 +78,6 @@ class Bench:
         user = self.mailbox()
         maildir = server.mail / "example.org" / user
         return load.inbound(server.port, maildir, f"{user}@example.org", messages, keep_open)
-
-    def warm_up(self) -> None:
-        for server in self.servers.values():
-            self.inbound(server, keep_open=False, messages=200)
 
     def rounds(self, count: int, measure: Callable[[Server], float]) -> dict[str, list[float]]:
         """By server name, one figure a round, the servers by turns."""
@@ -98,11 +97,16 @@ def compare(title: str, figures: dict[str, list[float]], unit: str) -> dict[str,
     return {"title": title, "unit": unit, "figures": figures, "medians": medians, "ratio": ratio}
 
 
-def measure(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
-    ours, theirs = bench.servers["mailstack"], bench.servers["postfix"]
-    idle = {"mailstack": [load.memory(ours.pid())], "postfix": [load.memory(theirs.pid())]}
-    yield compare("idle memory", idle, "MiB")
-    bench.warm_up()
+Results = Iterator[dict[str, object]]
+
+
+def idle(bench: Bench) -> Results:
+    yield compare("idle memory", {name: [load.memory(each.pid())] for name, each in bench.servers.items()}, "MiB")
+
+
+def inbound(bench: Bench, rounds: int) -> Results:
+    for server in bench.servers.values():
+        bench.inbound(server, keep_open=False, messages=WARM_UP)
     for keep_open, title in ((False, "20 sessions, one message each"), (True, "20 sessions, kept open")):
         figures = bench.rounds(rounds, lambda server, k=keep_open: bench.inbound(server, k, bench.messages))
         yield compare(title, figures, "msg/s")
@@ -114,12 +118,26 @@ def measure(bench: Bench, rounds: int) -> Iterator[dict[str, object]]:
     yield compare("20 MiB in flight, memory for each", flight, "MiB")
 
 
+def relay(bench: Bench, rounds: int) -> Results:
+    for server in bench.servers.values():
+        load.relay(server.port, bench.sink, WARM_UP, sessions=20)
+    for sessions in (20, 100):
+        figures = bench.rounds(
+            rounds, lambda server, n=sessions: load.relay(server.port, bench.sink, bench.messages, sessions=n)
+        )
+        yield compare(f"relayed, {sessions} sessions", figures, "msg/s")
+
+
+WORKLOADS = {"inbound": inbound, "relay": relay}
+
+
 def lone(bench: Bench, server: Server) -> list[float]:
     return load.acknowledgements(server.port, f"{bench.mailbox()}@example.org", 200)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--workload", choices=(*WORKLOADS, "all"), default="all")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--messages", type=int, default=2000, help="a round and server")
     options.add_argument("--sync", choices=("auto", "filesystem", "file"), default="auto", help="[spool] sync of ours")
@@ -129,10 +147,14 @@ def main() -> None:
         sys.exit("bench/run.py needs root: it mounts a file system and starts Postfix")
     with disk() as mount, contextlib.ExitStack() as stack:
         servers: dict[str, Server] = {
-            "mailstack": stack.enter_context(Mailstack(mount / "mailstack", PORTS["mailstack"], chosen.sync)),
-            "postfix": stack.enter_context(Postfix(mount / "postfix", PORTS["postfix"])),
+            "mailstack": stack.enter_context(Mailstack(mount / "mailstack", PORTS["mailstack"], SINK, chosen.sync)),
+            "postfix": stack.enter_context(Postfix(mount / "postfix", PORTS["postfix"], SINK)),
         }
-        results = list(measure(Bench(servers, chosen.messages), chosen.rounds))
+        bench = Bench(servers, stack.enter_context(load.Sink(SINK, mount.parent / "sink")), chosen.messages)
+        results = list(idle(bench))
+        for name, workload in WORKLOADS.items():
+            if chosen.workload in (name, "all"):
+                results += workload(bench, chosen.rounds)
     if chosen.json:
         chosen.json.write_text(json.dumps(results, indent=1) + "\n")
 
