@@ -145,6 +145,32 @@ def test_sample_of_the_relay_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(sample) > 5
 
 
+TRACED = """\
+Return-Path: <news@list.example>
+Delivered-To: alice@office.test
+Received: from mx.far.test ([203.0.113.9])
+\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)
+\tby mail.office.test (mailstack) with ESMTPS id K0YEACMR8AN7
+\tfor <alice@office.test>;
+\tMon, 23 Nov 2026 15:52:29 +0000
+Received: from laptop (dsl-7.isp.test [198.51.100.7])
+\tby mx.far.test (Postfix) with ESMTPSA id 4XyzAB1cD2
+\tfor <alice@office.test>; Mon, 23 Nov 2026 16:51:09 +0100 (CET)
+From: "boss@office.test" <friend@far.test>
+To: alice@office.test
+Date: Mon, 23 Nov 2026 15:51:02 +0000
+Message-ID: <7f2a@far.test>
+"""
+
+
+def test_sample_of_trace() -> None:
+    """It is what comes of such a letter."""
+    sample = blocks(README, "console").partition("$ mailstack trace letter.eml\n")[2]
+    words = ["-c", str(ROOT / "etc/mail.ini"), "trace", "--lang", "en", "-"]
+    said = CliRunner().invoke(main, words, input=TRACED).stdout
+    assert said and sample.startswith(said)
+
+
 def test_set_up_lines() -> None:
     """Two lines, each of which works by itself; the tests' one is what .ci/run does, step by step."""
     lines = blocks(README, "sh").splitlines()
