@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,6 +53,13 @@ class Commands(click.Group):
             return super().invoke(ctx)
 
 
+def escape_what_cannot_be_shown() -> None:
+    """A terminal whose charset lacks a letter gets an escape in its place, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextmanager
 def exit_codes() -> Iterator[None]:
     try:
@@ -91,6 +100,7 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack trace letter.eml             which way did a letter come?
     mailstack limits                       who was held back, and by which limit?
     """
+    escape_what_cannot_be_shown()
     if context.obj is None:
         context.obj = Site(locate(config, os.environ))
 

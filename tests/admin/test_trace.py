@@ -10,9 +10,12 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailstack.admin.cli import main
+from mailstack.admin.site import Site
 from mailstack.admin.trace import read_phrases
 from mailstack.admin.trace_sentences import Traced, span
 from mailstack.admin.trace_sheet import as_object, sheet
@@ -156,6 +159,14 @@ def test_chinese(office: Office, letter: Path) -> None:
     assert text.startswith("第 1 跳   2026-11-23T15:52:25Z\n  from    192.0.2.7, 自称 pc\n")
     assert "最后一个可信的事实：邮件从地址 203.0.113.9 到达 mail.office.test。" in text  # noqa: RUF001
     assert "invented" not in text
+
+
+def test_terminal_without_chinese(office: Office, letter: Path) -> None:
+    """It shows escapes."""
+    words = ["trace", "--lang", "zh", str(letter)]
+    result = CliRunner(charset="latin-1").invoke(main, words, obj=Site(office.ini))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("\\u7b2c 1 \\u8df3 ")
 
 
 def test_letter_of_a_colleague(office: Office) -> None:
