@@ -8,6 +8,7 @@ from mailstack.message.clocks import Skew
 from mailstack.message.clues import Beside, Clue, Shown
 from mailstack.message.journey import CLAIMED, FIRST, NOBODY, NONE, STRANGER, Hop, Journey
 from mailstack.message.phrases import Phrases
+from mailstack.message.received import Stamp
 
 MAX_TEXT = 300  # characters of one fact that are shown
 SPECIAL = {"message-id": "Message-ID"}
@@ -81,13 +82,19 @@ def border_sentence(journey: Journey, phrases: Phrases) -> str:
     if sure is None:
         newest = short(journey.hops[-1].stamp.by) if journey.hops else ""
         return phrases.say("border", NONE if border == NONE else NOBODY if newest else "nobody_readable", newest=newest)
-    client = sure.stamp.address
-    facts = {"host": _host(sure, phrases), "address": client, "older": _older(journey, sure)}
-    why = phrases.say("border", border, **facts)
+    facts = {"host": _host(sure, phrases), "address": sure.stamp.address, "older": _older(journey, sure)}
+    # Without an address there is nothing that could be trusted.
+    reason = STRANGER if border == CLAIMED and not sure.stamp.address else border
+    why = phrases.say("border", reason, **facts)
     if border not in FROM_ELSEWHERE:
         return why
-    came = phrases.say("came", ("login" if sure.stamp.authenticated else "from") if client else "somewhere", **facts)
-    return _joined(phrases, came, why)
+    return _joined(phrases, phrases.say("came", _whence(sure.stamp), **facts), why)
+
+
+def _whence(stamp: Stamp) -> str:
+    if stamp.address:
+        return "login" if stamp.authenticated else "from"
+    return "local" if stamp.local else "somewhere"
 
 
 def _older(journey: Journey, sure: Hop) -> str:

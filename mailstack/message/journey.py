@@ -63,10 +63,11 @@ class Ours:
 
     def sent(self, stamp: Stamp) -> bool:
         """Whether a host of ours is who handed it over; of ``stamp``, which is by one of ours. Where no client is
-        named it was made, or moved on, inside of that host."""
+        named it was moved on inside of that host. A program there may bring along whatever it likes, so neither it nor
+        loopback is believed by itself."""
         if not stamp.address:
-            return not stamp.helo
-        return ip_address(stamp.address).is_loopback or lies_in(stamp.address, self.networks)
+            return not (stamp.helo or stamp.local)
+        return lies_in(stamp.address, self.networks)
 
 
 @frozen

@@ -66,6 +66,12 @@ class Stamp:
         return bool(self.login or (found and found[4]))
 
     @property
+    def local(self) -> bool:
+        """Whether a program on that host has sent it, by no network."""
+        words = self.protocol.lower()
+        return bool(self.note) or "from userid" in self.software or words == "local" or not (self.helo or words)
+
+    @property
     def utf8(self) -> bool:
         return self.protocol.upper().startswith("UTF8")
 

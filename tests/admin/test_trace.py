@@ -180,9 +180,21 @@ def test_letter_of_a_colleague(office: Office) -> None:
     assert "\nTotal" not in text
 
 
-def test_letter_that_we_have_made(office: Office) -> None:
-    letter = b"Received: by mail.office.test (mailstack) id 1; x\nFrom: a@office.test\n"
-    assert "the letter began here." in office.run("trace", "-", "--lang", "en", input=letter).stdout
+def test_letter_of_a_script(office: Office) -> None:
+    """It may have invented what is older."""
+    letter = b"Received: by mail.office.test (mailstack, from userid 33) id 1; x\nFrom: a@office.test\n"
+    text = office.run("trace", "-", "--lang", "en", input=letter).stdout
+    assert "a program on mail.office.test itself has sent the letter. There is no older line.\n" in text
+    text = office.run("trace", "-", "--lang", "en", input=letter.replace(b"From:", letter + b"From:")).stdout
+    assert "itself has sent the letter. What is older was brought along from there, and could be invented.\n" in text
+
+
+def test_letter_of_a_host_of_ours(office: Office) -> None:
+    letter = (
+        b"Received: from pc ([192.0.2.7]) by mail.office.test (mailstack) with ESMTP id 1; x\nFrom: a@office.test\n"
+    )
+    text = office.run("trace", "-", "--lang", "en", "--trust", "192.0.2.7", input=letter).stdout
+    assert "the letter began here." in text
 
 
 def test_forged_line(office: Office) -> None:

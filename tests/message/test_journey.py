@@ -59,10 +59,13 @@ FAR = line("mx.far.test", STRANGERS)
         ([line("evil-office.test", STRANGERS)], (0, NOBODY)),
         # By our backup, and the next one says so by its address.
         ([line("mail.office.test", "192.0.2.3"), line("backup.office.test", STRANGERS), FAR], (2, STRANGER)),
-        # Through a filter on the same machine.
-        ([line("mail.office.test", "127.0.0.1"), line("mail.office.test", STRANGERS), FAR], (2, STRANGER)),
-        ([line("mail.office.test", "::1"), line("filter.test", "127.0.0.1"), FAR], (1, NOT_OURS)),
-        ([line("mail.office.test", "127.0.0.1"), "nonsense"], (1, UNREADABLE)),
+        ([line("mail.office.test", "192.0.2.3"), line("filter.test", "192.0.2.3"), FAR], (1, NOT_OURS)),
+        ([line("mail.office.test", "192.0.2.3"), "nonsense"], (1, UNREADABLE)),
+        # By a program on the same machine, or through a proxy that nobody has told us of.
+        ([line("mail.office.test", "127.0.0.1"), line("mail.office.test", STRANGERS)], (1, CLAIMED)),
+        (["by mail.office.test (mailstack, from userid 33) id 1", line("mail.office.test")], (1, CLAIMED)),
+        (["(qmail 1 invoked by uid 33) by mail.office.test with SMTP", FAR], (1, STRANGER)),
+        (["from www by mail.office.test with local (Exim 4.96)", FAR], (1, STRANGER)),
         ([line("192.0.2.4"), line("mail.office.test")], (2, END)),
     ],
 )  # fmt: skip
