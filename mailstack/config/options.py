@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from mailstack.config import hosts, values
+from mailstack.config.settings import DAY
+from mailstack.model.hold import MAX_INTERVAL
 
 Parse = Callable[[str], object]
 
@@ -62,7 +64,11 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "srs": values.yes_or_no,
         },
         "smtp": {**listen, "greet_delay": values.pause, "rfc821": values.switch},
-        "submission": both,
+        "submission": {
+            **both,
+            "future_release": values.at_most(values.pause, MAX_INTERVAL),
+            "undo": values.at_most(values.pause, DAY),
+        },
         "pop3": both,
         "tls": {"certificate": paths, "key": paths, "policy": values.tls_policy},
         "relay": {

@@ -60,6 +60,14 @@ class SmtpListener(Listener):
 
 
 @frozen
+class Submission(Listener):
+    """For our users. Times in seconds, 0: none."""
+
+    future_release: float = 30 * DAY  #: for how long a message may be held back (RFC 4865)
+    undo: float = 0.0  #: between acceptance and the first attempt
+
+
+@frozen
 class PortTls:
     """What a policy comes to on one port: whether STARTTLS or STLS can be had, and whether nothing goes without TLS."""
 
@@ -181,7 +189,7 @@ class Settings:
     server: Server
     accounts: Accounts
     smtp: SmtpListener = SmtpListener(("tcp:2525",))
-    submission: Listener = Listener(("tcp:2587",), ("tcp:2465",))
+    submission: Submission = Submission(("tcp:2587",), ("tcp:2465",))
     pop3: Listener = Listener(("tcp:2110",), ("tcp:2995",))
     tls: Tls = Tls()
     relay: Relay = Relay()

@@ -65,6 +65,19 @@ def pause(text: str) -> float:
     return 0.0 if re.fullmatch(r"0+\s*[smhdSMHD]?", text) else seconds(text)
 
 
+def at_most(parse: Callable[[str], float], most: float) -> Callable[[str], float]:
+    """The parser for a time that must not be longer; ``most`` in seconds."""
+
+    def parsed(text: str) -> float:
+        time = parse(text)
+        if time > most:
+            days = f"{int(most // DAY)}d"
+            raise BadValue(f"{text!r} is too long a time", f"write {days} at most")
+        return time
+
+    return parsed
+
+
 def seconds(text: str) -> float:
     number, unit = _quantity(text, "a time", "write a number with s, m, h or d, such as 15m")
     if unit.lower() not in TIMES:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from mailstack.intake.release import not_before
 from mailstack.intake.session import Session
 from mailstack.intake.transaction import HEADER_TOO_BIG, LOOP, TOO_BIG, Transaction
 from mailstack.message.loops import BEEN_HERE, been_here
 from mailstack.message.trace import Hop
+from mailstack.model import moment
 from mailstack.model.reply import Reply
 from mailstack.protocol import smtp_events as events
 
@@ -43,7 +45,7 @@ def _begin(session: Session) -> None:
     hostname = session.settings.server.hostname
     transaction = session.begun
     protocol = visitor.protocol_of(transaction.mail.smtputf8)
-    hop = Hop(visitor.hello.name, visitor.place, hostname, protocol, visitor.tls, visitor.name)
+    hop = Hop(visitor.hello.name, visitor.place, hostname, protocol, visitor.tls, visitor.name, visitor.userid)
     transaction.begin(around.spool, around.new_id(), hop, around.now())
 
 
@@ -91,7 +93,7 @@ def _refused(session: Session, refusal: Reply) -> Reply:
 
 
 async def _accept(session: Session, transaction: Transaction) -> Reply:
-    letter = transaction.letter()
+    letter = transaction.letter(not_before(session, transaction.mail))
     assert transaction.content is not None, "a message without content was refused"
     await session.around.spool.add(letter, transaction.content)
     # From here on the letter is ours: the 250 must leave, or the client sends it again.
@@ -103,4 +105,5 @@ async def _accept(session: Session, transaction: Transaction) -> Reply:
         session.around.wake(letter)
     except Exception as error:
         session.record.trouble(letter.id, error)
-    return Reply(250, "2.0.0", f"Ok: queued as {letter.id}")
+    held = f"held until {moment.written(letter.not_before)}, " if letter.not_before else ""
+    return Reply(250, "2.0.0", f"Ok: {held}queued as {letter.id}")

@@ -8,8 +8,9 @@ from mailstack.config.limits import FREE_SPACE
 from mailstack.intake.ownership import not_own
 from mailstack.intake.ratelimit import full
 from mailstack.intake.relay import RELAYING_DENIED
+from mailstack.intake.release import not_held
 from mailstack.intake.session import Session
-from mailstack.intake.submission import SubmissionRule
+from mailstack.intake.submission import SubmissionRule, completion
 from mailstack.intake.transaction import TOO_BIG, Transaction
 from mailstack.interfaces.accounts import Resolution
 from mailstack.model.address import Address
@@ -45,10 +46,14 @@ def _on_mail(session: Session, event: events.Mail) -> Reply:
     if session.around.free_space() < FREE_SPACE * session.settings.limits.message_size:
         session.struck("free_space")
         return session.record.trouble(session.id, OSError(errno.ENOSPC, "too little room for another letter"))
-    if session.visitor.user is None:
-        session.transaction = Transaction(event, session.settings.limits)
-        return SENDER_OK
-    return _on_submission(session, event, session.visitor.user)
+    unheld = not_held(session, event.hold) if event.hold is not None else None
+    if unheld is not None:
+        return session.record.refused("MAIL", unheld, event.sender)
+    if session.visitor.user is not None:
+        return _on_submission(session, event, session.visitor.user)
+    edit = completion(session, event.sender) if session.ours else None
+    session.transaction = Transaction(event, session.settings.limits, edit)
+    return SENDER_OK
 
 
 def _on_submission(session: Session, event: events.Mail, user: Address) -> Reply:
@@ -102,6 +107,6 @@ def _resolve(session: Session, recipient: Address, sender: Address | None) -> Re
     if around.directory.is_local(recipient.domain):
         found = around.directory.resolve(recipient)
         return Resolution(refusal=BOUNCES_ONLY) if found.bounces_only and sender is not None else found
-    if around.rule.permits(recipient, visitor.address, visitor.user):
+    if around.rule.permits(recipient, visitor.address, session.ours):
         return Resolution((Recipient(recipient, recipient),))
     return Resolution(refusal=RELAYING_DENIED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mailstack.intake.authentication import mechanisms, offers_login, offers_tls
+from mailstack.intake.release import bounds, offers_future_release
 from mailstack.intake.session import Session
 from mailstack.intake.waiting import offers_atrn, offers_etrn
 from mailstack.model.reply import Reply
@@ -22,6 +23,7 @@ EXTENSIONS: tuple[tuple[str, Callable[[Session], bool] | None], ...] = (
     ("SMTPUTF8", EVERYWHERE),
     ("DSN", EVERYWHERE),
     ("LIMITS RCPTMAX={recipients}", EVERYWHERE),
+    ("FUTURERELEASE {release}", offers_future_release),
     ("REQUIRETLS", lambda session: bool(session.visitor.tls)),
     ("CHUNKING", EVERYWHERE),
     ("ENHANCEDSTATUSCODES", EVERYWHERE),
@@ -52,6 +54,7 @@ def on_hello(session: Session, event: events.Hello) -> Reply:
         facts = {
             "size": limits.message_size,
             "recipients": limits.recipients,
+            "release": bounds(session) if offers_future_release(session) else "",
             "mechanisms": " ".join(mechanisms(session)) if offers_login(session) else "",
             "login": " LOGIN" if session.around.submission else "",
         }

@@ -87,7 +87,8 @@ LESSONS: dict[str, Lesson] = {
         ("250 welcome, with the extensions", "501 no name"),
     ),
     "MAIL": Lesson(
-        "MAIL FROM:<sender> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8] [REQUIRETLS] [RET=FULL|HDRS] [ENVID=xtext]",
+        "MAIL FROM:<sender> [SIZE=octets] [BODY=8BITMIME] [SMTPUTF8] [REQUIRETLS] [RET=FULL|HDRS] [ENVID=xtext]"
+        " [HOLDFOR=seconds] [HOLDUNTIL=date-time]",
         "Begins a message; <> is the null sender, of bounces; EHLO lists which parameters there are now",
         "MAIL FROM:<friend@example.com> SIZE=2000",
         (

@@ -69,9 +69,10 @@ DECISIONS: dict[type[events.Event], Decide] = {
 class Reception:
     """One connection."""
 
-    def __init__(self, around: Surroundings, client: str, loopback: bool) -> None:
-        """``client`` is an IP address, ``""`` for a UNIX socket; from ``loopback`` passwords may come in plain."""
-        self._session = Session(around, Visitor(client, loopback))
+    def __init__(self, around: Surroundings, client: str, loopback: bool, userid: int | None = None) -> None:
+        """``client`` is an IP address, ``""`` for a UNIX socket; from ``loopback`` passwords may come in plain. With
+        ``userid`` it is a user of this machine, who needs none."""
+        self._session = Session(around, Visitor(client, loopback, userid=userid))
 
     def greeting(self) -> Reply:
         return greeting.greeting(self._session)

@@ -29,7 +29,7 @@ class Record:
             client=self._visitor,
             from_=path(letter.sender),
             size=letter.wire_size,
-            nrcpt=sum(not recipient.expanded for recipient in letter.recipients),
+            nrcpt=letter.addressees,
             proto=self._visitor.protocol,
             helo=self._helo,
             sasl_username=self._visitor.user,

@@ -33,10 +33,10 @@ class RelayRule:
         """Whether the client's address lies in ``[relay] networks``; a UNIX socket's does not."""
         return lies_in(client, self.networks)
 
-    def permits(self, recipient: Address, client: str, user: Address | None) -> bool:
+    def permits(self, recipient: Address, client: str, ours: bool) -> bool:
         """Whether mail for this foreign address is taken: from our users, from trusted networks, or for a domain that
         we are backup MX for."""
-        return user is not None or self._stands_in_for(recipient) or self.trusts(client)
+        return ours or self._stands_in_for(recipient) or self.trusts(client)
 
     def _stands_in_for(self, recipient: Address) -> bool:
         # The domain's own server may trust us, and so send on for strangers what it would not take from them.

@@ -41,11 +41,16 @@ class Session:
         return self.around.settings
 
     @property
+    def ours(self) -> bool:
+        """Whether this is one of our users: logged in, or at work on this machine."""
+        return self.visitor.user is not None or self.visitor.userid is not None
+
+    @property
     def trusted(self) -> bool:
-        """Whether this is one of ours: logged in, or from ``[relay] networks``; encrypted where that is asked for."""
+        """Whether this is one of ours, or from ``[relay] networks``; encrypted where that is asked for."""
         if self.lacks_tls:
             return False
-        return self.visitor.user is not None or self.around.rule.trusts(self.visitor.address)
+        return self.ours or self.around.rule.trusts(self.visitor.address)
 
     @property
     def must_log_in(self) -> bool:

@@ -11,7 +11,7 @@ from mailstack.intake.rate import SendingRates
 from mailstack.intake.relay import RelayRule
 from mailstack.interfaces.accounts import IAuthenticator, IDirectory
 from mailstack.interfaces.log import IEventLog, ILimitCounts
-from mailstack.interfaces.spool import ISpool
+from mailstack.interfaces.spool import ILetterbox
 from mailstack.interfaces.waiting import IWaitingMail
 from mailstack.model.letter import Letter
 
@@ -25,7 +25,7 @@ class Surroundings:
     settings: Settings
     directory: IDirectory
     authenticator: IAuthenticator
-    spool: ISpool
+    spool: ILetterbox
     log: IEventLog
     wake: Callable[[Letter], None]  #: tells the queue of a letter that just became ours
     waiting: IWaitingMail

@@ -12,7 +12,7 @@ from attrs import evolve
 from mailstack.config.limits import MAX_RECEIVED
 from mailstack.config.settings import Limits
 from mailstack.intake.rate import Charge
-from mailstack.interfaces.spool import IIncoming, ISpool
+from mailstack.interfaces.spool import IIncoming, ILetterbox
 from mailstack.message.header import HeaderScan, begins_with_field
 from mailstack.message.trace import Hop, delivery_fields, received
 from mailstack.model.address import Address
@@ -94,7 +94,7 @@ class Transaction:
             if recipient.address not in self._recipients or SUCCESS in notify:
                 self._recipients[recipient.address] = evolve(recipient, notify=notify, orcpt=rcpt.orcpt)
 
-    def begin(self, spool: ISpool, id: str, hop: Hop, now: float) -> None:
+    def begin(self, spool: ILetterbox, id: str, hop: Hop, now: float) -> None:
         """DATA: open a file and put our fields before what comes. After an OSError DATA may come again."""
         self.discard()
         self.id = id
@@ -186,7 +186,8 @@ class Transaction:
             return LOOP
         return self.refusal
 
-    def letter(self) -> Letter:
+    def letter(self, not_before: float = 0.0) -> Letter:
+        """``not_before`` is the Unix time of its first attempt, if that is to be later."""
         return Letter(
             self.id,
             self.sender,
@@ -201,6 +202,8 @@ class Transaction:
             self.mail.require_tls,
             self.mail.ret,
             self.mail.envid,
+            not_before,
+            "" if self.mail.hold is None else str(self.mail.hold),
         )
 
     def discard(self) -> None:

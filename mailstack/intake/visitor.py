@@ -24,6 +24,7 @@ class Visitor:
     name: str = ""  #: of the host, if a proxy knows it
     named: bool = False  #: by a proxy, with XCLIENT
     announced: str = ""  #: the name in the client's own greeting, if a proxy knows it
+    userid: int | None = None  #: of the user of this machine who is at work here, without a network in between
 
     def secured(self, tls: str, bindings: Bindings = no_bindings) -> None:
         """TLS is up: what was said in plain may have been said by somebody in between (RFC 3207 §4.2). The address that

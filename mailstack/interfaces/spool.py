@@ -40,8 +40,8 @@ class IIncoming(Interface):
         """Forget it. Also right after it was added or discarded: then nothing happens."""
 
 
-class ISpool(Interface):
-    """Accepted mail, durable. All times are Unix times."""
+class ILetterbox(Interface):
+    """Where letters come in."""
 
     def receive(id: str) -> IIncoming:
         """A place for a message that starts to arrive."""
@@ -49,6 +49,10 @@ class ISpool(Interface):
     async def add(letter: Letter, content: IIncoming) -> None:
         """On return the letter is durable and ours. OSError (ENOSPC: disk full) when it is not, and then nothing of it
         is left."""
+
+
+class ISpool(ILetterbox):
+    """Accepted mail, durable. All times are Unix times."""
 
     async def settle(results: Mapping[str, Sequence[Result]]) -> None:
         """Record one attempt at each of these letters. One without anything left to do is removed with its file.
@@ -72,12 +76,13 @@ class ISpool(Interface):
 
     async def hasten(domain: str, subdomains: bool, now: float) -> int:
         """Make recipients in a domain due at ``now`` that were to be tried later. Returns how many letters wait for
-        the domain, due or not. OSError: some of it may not have happened."""
+        the domain, due or not. OSError: some of it may not have happened. This, and the two below, know nothing of
+        letters that are not released."""
 
-    async def waiting(domains: Sequence[str]) -> Sequence[str]:
+    async def waiting(domains: Sequence[str], now: float) -> Sequence[str]:
         """Letters that wait for one of these domains, due or not, the oldest first."""
 
-    async def ahead_of_time(id: str, domains: Sequence[str]) -> Due | None:
+    async def ahead_of_time(id: str, domains: Sequence[str], now: float) -> Due | None:
         """The recipients of a letter that wait in these domains, due or not; None: there are none."""
 
     async def next_due(after: float) -> float | None:

@@ -25,6 +25,8 @@ def _message(occasion: Occasion) -> Iterable[tuple[str, str]]:
         yield "Original-Envelope-Id", xtext.decode(occasion.letter.envid)
     yield "Reporting-MTA", f"dns; {occasion.hostname}"
     yield "Arrival-Date", formatdate(occasion.letter.arrived)
+    if occasion.letter.hold:
+        yield "Future-Release-Request", occasion.letter.hold  # RFC 4865
 
 
 def _status(occasion: Occasion, fate: Fate) -> Iterable[tuple[str, str]]:

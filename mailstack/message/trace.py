@@ -20,6 +20,7 @@ class Hop:
     protocol: str  #: SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA: RFC 3848; UTF8SMTP, UTF8SMTPS, …: RFC 6531 §3.7.3
     tls: str  #: version and cipher, "" without
     name: str = ""  #: of the client's host, if it is known
+    userid: int | None = None  #: of a user of this machine, by whom it came without a network
 
 
 def date(now: float) -> str:
@@ -38,10 +39,13 @@ def delivery_fields(sender: Address | None, recipients: tuple[Recipient, ...], u
 
 def received(hop: Hop, id: str, recipients: tuple[Recipient, ...], now: float, utf8: bool = False) -> bytes:
     """The Received field. The recipient is named only when it is alone, or Bcc would leak."""
-    lines = [f"Received: from {_from(hop)}"]
-    if hop.tls:
-        lines.append(f"(using {hop.tls})")
-    lines.append(f"by {hop.hostname} (mailstack) with {hop.protocol} id {id}")
+    if hop.userid is None:
+        lines = [f"Received: from {_from(hop)}"]
+        if hop.tls:
+            lines.append(f"(using {hop.tls})")
+        lines.append(f"by {hop.hostname} (mailstack) with {hop.protocol} id {id}")
+    else:
+        lines = [f"Received: by {hop.hostname} (mailstack, from userid {hop.userid}) id {id}"]
     if len(recipients) == 1 and _may_be_named(recipients[0]):
         lines.append(f"for <{_shown(recipients[0].original, utf8 and not recipients[0].original.isascii)}>")
     return ("\n\t".join(lines) + f";\n\t{date(now)}\n").encode()

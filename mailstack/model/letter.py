@@ -68,13 +68,19 @@ class Letter:
     require_tls: bool = False  #: REQUIRETLS was given (RFC 8689)
     ret: str = ""  #: FULL, HDRS, or "" when RET was not given (RFC 3461 §4.3)
     envid: str = ""  #: ENVID as given, xtext (RFC 3461 §4.4); "" without
-    not_before: float = 0.0  #: Unix time of the first attempt, if its sender wants it later (RFC 4865)
+    not_before: float = 0.0  #: Unix time of the first attempt, if it is to be later
+    hold: str = ""  #: ``for;3600`` or ``until;2026-…``, if that was the sender's wish (RFC 4865)
     opening: bytes = b""  #: ASCII fields, LF, that go before what is relayed; made for one attempt, and not stored
 
     @property
     def released(self) -> float:
         """Unix time from which its age counts."""
         return max(self.arrived, self.not_before)
+
+    @property
+    def addressees(self) -> int:
+        """How many get it."""
+        return sum(not recipient.expanded for recipient in self.recipients)
 
     @property
     def wire_size(self) -> int:

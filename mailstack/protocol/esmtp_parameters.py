@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from attrs import frozen
 
+from mailstack.model.hold import Hold
 from mailstack.model.letter import DELAY, FAILURE, NEVER, SUCCESS, Notify
 from mailstack.model.reply import Reply
 from mailstack.model.xtext import envelope_id, original_recipient
@@ -22,7 +23,10 @@ class BadParameter(ValueError):
 
 @frozen
 class Parameter:
-    """``field`` is that of the event, "" when nobody needs the value. ``parse`` raises ValueError for a wrong one."""
+    """``field`` is that of the event, "" when nobody needs the value. ``parse`` raises ValueError for a wrong one.
+
+    Of two with one field a command may have one.
+    """
 
     field: str
     parse: Callable[[str], object]
@@ -45,6 +49,8 @@ def values(parameters: Iterable[tuple[str, str]], known: Mapping[str, Parameter]
         if keyword in seen:
             raise BadParameter(501, f"Parameter {keyword} stands there twice")
         seen.add(keyword)
+        if parameter.field in found:
+            raise BadParameter(501, f"Parameter {keyword} says again, in another way, what was said already")
         try:
             found[parameter.field] = parameter.read(value)
         except ValueError:
@@ -99,6 +105,9 @@ MAIL: dict[str, Parameter] = {
     "REQUIRETLS": Parameter("require_tls", _flag),
     "RET": Parameter("ret", _one_of("FULL", "HDRS")),
     "ENVID": Parameter("envid", envelope_id),
+    # RFC 4865 §3.
+    "HOLDFOR": Parameter("hold", Hold.for_),
+    "HOLDUNTIL": Parameter("hold", Hold.until_),
 }
 RCPT: dict[str, Parameter] = {
     "NOTIFY": Parameter("notify", _notify),

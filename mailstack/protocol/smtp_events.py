@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from mailstack.model.address import Address
+from mailstack.model.hold import Hold
 from mailstack.model.letter import NOT_SAID, Notify
 from mailstack.model.reply import Reply
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
@@ -29,6 +30,7 @@ class Mail:
     require_tls: bool = False  #: RFC 8689
     ret: str = ""  #: FULL, HDRS, or "" when not said (RFC 3461)
     envid: str = ""  #: xtext, as it came; "" without
+    hold: Hold | None = None  #: RFC 4865
 
 
 @frozen

@@ -216,10 +216,10 @@ class Dispatcher(Service):
 
     async def _serve_out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
         try:
-            due = await self._spool.ahead_of_time(id, domains)
+            started = self._now()
+            due = await self._spool.ahead_of_time(id, domains, started)
             if due is None:
                 return
-            started = self._now()
             outcomes = await self._attempts.outcomes(transport, [due])
             results = await self._settle([due], outcomes, started)
         except CancelledError:

@@ -84,6 +84,7 @@ class DiskSpool:
             self._reader = Reader(database)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
+        self._tell(self._reader.notes())
         database.chmod(0o600)
         self._sync([self._folder, self._messages])
         self._commit = GroupCommit(self._store, self._in_thread, self._clock, self._remove, self._arriving, self._log)
@@ -158,7 +159,7 @@ class DiskSpool:
             await self._commit.join(lambda batch: batch.reported.append(reported))
 
     async def hasten(self, domain: str, subdomains: bool, now: float) -> int:
-        waiting = await self._in_thread(self._reader.waiting, domain, subdomains)
+        waiting = await self._in_thread(self._reader.waiting, domain, subdomains, now)
         later = [Hastened(id, number, now) for id, number, following in waiting if following > now]
         for start in range(0, len(later), AT_ONCE):
             await self._commit.join(partial(_hasten, later[start : start + AT_ONCE]))
@@ -188,15 +189,15 @@ class DiskSpool:
         """Without those that are not ours yet, or not any more."""
         return set(ids) - self._adding - self._store.taken_back
 
-    async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
+    async def waiting(self, domains: Sequence[str], now: float) -> Sequence[str]:
         found: set[str] = set()
         for domain in domains:
-            rows = await self._in_thread(self._reader.waiting, domain, False)
+            rows = await self._in_thread(self._reader.waiting, domain, False, now)
             found.update(id for id, _, _ in rows)
         return sorted(self._visible(found))  # ids are in the order of time
 
-    async def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
-        found: Due | None = await self._in_thread(self._reader.ahead_of_time, id, list(domains))
+    async def ahead_of_time(self, id: str, domains: Sequence[str], now: float) -> Due | None:
+        found: Due | None = await self._in_thread(self._reader.ahead_of_time, id, list(domains), now)
         return found
 
     async def unreported(self, id: str) -> Mapping[int, Outcome]:
@@ -213,7 +214,14 @@ class DiskSpool:
 
     async def changed(self) -> bool:
         found: bool = await self._in_thread(self._store.changed)
+        if found:
+            self._tell(await self._in_thread(self._reader.notes))
         return found
+
+    def _tell(self, notes: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+        """What the command line has done: it cannot write to our log by itself."""
+        for id, fields in notes:
+            self._log.event(id, **fields)
 
     def open(self, id: str) -> BinaryIO:
         return Path(self.path(id)).open("rb")

@@ -15,6 +15,7 @@ from mailstack.model.address import Address
 from mailstack.model.letter import NOT_SAID, Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
+from mailstack.spool import notes
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
@@ -28,6 +29,7 @@ SELECT id FROM (
 IN_DOMAIN = f"""
 SELECT id, number, next_attempt FROM recipients
 WHERE state IN {listed(WAITING)} AND (substr(address, -length(:at)) = :at OR substr(address, -length(:sub)) = :sub)
+      AND EXISTS (SELECT 1 FROM messages WHERE messages.id = recipients.id AND not_before <= :now)
 """
 
 
@@ -66,24 +68,26 @@ class Reader:
         pending = tuple(Pending(number, letter.recipients[number], attempts) for number, attempts in rows)
         return Due(letter, pending, warned=warned, unreported=bool(self.unreported(id)))
 
-    def waiting(self, domain: str, subdomains: bool) -> list[tuple[str, int, float]]:
+    def waiting(self, domain: str, subdomains: bool, now: float) -> list[tuple[str, int, float]]:
         """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait."""
         at = f"@{domain}"
-        return self._rows(IN_DOMAIN, {"at": at, "sub": f".{domain}" if subdomains else at})
+        return self._rows(IN_DOMAIN, {"at": at, "sub": f".{domain}" if subdomains else at, "now": now})
 
-    def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
+    def ahead_of_time(self, id: str, domains: Sequence[str], now: float) -> Due | None:
         try:
             due = self._due(id, inf)
         except (ValueError, IndexError):
             return None  # damaged, as due() tells
-        pending = tuple(each for each in due.pending if each.recipient.address.domain in domains) if due else ()
-        return evolve(due, pending=pending) if due and pending else None
+        if due is None or due.letter.not_before > now:
+            return None
+        pending = tuple(each for each in due.pending if each.recipient.address.domain in domains)
+        return evolve(due, pending=pending) if pending else None
 
     def letter(self, id: str) -> tuple[Letter | None, int]:
         """A letter and how many delay warnings it had."""
         rows = self._rows(
             "SELECT sender, arrived, size, lines, relay_offset, eight_bit, checksum, smtputf8, require_tls, ret, envid,"
-            " not_before, warned FROM messages WHERE id = ?",
+            " not_before, hold, warned FROM messages WHERE id = ?",
             (id,),
         )
         if not rows:
@@ -122,6 +126,13 @@ class Reader:
             (json.dumps(ids),),
         )
         return {id for (id,) in rows}
+
+    def notes(self) -> Sequence[tuple[str, dict[str, Any]]]:
+        """What the command line has done, once: see :mod:`.notes`."""
+        try:
+            return notes.take(self._db)
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
 
     def _rows(self, query: str, parameters: Sequence[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
         try:

@@ -17,6 +17,7 @@ from attrs import frozen
 
 from mailstack.spool.states import WAITING, listed
 
+PATIENCE = 10.0  # seconds to wait for another process
 QUARANTINE = "The message file is missing or damaged: held for the administrator"
 
 
@@ -29,8 +30,10 @@ class Repairs:
 
 def recover(database: Path, messages: Path) -> Repairs:
     """Bring the rows and the files together. Blocking; before anything else uses them. sqlite3.Error, OSError."""
-    db = sqlite3.connect(database)
+    db = sqlite3.connect(database, isolation_level=None, timeout=PATIENCE)
     try:
+        # Another process may be adding a letter: its row comes before this, and its file is seen, or after all of it.
+        db.execute("BEGIN IMMEDIATE")
         files = set(os.listdir(messages))  # noqa: PTH208 - names are all we need, and there may be very many
         unacknowledged = tuple(id for id, whole in _last_batch(db, messages) if not whole)
         db.executemany("DELETE FROM recipients WHERE id = ?", [(id,) for id in unacknowledged])
@@ -42,11 +45,11 @@ def recover(database: Path, messages: Path) -> Repairs:
             f" WHERE id = ? AND state IN {listed(WAITING)}",
             [(QUARANTINE, id) for id in missing],
         )
-        db.commit()
+        for orphan in files - rows:
+            (messages / orphan).unlink(missing_ok=True)
+        db.execute("COMMIT")
     finally:
         db.close()
-    for orphan in files - rows:
-        (messages / orphan).unlink(missing_ok=True)
     return Repairs(unacknowledged, missing, len(files - rows))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter, Recipient
+from mailstack.spool.states import at_first
 
 Row = tuple[object, ...]
 Rows = list[Row]
@@ -26,13 +27,19 @@ def letter_wishes(letter: Letter) -> Row:
     """Empty: there are none, as usual."""
     if not (letter.smtputf8 or letter.require_tls or letter.ret or letter.envid or letter.not_before):
         return ()
-    return (int(letter.smtputf8), int(letter.require_tls), letter.ret, letter.envid, letter.not_before)
+    return (int(letter.smtputf8), int(letter.require_tls), letter.ret, letter.envid, letter.not_before, letter.hold)
 
 
-def recipient_wishes(recipient: Recipient) -> Row:
-    if not (recipient.notify or recipient.orcpt or recipient.expanded):
+def recipient_row(letter: Letter, number: int, recipient: Recipient, destination: str) -> Row:
+    return (letter.id, number, str(recipient.address), str(recipient.original), letter.released, destination)
+
+
+def recipient_wishes(letter: Letter, recipient: Recipient) -> Row:
+    """Empty: there are none, and the state is the usual one."""
+    state = at_first(letter, recipient)
+    if state == "active" and not (recipient.notify or recipient.orcpt):
         return ()
-    return (",".join(sorted(recipient.notify)), recipient.orcpt, int(recipient.expanded))
+    return (",".join(sorted(recipient.notify)), recipient.orcpt, int(recipient.expanded), state)
 
 
 def result_row(id: str, result: Result) -> Row:

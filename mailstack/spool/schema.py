@@ -6,7 +6,7 @@ import sqlite3
 
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
-VERSION = 3  #: ``PRAGMA user_version``
+VERSION = 4  #: ``PRAGMA user_version``
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS messages (
@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS messages (
     require_tls INTEGER NOT NULL DEFAULT 0,
     ret TEXT NOT NULL DEFAULT '',    -- FULL, HDRS
     envid TEXT NOT NULL DEFAULT '',  -- xtext
-    not_before REAL NOT NULL DEFAULT 0 -- Unix time of the first attempt, if that is later than arrived
+    not_before REAL NOT NULL DEFAULT 0, -- Unix time of the first attempt, if that is later than arrived
+    hold TEXT NOT NULL DEFAULT ''    -- if that was the sender's wish: for;SECONDS or until;DATE
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS recipients (
     id TEXT NOT NULL,
@@ -59,6 +60,11 @@ CREATE TABLE IF NOT EXISTS history (  -- what attempts came to, while the letter
     relay TEXT NOT NULL,
     PRIMARY KEY (id, number, at)
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS notes (  -- what another process has done, for the server's log
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    fields TEXT NOT NULL             -- a JSON object
+) STRICT;
 CREATE TABLE IF NOT EXISTS counter (batch INTEGER NOT NULL) STRICT;
 INSERT INTO counter SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM counter);
 PRAGMA user_version = {VERSION};
@@ -75,6 +81,7 @@ ADDED = (
     ("recipients", "expanded", "INTEGER NOT NULL DEFAULT 0"),
     ("messages", "not_before", "REAL NOT NULL DEFAULT 0"),
     ("recipients", "destination", "TEXT NOT NULL DEFAULT ''"),
+    ("messages", "hold", "TEXT NOT NULL DEFAULT ''"),
 )
 
 

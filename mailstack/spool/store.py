@@ -9,36 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailstack.durable import Sync
-from mailstack.model.letter import Letter, Recipient
+from mailstack.spool.adding import add_letters
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
-from mailstack.spool.rows import Row, Rows, history_row, letter_wishes, message_row, recipient_wishes, result_row
+from mailstack.spool.rows import history_row, result_row
 from mailstack.spool.schema import prepare, version
 from mailstack.spool.states import DONE, UNREPORTED, WAITING, listed
 
-#: Most letters come without wishes. They do not pay for them: each ``->>`` reads its row anew.
-ADD_MESSAGES = """
-INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, batch)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       (SELECT batch FROM counter)
-FROM json_each(?)
-"""
-ADD_MESSAGES_WITH_WISHES = """
-INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum,
-                      smtputf8, require_tls, ret, envid, not_before, batch)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, (SELECT batch FROM counter)
-FROM json_each(?)
-"""
-ADD_RECIPIENTS = """
-INSERT INTO recipients (id, number, address, original, state, next_attempt, destination)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'active', value ->> 4, value ->> 5 FROM json_each(?)
-"""
-ADD_RECIPIENTS_WITH_WISHES = """
-INSERT INTO recipients (id, number, address, original, next_attempt, destination, notify, orcpt, expanded, state)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, iif(value ->> 8, 'expanded', 'active') FROM json_each(?)
-"""
 SETTLE = """
 UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, attempts = attempts + 1,
        code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
@@ -188,7 +165,7 @@ class Store:
         with _transaction(self._db):
             self._db.execute("UPDATE counter SET batch = batch + 1")
             self._remove(self._undo)
-            self._add(batch.letters)
+            add_letters(self._db, batch.letters, self._destination)
             self._settle(batch)
             finished = self._finished(batch.touched)
             self._remember(batch, set(finished))
@@ -207,29 +184,6 @@ class Store:
         if staying:
             rows = [history_row(done.id, result) for done in staying for result in done.results]
             self._db.execute(REMEMBER, (json.dumps(rows),))
-
-    def _add(self, letters: list[Letter]) -> None:
-        messages, special_messages = Rows(), Rows()
-        recipients, special_recipients = Rows(), Rows()
-        for letter in letters:
-            row, wishes = message_row(letter), letter_wishes(letter)
-            (special_messages if wishes else messages).append(row + wishes)
-            for number, recipient in enumerate(letter.recipients):
-                row, wishes = self._recipient_row(letter, number, recipient), recipient_wishes(recipient)
-                (special_recipients if wishes else recipients).append(row + wishes)
-        self._insert(ADD_MESSAGES, messages)
-        self._insert(ADD_MESSAGES_WITH_WISHES, special_messages)
-        self._insert(ADD_RECIPIENTS, recipients)
-        self._insert(ADD_RECIPIENTS_WITH_WISHES, special_recipients)
-
-    def _recipient_row(self, letter: Letter, number: int, recipient: Recipient) -> Row:
-        address = recipient.address
-        destination = self._destination(address.domain)
-        return (letter.id, number, str(address), str(recipient.original), letter.released, destination)
-
-    def _insert(self, statement: str, rows: Rows) -> None:
-        if rows:
-            self._db.execute(statement, (json.dumps(rows),))
 
     def _settle(self, batch: Batch) -> None:
         if batch.settlements:

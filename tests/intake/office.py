@@ -175,8 +175,9 @@ class Office:
         tls: bool = True,
         tls_required: bool = False,
         loopback: bool = False,
+        userid: int | None = None,
     ) -> Reception:
-        return Reception(self.surroundings(submission, tls, tls_required), client, loopback)
+        return Reception(self.surroundings(submission, tls, tls_required), client, loopback, userid)
 
     @property
     def letters(self) -> Sequence[Letter]:

@@ -4,7 +4,8 @@ Settings, wherever they stand at the top: ``@ port submission`` (else the one fo
 (loopback), ``neighbour`` (in [relay] networks), ``proxy`` (in both [relay] networks and [server] xclient),
 ``local-proxy`` (the latter, on loopback), else a stranger; ``@ tls`` ``up`` from the beginning, ``none`` when not on
 offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one of [limits];
-``@ scram``: there are keys for it; ``@ early``: we have not greeted yet; ``@ rfc821 on``.
+``@ scram``: there are keys for it; ``@ early``: we have not greeted yet; ``@ rfc821 on``; ``@ undo SECONDS`` and
+``@ future_release SECONDS`` of [submission]; ``@ peer unix`` is a user of this machine, number 1000.
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write``, ``add``,
 ``queue`` fails; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ waiting DOMAIN N``
@@ -15,7 +16,7 @@ postmaster, and warnings in the log), ``@ struck LIMIT…`` (these have been cou
 
 Of the letter that came last: ``@ letter CONTENT`` (as it came), ``@ content TEXT`` (somewhere in it, with our own
 fields), ``@ envelope SENDER RECIPIENT…``, ``@ smtputf8`` and ``@ require_tls`` with ``yes`` or ``no``, ``@ wishes RET
-ENVID ADDRESS:NOTIFY:ORCPT…``.
+ENVID ADDRESS:NOTIFY:ORCPT…``, ``@ held SECONDS [WISH]`` (how long after now the first attempt is).
 """
 
 from __future__ import annotations
@@ -42,7 +43,14 @@ FOLDER = Path(__file__).parent.parent / "dialogues" / "smtp"
 FILES = sorted(FOLDER.glob("*.txt"))
 BINDINGS = {"tls-exporter": b"the channel"}
 TLS = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"
-PEERS = {"stranger": STRANGER, "neighbour": NEIGHBOUR, "local": "127.0.0.1", "proxy": PROXY, "local-proxy": LOCAL_PROXY}
+PEERS = {
+    "stranger": STRANGER,
+    "neighbour": NEIGHBOUR,
+    "local": "127.0.0.1",
+    "proxy": PROXY,
+    "local-proxy": LOCAL_PROXY,
+    "unix": "",
+}
 
 
 def at_random(data: bytes, seed: int) -> list[bytes]:
@@ -73,6 +81,9 @@ class Server:
                     self.office.authenticator.scram = True
                 elif key == "rfc821":
                     self.office.settings = evolve(self.office.settings, smtp=SmtpListener(rfc821=value == "on"))
+                elif key in ("undo", "future_release"):
+                    submission = evolve(self.office.settings.submission, **{key: float(value)})
+                    self.office.settings = evolve(self.office.settings, submission=submission)
                 elif key in options:
                     options[key] = value
         self.session = SmtpServer()
@@ -81,7 +92,8 @@ class Server:
             submission=options["port"] == "submission",
             tls=options["tls"] in ("offered", "required"),
             tls_required=options["tls"] == "required",
-            loopback=options["peer"] in ("local", "local-proxy"),
+            loopback=options["peer"] in ("local", "local-proxy", "unix"),
+            userid=1000 if options["peer"] == "unix" else None,
         )
         if options["tls"] == "up":
             self.reception.secured(TLS, lambda: BINDINGS)
@@ -95,7 +107,7 @@ class Server:
 
     def setting(self, key: str, value: str) -> None:
         match key:
-            case "port" | "peer" | "tls" | "limit" | "scram" | "early" | "rfc821":
+            case "port" | "peer" | "tls" | "limit" | "scram" | "early" | "rfc821" | "undo" | "future_release":
                 pass
             case "handshake":
                 assert self.upgrading
@@ -129,6 +141,10 @@ class Server:
                 letter = self.office.letters[-1]
                 wishes = [f"{r.address}:{','.join(sorted(r.notify))}:{r.orcpt}" for r in letter.recipients]
                 assert [letter.ret or "-", letter.envid or "-", *wishes] == value.split()
+            case "held":
+                letter = self.office.letters[-1]
+                seconds, _, wish = value.partition(" ")
+                assert (letter.released - self.office.now, letter.hold) == (float(seconds), wish)
             case "struck":
                 assert [limit for limit, _ in self.office.counts.strikes] == value.split()
             case "free":

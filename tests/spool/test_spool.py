@@ -270,7 +270,7 @@ class TestFailingDisk:
         monkeypatch.setattr(self.spool._store, "_remove", refuse)
         self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
         assert self.spool._store.taken_back == {"L1"}
-        assert self.run(self.spool.waiting(["office.test"])) == []
+        assert self.run(self.spool.waiting(["office.test"], 1000.0)) == []
         assert self.run(self.spool.hasten("office.test", False, 1e9)) == 0
 
     def test_a_checkpoint_that_fails_takes_nothing_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -484,7 +484,7 @@ class TestOlderAndNewer:
         self.check()
 
     def test_newer_one_is_refused_and_left_alone(self) -> None:
-        self.script("PRAGMA user_version = 4")
+        self.script("PRAGMA user_version = 5")
         before = (self.data / "spool/queue.db").read_bytes()
         with pytest.raises(OSError, match="newer mailstack"):
             open_spool(self.data, self.run)

@@ -1,0 +1,88 @@
+"""Letters come in from another process: the command line puts them beside those of the server, which may be running or
+not, with the same promise."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from zope.interface import implementer
+
+from mailstack.durable import sync_paths
+from mailstack.interfaces.spool import IIncoming, ILetterbox
+from mailstack.model.address import path
+from mailstack.model.letter import Letter
+from mailstack.spool import notes
+from mailstack.spool.adding import add_letters
+from mailstack.spool.errors import as_os_error
+from mailstack.spool.incoming import FileIncoming
+from mailstack.spool.schema import VERSION, version
+
+#: Seconds to wait while somebody else is in the middle of a transaction.
+PATIENCE = 10.0
+
+
+@implementer(ILetterbox)
+class Letterbox:
+    """Blocking, whatever ``async`` says. All OSErrors are about the spool."""
+
+    def __init__(self, data: Path, destination: Callable[[str], str], note: Callable[[], Mapping[str, object]]) -> None:
+        """``destination``: by domain, where a recipient goes next. ``note``: what the log shall tell of a letter beside
+        its envelope.
+
+        FileNotFoundError: no server has been here yet. PermissionError: not for us. OSError: the database is of
+        another mailstack, or cannot be read.
+        """
+        self._database = data / "spool" / "queue.db"
+        self._messages = data / "spool" / "messages"
+        self._destination = destination
+        self._note = note
+        for place in (self._database, self._messages):
+            place.stat()
+            if not os.access(place, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        try:
+            with closing(self._connect()) as db:
+                if version(db) != VERSION:
+                    raise OSError("the queue database is of an older mailstack: the server has to be started first")
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
+
+    def receive(self, id: str) -> IIncoming:
+        return FileIncoming(f"{self._messages}/{id}", set())
+
+    async def add(self, letter: Letter, content: IIncoming) -> None:
+        """The file is durable before its row is written. While there is no row, a server that is just starting removes
+        the file; so it is looked for once more when nobody else can write, and nothing is said of a letter without."""
+        assert isinstance(content, FileIncoming), "content comes from receive()"
+        try:
+            content.finish()
+            file = Path(content.name)
+            sync_paths([file, self._messages])
+            self._enter(letter, file)
+        except (OSError, sqlite3.Error) as error:
+            content.discard()
+            raise as_os_error(error) from error
+        content.keep()
+
+    def _enter(self, letter: Letter, file: Path) -> None:
+        """The row belongs to the batch that the server has written last, whose rows the next start compares with their
+        files. A batch of our own would be the last one then, and the server's would be believed without a look."""
+        with closing(self._connect()) as db:
+            db.execute("BEGIN IMMEDIATE")
+            if file.stat().st_size != letter.size:
+                raise OSError(errno.EIO, "the message file has changed")
+            add_letters(db, [letter], self._destination)
+            size, number = letter.wire_size, letter.addressees
+            notes.leave(db, letter.id, **{"from_": path(letter.sender), "size": size, "nrcpt": number, **self._note()})
+            db.execute("COMMIT")
+
+    def _connect(self) -> sqlite3.Connection:
+        """What is committed is durable, unlike in the server, whose batches are synced later."""
+        db = sqlite3.connect(f"{self._database.as_uri()}?mode=rw", uri=True, timeout=PATIENCE, isolation_level=None)
+        db.execute("PRAGMA synchronous = FULL")
+        return db

@@ -1,0 +1,25 @@
+"""What the command line has done with letters, for the server's log: it leaves a note in the database, beside what it
+has done and in the same transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from mailstack.spool.schema import VERSION, version
+
+
+def leave(db: sqlite3.Connection, id: str, **fields: object) -> None:
+    """Fields of the log's line, as ``IEventLog.event`` takes them. An older database has no place for it."""
+    if version(db) == VERSION:
+        db.execute("INSERT INTO notes (id, fields) VALUES (?, ?)", (id, json.dumps(fields)))
+
+
+def take(db: sqlite3.Connection) -> Sequence[tuple[str, dict[str, Any]]]:
+    """Queue id and fields of all that were left, in order; they are gone then."""
+    if db.execute("SELECT 1 FROM notes LIMIT 1").fetchone() is None:
+        return ()  # most changes leave none, and a DELETE would be one more for others to see
+    found = db.execute("DELETE FROM notes RETURNING number, id, fields").fetchall()
+    return [(id, json.loads(fields)) for _, id, fields in sorted(found)]
