@@ -6,7 +6,7 @@ import socket
 import ssl
 from time import monotonic
 
-from mailstack.admin.rehearsal import replies
+from mailstack.admin.exchange import replies
 from mailstack.config.hosts import Target
 
 PATIENCE = 30.0  # seconds for all replies to one burst
@@ -52,6 +52,11 @@ class Call:
         if octets.upper() == b"STARTTLS\r\n" and heard and heard[0].startswith("220"):
             self._encrypt()
         return heard
+
+    def give(self, message: bytes) -> list[str]:
+        """Commands with a message, for which there is one reply in all; the replies to it."""
+        self._send(message)
+        return self._hear(1)
 
     def finish(self) -> list[str]:
         """QUIT, without having sent a message; the replies that came before the one to that."""

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,6 +103,23 @@ def main(context: click.Context, config: str | None) -> None:
     escape_what_cannot_be_shown()
     if context.obj is None:
         context.obj = Site(locate(config, os.environ))
+
+
+class AsItIs(click.Command):
+    """A command that understands its words itself, in a way of its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.params["words"] = args
+        return []
+
+
+@main.command(cls=AsItIs, short_help="Take a letter from standard input, as other sendmails do.")
+@click.pass_context
+def sendmail(context: click.Context, words: Sequence[str]) -> None:
+    """What ``program`` does at once where it can."""
+    from mailstack.admin.sendmail import run
+
+    context.exit(run(words, str(context.obj.source)))
 
 
 for command in (check, user, alias, queue, relay, session, trace, limits):

@@ -3,7 +3,7 @@ written to the disk, and nothing leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from sys import maxsize
 from time import monotonic, time
@@ -12,24 +12,23 @@ from attrs import field, frozen
 from zope.interface import implementer
 
 from mailstack.accounts.directory import Directory
+from mailstack.admin.exchange import TLS, Exchange, replies
 from mailstack.admin.trick_returns import KEY
-from mailstack.config.settings import Settings
+from mailstack.config.settings import PortTls, Settings
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
 from mailstack.interfaces.accounts import Bindings, IAuthenticator, IDirectory
 from mailstack.interfaces.log import IEventLog, ILimitCounts
+from mailstack.interfaces.spool import ILetterbox
 from mailstack.interfaces.waiting import ITurn, IWaitingMail
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl
 from mailstack.protocol.sasl_steps import Lookup, Proof
-from mailstack.protocol.smtp_events import Body, Event, StartTls
-from mailstack.protocol.smtp_server import SmtpServer
 from mailstack.spool.memory import MemorySpool
 
-TLS = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"  # as the log would name it
 WRONG = Reply(535, "5.7.8", "The name or the password is wrong")
 
 
@@ -89,6 +88,42 @@ class NothingWaits:
         return None
 
 
+NO_TLS = PortTls(offered=False, required=False)
+
+
+def without_server(
+    settings: Settings,
+    directory: IDirectory,
+    spool: ILetterbox,
+    log: IEventLog,
+    *,
+    new_id: Callable[[], str],
+    free_space: Callable[[], int],
+    submission: bool = False,
+    tls: PortTls = NO_TLS,
+    account: Address | None = None,
+) -> Surroundings:
+    """What sessions need that no server is around. ``account`` can log in, where log-in is offered."""
+    return Surroundings(
+        settings,
+        directory,
+        Gate(account),
+        spool,
+        log,
+        wake=lambda letter: None,
+        waiting=NothingWaits(),
+        new_id=new_id,
+        now=time,
+        submission=submission,
+        tls=tls.offered,
+        tls_required=tls.required,
+        counts=Uncounted(),
+        free_space=free_space,
+        rates=SendingRates(settings.limits.recipients_per_hour),
+        notify=lambda message: None,
+    )
+
+
 @frozen
 class Rehearsal:
     """One kind of port. ``account`` can log in, where log-in is offered."""
@@ -119,23 +154,16 @@ class Rehearsal:
         """Somebody with this IP address calls. Every call finds an empty spool."""
         spool = MemorySpool()
         tls = self.settings.tls.policy.of_port(self._service, self.implicit_tls)
-        around = Surroundings(
+        around = without_server(
             self.settings,
             self.directory,
-            Gate(self.account),
             spool,
             self.log,
-            wake=lambda letter: None,
-            waiting=NothingWaits(),
             new_id=lambda: f"REHEARSAL{len(spool.stored)}",
-            now=time,
-            submission=self.submission,
-            tls=tls.offered,
-            tls_required=tls.required,
-            counts=Uncounted(),
             free_space=lambda: maxsize,
-            rates=SendingRates(self.settings.limits.recipients_per_hour),
-            notify=lambda message: None,
+            submission=self.submission,
+            tls=tls,
+            account=self.account,
         )
         reception = Reception(around, client, ip_address(client).is_loopback)
         if self.implicit_tls:
@@ -147,14 +175,13 @@ class MemoryCall:
     """One connection, as :class:`.caller.Call` is one over a socket."""
 
     def __init__(self, reception: Reception, spool: MemorySpool) -> None:
-        self._reception = reception
+        self._exchange = Exchange(reception)
         self._spool = spool
-        self._server = SmtpServer()
-        self.greeting = replies(reception.greeting().wire())
+        self.greeting = replies(self._exchange.greeting)
 
     @property
     def closed(self) -> bool:
-        return self._server.closing
+        return self._exchange.closed
 
     @property
     def letters(self) -> Sequence[Letter]:
@@ -163,53 +190,9 @@ class MemoryCall:
 
     def say(self, octets: bytes) -> list[str]:
         """The replies. After the one to STARTTLS the call is encrypted."""
-        self._server.receive(octets)
-        said = b""
-        while (event := self._server.next_event()) is not None:
-            said += self._answer(event)
-        return replies(said)
+        return replies(self._exchange.hear(octets))
 
     def finish(self) -> list[str]:
         """Hang up. Nothing is unheard in memory."""
-        self._reception.closed()
+        self._exchange.hang_up()
         return []
-
-    def _answer(self, event: Event) -> bytes:
-        if isinstance(event, Body):
-            self._reception.body(event.chunk)
-            return b""
-        decision = self._reception.decide(event)
-        reply = decision if isinstance(decision, Reply) else at_once(decision)
-        octets = self._server.answer(reply)
-        if isinstance(event, StartTls) and reply.positive:
-            self._reception.secured(TLS)
-        return octets
-
-
-def at_once(decision: Awaitable[Reply]) -> Reply:
-    """The result of a decision that has nothing to wait for: no disk, no thread, no clock is here."""
-
-    async def decided() -> Reply:
-        return await decision
-
-    work = decided()
-    try:
-        work.send(None)
-    except StopIteration as stop:
-        reply: Reply = stop.value
-        return reply
-    work.close()
-    raise RuntimeError("a decision waits for what is not here")
-
-
-def replies(octets: bytes) -> list[str]:
-    """Replies, each with all its lines (RFC 5321 §4.2.1); one that is cut off counts, too."""
-    found: list[str] = []
-    open_ = False
-    for line in octets.decode("utf-8", "backslashreplace").split("\n"):
-        text = line.removesuffix("\r")
-        if not text and not open_:
-            continue
-        found[-1:] = [f"{found[-1]}\n{text}"] if open_ else [*found[-1:], text]
-        open_ = text[3:4] == "-"
-    return found

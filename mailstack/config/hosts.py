@@ -18,6 +18,7 @@ _BRACKETED = re.compile(r"\[(?:IPv6:)?([^\[\]]+)\](?::(.*))?\Z", re.IGNORECASE)
 _PLAIN = re.compile(r"([^:\[\]]+)(?::(.*))?\Z")
 #: Twisted's ``kind:argument:name=value``; what the kinds take is checked when the port is opened.
 _ENDPOINT = re.compile(r"[a-z][a-z0-9]*:\S+\Z")
+_ARGUMENT = re.compile(r"((?:[^:\\]|\\.)*)(?::|\Z)")
 _TCP = re.compile(r"(?:tcp6?|ssl):(?:port=)?([^:]*)")
 
 
@@ -88,3 +89,20 @@ def endpoint(text: str) -> str:
     if tcp is not None and tcp[1] != "0":  # 0: any free port
         port(tcp[1])
     return text
+
+
+def reached_here(endpoint: str) -> Target | None:
+    """Where a program of this machine reaches who listens there; None: it cannot tell, or is no client."""
+    kind, *arguments = (re.sub(r"\\(.)", r"\1", word) for word in _ARGUMENT.findall(endpoint))
+    if kind not in ("tcp", "tcp6"):
+        return None
+    named = dict(word.split("=", 1) for word in arguments if "=" in word)
+    bare = [word for word in arguments if word and "=" not in word]
+    number = named.get("port", bare[0] if bare else "")
+    host = named.get("interface", "")
+    if host in ("", "0.0.0.0", "::"):
+        host = "127.0.0.1"
+    try:
+        return Target(host, port(number), literal=True)
+    except BadValue:
+        return None

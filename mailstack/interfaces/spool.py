@@ -114,10 +114,10 @@ class IQueueDesk(Interface):
         """The stored file; FileNotFoundError."""
 
     def retry(ids: Sequence[str]) -> int:
-        """Make all that waits due now; the number of letters found."""
+        """Make all that waits due now, or when it is released, if that is later; the number of letters found."""
 
     def drop(ids: Sequence[str]) -> int:
-        """Remove letters for good, without a bounce; the number found."""
+        """Remove letters for good, without a bounce; the number found. The server's log tells of it."""
 
 
 class IDurable(Interface):

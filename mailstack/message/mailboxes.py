@@ -9,7 +9,9 @@ some programs write where a name should be quoted, both are mailboxes, whichever
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
 
 from mailstack.model.address import Address, composed, unquoted
 from mailstack.model.domain import to_ascii
@@ -28,35 +30,67 @@ _COMMENT_PART = re.compile(r"[()] | (?:[^()\\] | \\.)+ | \\", re.VERBOSE)
 
 #   addr-spec = local-part "@" domain, in kinds of tokens: A an atom, Q a quoted string, L a literal.
 _SPEC = r"[AQ](?:\.[AQ])*@(?:A(?:\.A)*|L)"
-#   mailbox = [phrase] "<" addr-spec ">" / addr-spec, or an address for the phrase;
-#   a group is a phrase, ":", a list and ";".
-_ITEM = re.compile(
-    rf"""(?: (?: (?P<said>{_SPEC}) | [AQ][AQ.]* )? <(?P<angle>{_SPEC})> | (?P<bare>{_SPEC}) ) (?=[,;]|\Z)
-        | (?P<open>[AQ][AQ.]*:) | (?P<close>;(?=,|\Z)) | ,+""",
-    re.VERBOSE,
-)
+#   The same without its domain, as people of one house write it.
+_NAME = r"[AQ](?:\.[AQ])*(?:@(?:A(?:\.A)*|L))?"
+
+
+def _item(spec: str) -> re.Pattern[str]:
+    """mailbox = [phrase] "<" addr-spec ">" / addr-spec, or an address for the phrase;
+    a group is a phrase, ":", a list and ";"."""
+    return re.compile(
+        rf"""(?: (?: (?P<said>{_SPEC}) | [AQ][AQ.]* )? <(?P<angle>{spec})> | (?P<bare>{spec}) ) (?=[,;]|\Z)
+            | (?P<open>[AQ][AQ.]*:) | (?P<close>;(?=,|\Z)) | ,+""",
+        re.VERBOSE,
+    )
+
+
+_ITEM, _ITEM_OR_NAME = _item(_SPEC), _item(_NAME)
 
 
 class BadField(ValueError):
     """The field cannot be understood; the message says why, in words for a reply."""
 
 
-def mailboxes(value: bytes) -> Iterator[Address]:
-    """All mailboxes in the field's value, which may be folded, in order. BadField may come after some of them."""
-    if len(value) > MAX_FIELD:
-        raise BadField(f"is longer than {MAX_FIELD} octets")
+def mailboxes(value: bytes, home: str = "", most: int = MAX_FIELD) -> Iterator[Address]:
+    """All mailboxes in the field's value, which may be folded, in order. Bare names belong to ``home``; without it they
+    are none. BadField may come after some of them; also when there are more than ``most`` octets."""
+    if len(value) > most:
+        raise BadField(f"is longer than {most} octets")
+    tokens = list(_tokens(_readable(value.replace(b"\n", b""))))
+    for start, end in _specs(tokens, _ITEM_OR_NAME if home else _ITEM):
+        yield _address([token.text for token in tokens[start:end]], home)
+
+
+def completed(value: bytes, home: str) -> bytes:
+    """The same value with ``@home`` behind each bare name; BadField."""
+    # White space as long as what it stands for, so that places are the same.
+    tokens = list(_tokens(_readable(value.replace(b"\n", b" "))))
+    specs = [tokens[start:end] for start, end in _specs(tokens, _ITEM_OR_NAME)]
+    text = value.decode("utf-8", "surrogateescape")
+    for place in reversed([spec[-1].end for spec in specs if all(token.kind != "@" for token in spec)]):
+        text = f"{text[:place]}@{home}{text[place:]}"
+    return text.encode("utf-8", "surrogateescape")
+
+
+@frozen
+class Token:
+    """``kind`` is A, Q or L, or the special itself; ``end`` is where the next one may begin."""
+
+    kind: str
+    text: str
+    end: int
+
+
+def _readable(value: bytes) -> str:
     # Octets that are no UTF-8 are borne in names; no address of ours has any.
-    text = value.replace(b"\n", b"").decode("utf-8", "surrogateescape")
+    text = value.decode("utf-8", "surrogateescape")
     if _CONTROL.search(text):
         raise BadField("has a control character")
-    tokens = list(_tokens(text))
-    kinds = "".join(kind for kind, _ in tokens)
-    for start, end in _specs(kinds):
-        yield _address([text for _, text in tokens[start:end]])
+    return text
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    """Kind and text of each; white space and comments only part others."""
+def _tokens(text: str) -> Iterator[Token]:
+    """White space and comments only part others."""
     place = 0
     while place < len(text):
         if text[place] == "(":
@@ -67,7 +101,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             raise BadField(f"has a {text[place]!r} that does not fit")
         place = found.end()
         if found.lastgroup is not None:
-            yield (found[0] if found.lastgroup == "S" else found.lastgroup), found[0]
+            yield Token(found[0] if found.lastgroup == "S" else found.lastgroup, found[0], place)
 
 
 def _after_comment(text: str, place: int) -> int:
@@ -80,11 +114,12 @@ def _after_comment(text: str, place: int) -> int:
     raise BadField("has a comment without its end")
 
 
-def _specs(kinds: str) -> Iterator[tuple[int, int]]:
+def _specs(tokens: Sequence[Token], item: re.Pattern[str]) -> Iterator[tuple[int, int]]:
     """Where the addresses stand among the tokens."""
+    kinds = "".join(token.kind for token in tokens)
     place, group = 0, False
     while place < len(kinds):
-        found = _ITEM.match(kinds, place)
+        found = item.match(kinds, place)
         if found is None or (found["open"] and group) or (found["close"] and not group):
             raise BadField("is not a list of addresses")
         group = (group or bool(found["open"])) and not found["close"]
@@ -94,11 +129,11 @@ def _specs(kinds: str) -> Iterator[tuple[int, int]]:
         raise BadField("has a group without its end")
 
 
-def _address(words: list[str]) -> Address:
+def _address(words: list[str], home: str) -> Address:
     """Of local part, "@" and domain. A quoted string means what is in it."""
-    at = words.index("@")
+    at = words.index("@") if "@" in words else len(words)
     local = "".join(map(unquoted, words[:at]))
     try:
-        return Address(composed(local), to_ascii("".join(words[at + 1 :])))
+        return Address(composed(local), to_ascii("".join(words[at + 1 :])) or home)
     except ValueError:
         raise BadField("names a domain that cannot be one") from None

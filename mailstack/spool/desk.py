@@ -6,6 +6,7 @@ Changes are rows; the server sees that the database has changed (``PRAGMA data_v
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,6 +20,7 @@ from mailstack.interfaces.spool import IQueueDesk
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry, EntryRecipient
 from mailstack.model.reply import Reply
+from mailstack.spool import notes
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.schema import prepare, version
 from mailstack.spool.states import WAITING, listed
@@ -59,7 +61,8 @@ class QueueDesk:
         with self._open() as db:
             known = _known(db, ids)
             db.executemany(
-                f"UPDATE recipients SET next_attempt = 0 WHERE id = ? AND state IN {listed(WAITING)}",
+                "UPDATE recipients SET next_attempt = (SELECT not_before FROM messages WHERE id = recipients.id)"
+                f" WHERE id = ? AND state IN {listed(WAITING)}",
                 [(id,) for id in known],
             )
         return len(known)
@@ -67,6 +70,8 @@ class QueueDesk:
     def drop(self, ids: Sequence[str]) -> int:
         with self._open() as db:
             known = _known(db, ids)
+            for id in known:
+                notes.leave(db, id, what=f"dropped by uid {os.getuid()}: nobody is told")
             for table in ("history", "recipients", "messages"):
                 db.executemany(f"DELETE FROM {table} WHERE id = ?", [(id,) for id in known])
         # After the rows: what a crash in between leaves is a file without a row, which start-up removes.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -30,9 +30,8 @@ PATIENCE = 10.0
 class Letterbox:
     """Blocking, whatever ``async`` says. All OSErrors are about the spool."""
 
-    def __init__(self, data: Path, destination: Callable[[str], str], note: Callable[[], Mapping[str, object]]) -> None:
-        """``destination``: by domain, where a recipient goes next. ``note``: what the log shall tell of a letter beside
-        its envelope.
+    def __init__(self, data: Path, destination: Callable[[str], str], uid: int, message_id: str = "") -> None:
+        """``destination``: by domain, where a recipient goes next. ``uid`` and ``message_id`` are for the log.
 
         FileNotFoundError: no server has been here yet. PermissionError: not for us. OSError: the database is of
         another mailstack, or cannot be read.
@@ -40,7 +39,8 @@ class Letterbox:
         self._database = data / "spool" / "queue.db"
         self._messages = data / "spool" / "messages"
         self._destination = destination
-        self._note = note
+        self._uid = uid
+        self._message_id = message_id
         for place in (self._database, self._messages):
             place.stat()
             if not os.access(place, os.W_OK):
@@ -77,9 +77,14 @@ class Letterbox:
             if file.stat().st_size != letter.size:
                 raise OSError(errno.EIO, "the message file has changed")
             add_letters(db, [letter], self._destination)
-            size, number = letter.wire_size, letter.addressees
-            notes.leave(db, letter.id, **{"from_": path(letter.sender), "size": size, "nrcpt": number, **self._note()})
+            notes.leave(db, letter.id, **self._line(letter))
             db.execute("COMMIT")
+
+    def _line(self, letter: Letter) -> dict[str, object]:
+        """What the log shall tell, in the words of Postfix's pickup and qmgr."""
+        sender, number = path(letter.sender), letter.addressees
+        id = {"message-id": self._message_id} if self._message_id else {}
+        return {"uid": self._uid, "from_": sender, "size": letter.wire_size, "nrcpt": number, **id}
 
     def _connect(self) -> sqlite3.Connection:
         """What is committed is durable, unlike in the server, whose batches are synced later."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mailstack.model.letter import Letter, Recipient
-
 from collections.abc import Iterable
+
+from mailstack.model.letter import Letter, Recipient
 
 #: An attempt is to be made: at once, or later.
 WAITING = ("active", "deferred")

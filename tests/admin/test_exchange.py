@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import Deferred
 
-from mailstack.admin.rehearsal import at_once, replies
+from mailstack.admin.exchange import at_once, replies
 from mailstack.model.reply import Reply
 
 
