@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
-from mailstack.model.address import Address, composed, unquoted
+from mailstack.model.address import Address, composed, unquoted, visible
 from mailstack.model.domain import to_ascii
 
 #: Octets of one field that are taken: the work must be bounded, and some hundred authors are enough for everybody.
@@ -133,6 +133,9 @@ def _address(words: list[str], home: str) -> Address:
     """Of local part, "@" and domain. A quoted string means what is in it."""
     at = words.index("@") if "@" in words else len(words)
     local = "".join(map(unquoted, words[:at]))
+    if home and not visible(local):
+        # Who only compares addresses need not care; here it is one that mail shall go to.
+        raise BadField("has an address with characters that nobody can read")
     try:
         return Address(composed(local), to_ascii("".join(words[at + 1 :])) or home)
     except ValueError:

@@ -254,3 +254,30 @@ def test_nothing_but_bad_value_is_raised(text: str) -> None:
             parse(text)
         except BadValue:
             continue
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "place"),
+    [
+        ("tcp:25", "127.0.0.1:25"),
+        ("tcp6:25", "127.0.0.1:25"),
+        ("tcp:port=25:interface=192.0.2.1", "192.0.2.1:25"),
+        (r"tcp6:25:interface=\:\:1", "::1:25"),
+        (r"tcp6:25:interface=\:\:", "127.0.0.1:25"),
+        ("tcp:0", ""),
+        ("unix:/run/smtp", ""),
+        ("haproxy:tcp:25", ""),
+        ("systemd:domain=INET:index=0", ""),
+    ],
+)
+def test_where_an_endpoint_is_reached_on_this_machine(endpoint: str, place: str) -> None:
+    found = hosts.reached_here(endpoint)
+    assert (f"{found.host}:{found.port}" if found else "") == place
+
+
+def test_times_that_must_not_be_too_long() -> None:
+    parse = values.at_most(values.pause, 86400.0)
+    assert (parse("0s"), parse("24h")) == (0.0, 86400.0)
+    with pytest.raises(BadValue) as error:
+        parse("25h")
+    assert error.value.fix == "write 1d at most"

@@ -168,6 +168,14 @@ class SpoolContract:
         assert self.run(self.spool.ahead_of_time("L1", ["none.test"], 1000.0)) is None
         assert self.run(self.spool.ahead_of_time("NONE", ["x.test"], 1000.0)) is None
 
+    def test_a_letter_that_is_held_back_is_known_to_nobody_who_fetches(self) -> None:
+        self.add("L1", "a@x.test", not_before=5000.0)
+        for now, found in ((4999.0, 0), (5000.0, 1)):
+            assert len(self.run(self.spool.waiting(["x.test"], now))) == found
+            assert self.run(self.spool.hasten("x.test", False, now)) == found
+            assert bool(self.run(self.spool.ahead_of_time("L1", ["x.test"], now))) == bool(found)
+            assert len(self.due_ids(now)) == found
+
     def test_a_failure_is_due_until_it_is_reported(self) -> None:
         self.add("L1", "a@x.test", "b@x.test")
         self.run(

@@ -479,8 +479,14 @@ class TestOlderAndNewer:
         self.script(
             "ALTER TABLE messages DROP COLUMN not_before; DROP INDEX waiting; DROP INDEX in_line; DROP TABLE history;"
             "ALTER TABLE recipients DROP COLUMN destination; PRAGMA user_version = 2;"
+            "ALTER TABLE messages DROP COLUMN hold; DROP TABLE notes;"
             "CREATE INDEX waiting ON recipients (next_attempt) WHERE state IN ('active', 'deferred');"
         )
+        self.check()
+
+    def test_version_3_becomes_this_one(self) -> None:
+        self.check()
+        self.script("ALTER TABLE messages DROP COLUMN hold; DROP TABLE notes; PRAGMA user_version = 3;")
         self.check()
 
     def test_newer_one_is_refused_and_left_alone(self) -> None:
