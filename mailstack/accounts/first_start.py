@@ -21,6 +21,7 @@ ALIASES = """\
 #   @DOMAIN:          bob                  all names that do not exist
 #   team:             :include:team.list   one address a line, relative to this file
 #   away:             alice@example.com    outside
+#   root:             alice                what this machine's cron and scripts send
 #
 # "mailstack alias resolve sales@DOMAIN" shows where mail goes. The server sees changes by itself.
 """

@@ -11,13 +11,10 @@ from unicodedata import east_asian_width
 
 import click
 
+from mailstack.admin.clean import clean as clean
+
 GAP = "  "  # between two columns
 UNITS = ("KiB", "MiB", "GiB")
-
-
-def clean(text: str) -> str:
-    """Text from a letter or another server, so that it cannot steer the terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def json_out(value: object) -> None:

@@ -13,7 +13,7 @@ from time import time
 from attrs import evolve
 
 from mailstack.admin import sendmail_ways as ways
-from mailstack.admin.output import clean
+from mailstack.admin.clean import clean
 from mailstack.admin.sendmail_errors import EX_CONFIG, EX_IOERR, EX_OSERR, EX_TEMPFAIL, Unsent
 from mailstack.admin.sendmail_letter import Author, Draft, draft, read
 from mailstack.admin.sendmail_options import HELP, Options, parse

@@ -178,6 +178,14 @@ def types(raw: bytes) -> list[str]:
     return [part.get_content_type() for part in parse(raw).iter_parts()]
 
 
+@pytest.mark.parametrize("hold", ["", "for;3600", "until;2026-12-01T08:00:00Z"])
+def test_a_wish_to_be_held_back_comes_back(hold: str) -> None:
+    """RFC 4865."""
+    occasion = evolve(OCCASION, letter=evolve(LETTER, hold=hold))
+    _, (message, *_), _ = parts(status_report(occasion, [fate()], ORIGINAL))
+    assert (message["Future-Release-Request"] or "") == hold
+
+
 def test_names_that_the_sender_gave_come_back_decoded() -> None:
     occasion = evolve(OCCASION, letter=evolve(LETTER, envid="QQ+2B314+3D1"))
     told = Fate(wished(orcpt="RFC822;bob+2Bx@example.com"), REFUSED)
