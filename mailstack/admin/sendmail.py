@@ -15,7 +15,7 @@ from attrs import evolve
 from mailstack.admin import sendmail_ways as ways
 from mailstack.admin.clean import clean
 from mailstack.admin.sendmail_errors import EX_CONFIG, EX_IOERR, EX_OSERR, EX_TEMPFAIL, Unsent
-from mailstack.admin.sendmail_letter import Author, Draft, draft, read
+from mailstack.admin.sendmail_letter import Author, Draft, House, draft, read
 from mailstack.admin.sendmail_options import HELP, Options, parse
 from mailstack.admin.sendmail_talk import hand_over
 from mailstack.config.locate import locate
@@ -98,7 +98,8 @@ def _send(settings: Settings, options: Options) -> str:
         raise Unsent(EX_IOERR, "there is no standard input to read a letter from")
     text = read(sys.stdin.buffer, options.dot, settings.limits.message_size)
     id, home = _new_ids()(), settings.server.domains[0]
-    letter = draft(text, options, _author(userid, home, options), home, f"<{id}@{settings.server.hostname}>", time())
+    house = House(home, settings.limits.header_size)
+    letter = draft(text, options, _author(userid, home, options), house, f"<{id}@{settings.server.hostname}>", time())
     if ways.spool_is_ours(settings.server.data):
         inside = ways.Inside(settings, userid, lambda: id, _message_id(letter))
         return hand_over(inside, letter, options)

@@ -57,9 +57,21 @@ def _until_dot(stream: BinaryIO, most: int) -> Iterator[bytes]:
         yield line
 
 
-def draft(text: bytes, options: Options, author: Author, home: str, message_id: str, now: float) -> Draft:
-    """Bare names belong to the domain ``home``. Unsent: it names nobody, or what is no address."""
+@frozen
+class House:
+    """What letters here have in common. Bare names belong to the domain ``home``."""
+
+    home: str
+    header_size: int  #: octets that a header may have
+
+
+def draft(text: bytes, options: Options, author: Author, house: House, message_id: str, now: float) -> Draft:
+    """Unsent: it names nobody, or what is no address; or its header is too large to be looked at."""
+    home = house.home
     header, body = _parted(text)
+    if len(header) > house.header_size:
+        size = f"{house.header_size} octets, [limits] header_size"
+        raise Unsent(EX_DATAERR, f"the header of the letter is larger than {size}; nothing was sent")
     recipients = list(_named(options.recipients, home, EX_USAGE))
     if options.from_header:
         try:

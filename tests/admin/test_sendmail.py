@@ -19,7 +19,7 @@ from mailstack.admin import sendmail, sendmail_ways
 from mailstack.admin.cli import main
 from mailstack.admin.program import words_of
 from mailstack.admin.sendmail_errors import Unsent, refused
-from mailstack.admin.sendmail_letter import Author, Draft, draft, read
+from mailstack.admin.sendmail_letter import Author, Draft, House, draft, read
 from mailstack.admin.sendmail_options import Options, parse
 from mailstack.admin.sendmail_talk import hand_over
 from mailstack.model.address import Address
@@ -114,7 +114,7 @@ class TestReading:
 
 
 def drafted(text: str, *words: str) -> Draft:
-    return draft(text.encode(), parse(words), ALICE, "office.test", "<ID@mail.office.test>", NOW)
+    return draft(text.encode(), parse(words), ALICE, House("office.test", 64 * 1024), "<ID@mail.office.test>", NOW)
 
 
 class TestDraft:
@@ -170,6 +170,7 @@ class TestDraft:
             ("Subject: x\n\nTo: bob\n", ["-t"], 65),
             ("To: undisclosed-recipients:;\n\n", ["-t"], 65),
             ("To: alice bob\n\n", ["-t"], 65),
+            ("To: " + "a," * 50_000 + "a\n\n", ["-t"], 65),
             ("", ["a b"], 64),
             ("", ["\udcff"], 64),
             ("", [""], 64),
