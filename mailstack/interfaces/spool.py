@@ -75,14 +75,13 @@ class ISpool(ILetterbox):
         those that went well where the sender wants to hear it."""
 
     async def hasten(domain: str, subdomains: bool, now: float) -> int:
-        """Make recipients in a domain due at ``now`` that were to be tried later. Returns how many letters wait for
-        the domain, due or not. OSError: some of it may not have happened. This, and the two below, know nothing of
-        letters that are not released."""
+        """Make recipients in a domain due at ``now`` that were to be tried again later. Returns how many letters wait
+        for the domain, due or not. OSError: some of it may not have happened."""
 
-    async def waiting(domains: Sequence[str], now: float) -> Sequence[str]:
+    async def waiting(domains: Sequence[str]) -> Sequence[str]:
         """Letters that wait for one of these domains, due or not, the oldest first."""
 
-    async def ahead_of_time(id: str, domains: Sequence[str], now: float) -> Due | None:
+    async def ahead_of_time(id: str, domains: Sequence[str]) -> Due | None:
         """The recipients of a letter that wait in these domains, due or not; None: there are none."""
 
     async def next_due(after: float) -> float | None:

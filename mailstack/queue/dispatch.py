@@ -216,10 +216,10 @@ class Dispatcher(Service):
 
     async def _serve_out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
         try:
-            started = self._now()
-            due = await self._spool.ahead_of_time(id, domains, started)
-            if due is None:
+            due = await self._spool.ahead_of_time(id, domains)
+            if due is None or due.letter.not_before > self._now():
                 return
+            started = self._now()
             outcomes = await self._attempts.outcomes(transport, [due])
             results = await self._settle([due], outcomes, started)
         except CancelledError:

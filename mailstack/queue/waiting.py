@@ -61,7 +61,7 @@ class WaitingMail:
         return count
 
     async def fetch(self, domains: Sequence[str]) -> ITurn | None:
-        ids = await self._spool.waiting(domains, self._now())
+        ids = await self._spool.waiting(domains)
         if not ids:
             return None
         return self._lines(partial(self._hand_over, domains, ids))

@@ -30,7 +30,7 @@ SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'active', value ->> 4
 ADD_RECIPIENTS_WITH_WISHES = """
 INSERT INTO recipients (id, number, address, original, next_attempt, destination, notify, orcpt, expanded, state)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value ->> 9 FROM json_each(?)
+       value ->> 8, iif(value ->> 8, 'expanded', 'active') FROM json_each(?)
 """
 
 
@@ -44,7 +44,7 @@ def add_letters(db: sqlite3.Connection, letters: Iterable[Letter], destination: 
         (special_messages if wishes else messages).append(row + wishes)
         for number, recipient in enumerate(letter.recipients):
             row = recipient_row(letter, number, recipient, destination(recipient.address.domain))
-            wishes = recipient_wishes(letter, recipient)
+            wishes = recipient_wishes(recipient)
             (special_recipients if wishes else recipients).append(row + wishes)
     for statement, rows in (
         (ADD_MESSAGES, messages),

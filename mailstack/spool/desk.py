@@ -102,7 +102,7 @@ def _known(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
 
 def _entry(rows: list[tuple[Any, ...]]) -> Entry:
     id, sender, size, arrived = rows[0][:4]
-    recipients = tuple(_recipient(row[4:]) for row in rows)
+    recipients = tuple(_recipient(row[4:], arrived) for row in rows)
     waiting = [recipient.next_attempt for recipient in recipients if recipient.next_attempt is not None]
     return Entry(
         id,
@@ -115,8 +115,10 @@ def _entry(rows: list[tuple[Any, ...]]) -> Entry:
     )
 
 
-def _recipient(row: tuple[Any, ...]) -> EntryRecipient:
+def _recipient(row: tuple[Any, ...], arrived: float) -> EntryRecipient:
     address, original, state, attempts, next_attempt, code, status, text = row
+    if state == "active" and next_attempt > arrived:
+        state = "deferred"  # what its sender holds back waits as what was tried does
     return EntryRecipient(
         Address.parse(address),
         Address.parse(original),

@@ -159,7 +159,7 @@ class DiskSpool:
             await self._commit.join(lambda batch: batch.reported.append(reported))
 
     async def hasten(self, domain: str, subdomains: bool, now: float) -> int:
-        waiting = await self._in_thread(self._reader.waiting, domain, subdomains, now)
+        waiting = await self._in_thread(self._reader.waiting, domain, subdomains)
         later = [Hastened(id, number, now) for id, number, following in waiting if following > now]
         for start in range(0, len(later), AT_ONCE):
             await self._commit.join(partial(_hasten, later[start : start + AT_ONCE]))
@@ -189,15 +189,15 @@ class DiskSpool:
         """Without those that are not ours yet, or not any more."""
         return set(ids) - self._adding - self._store.taken_back
 
-    async def waiting(self, domains: Sequence[str], now: float) -> Sequence[str]:
+    async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
         found: set[str] = set()
         for domain in domains:
-            rows = await self._in_thread(self._reader.waiting, domain, False, now)
+            rows = await self._in_thread(self._reader.waiting, domain, False)
             found.update(id for id, _, _ in rows)
         return sorted(self._visible(found))  # ids are in the order of time
 
-    async def ahead_of_time(self, id: str, domains: Sequence[str], now: float) -> Due | None:
-        found: Due | None = await self._in_thread(self._reader.ahead_of_time, id, list(domains), now)
+    async def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
+        found: Due | None = await self._in_thread(self._reader.ahead_of_time, id, list(domains))
         return found
 
     async def unreported(self, id: str) -> Mapping[int, Outcome]:

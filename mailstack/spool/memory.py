@@ -14,7 +14,7 @@ from mailstack.interfaces.spool import IIncoming, ISpool, Result
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
-from mailstack.spool.states import DONE, UNREPORTED, WAITING, at_first
+from mailstack.spool.states import DONE, UNREPORTED, WAITING
 
 NOT_TRIED = Reply(0, "", "")
 
@@ -58,7 +58,7 @@ class MemorySpool:
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
         assert isinstance(content, MemoryIncoming)
-        rows = [_Row(at_first(letter, each), letter.released) for each in letter.recipients]
+        rows = [_Row("expanded" if each.expanded else "active", letter.released) for each in letter.recipients]
         self.stored[letter.id] = _Stored(letter, content.content, rows)
 
     async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
@@ -128,26 +128,21 @@ class MemorySpool:
         for stored in self.stored.values():
             for recipient, row in zip(stored.letter.recipients, stored.rows, strict=True):
                 name = recipient.address.domain
-                if (
-                    stored.letter.not_before <= now
-                    and row.state in WAITING
-                    and (name == domain or (subdomains and name.endswith(f".{domain}")))
-                ):
+                if row.state in WAITING and (name == domain or (subdomains and name.endswith(f".{domain}"))):
                     found.add(stored.letter.id)
-                    row.next_attempt = min(row.next_attempt, now)
+                    if row.state == "deferred":
+                        row.next_attempt = min(row.next_attempt, now)
         return len(found)
 
-    async def waiting(self, domains: Sequence[str], now: float) -> Sequence[str]:
-        found = [id for id in self.stored if self._ahead_of_time(id, domains, now)]
+    async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
+        found = [id for id in self.stored if self._ahead_of_time(id, domains)]
         return sorted(found, key=lambda id: self.stored[id].letter.arrived)
 
-    async def ahead_of_time(self, id: str, domains: Sequence[str], now: float) -> Due | None:
-        return self._ahead_of_time(id, domains, now) if id in self.stored else None
+    async def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
+        return self._ahead_of_time(id, domains) if id in self.stored else None
 
-    def _ahead_of_time(self, id: str, domains: Sequence[str], now: float) -> Due | None:
+    def _ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
         due = self._due(id, inf)
-        if due.letter.not_before > now:
-            return None
         pending = tuple(each for each in due.pending if each.recipient.address.domain in domains)
         return evolve(due, pending=pending) if pending else None
 

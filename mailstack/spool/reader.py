@@ -29,7 +29,6 @@ SELECT id FROM (
 IN_DOMAIN = f"""
 SELECT id, number, next_attempt FROM recipients
 WHERE state IN {listed(WAITING)} AND (substr(address, -length(:at)) = :at OR substr(address, -length(:sub)) = :sub)
-      AND EXISTS (SELECT 1 FROM messages WHERE messages.id = recipients.id AND not_before <= :now)
 """
 
 
@@ -68,20 +67,18 @@ class Reader:
         pending = tuple(Pending(number, letter.recipients[number], attempts) for number, attempts in rows)
         return Due(letter, pending, warned=warned, unreported=bool(self.unreported(id)))
 
-    def waiting(self, domain: str, subdomains: bool, now: float) -> list[tuple[str, int, float]]:
+    def waiting(self, domain: str, subdomains: bool) -> list[tuple[str, int, float]]:
         """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait."""
         at = f"@{domain}"
-        return self._rows(IN_DOMAIN, {"at": at, "sub": f".{domain}" if subdomains else at, "now": now})
+        return self._rows(IN_DOMAIN, {"at": at, "sub": f".{domain}" if subdomains else at})
 
-    def ahead_of_time(self, id: str, domains: Sequence[str], now: float) -> Due | None:
+    def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
         try:
             due = self._due(id, inf)
         except (ValueError, IndexError):
             return None  # damaged, as due() tells
-        if due is None or due.letter.not_before > now:
-            return None
-        pending = tuple(each for each in due.pending if each.recipient.address.domain in domains)
-        return evolve(due, pending=pending) if pending else None
+        pending = tuple(each for each in due.pending if each.recipient.address.domain in domains) if due else ()
+        return evolve(due, pending=pending) if due and pending else None
 
     def letter(self, id: str) -> tuple[Letter | None, int]:
         """A letter and how many delay warnings it had."""

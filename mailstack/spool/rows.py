@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter, Recipient
-from mailstack.spool.states import at_first
 
 Row = tuple[object, ...]
 Rows = list[Row]
@@ -34,12 +33,10 @@ def recipient_row(letter: Letter, number: int, recipient: Recipient, destination
     return (letter.id, number, str(recipient.address), str(recipient.original), letter.released, destination)
 
 
-def recipient_wishes(letter: Letter, recipient: Recipient) -> Row:
-    """Empty: there are none, and the state is the usual one."""
-    state = at_first(letter, recipient)
-    if state == "active" and not (recipient.notify or recipient.orcpt):
+def recipient_wishes(recipient: Recipient) -> Row:
+    if not (recipient.notify or recipient.orcpt or recipient.expanded):
         return ()
-    return (",".join(sorted(recipient.notify)), recipient.orcpt, int(recipient.expanded), state)
+    return (",".join(sorted(recipient.notify)), recipient.orcpt, int(recipient.expanded))
 
 
 def result_row(id: str, result: Result) -> Row:

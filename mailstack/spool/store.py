@@ -31,10 +31,11 @@ REROUTE = """
 UPDATE recipients SET destination = new.value ->> 2 FROM json_each(?) AS new
 WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
-HASTEN = f"""
+#: Not one that its sender holds back: it is "active" until its first attempt.
+HASTEN = """
 UPDATE recipients SET next_attempt = new.value ->> 2 FROM json_each(?) AS new
 WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
-      AND state IN {listed(WAITING)} AND next_attempt > new.value ->> 2
+      AND state = 'deferred' AND next_attempt > new.value ->> 2
 """
 #: What came to be meanwhile, of other recipients, is still to be told.
 REPORTED = f"""

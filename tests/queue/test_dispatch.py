@@ -623,6 +623,15 @@ def test_an_attempt_out_of_turn(world: World) -> None:
     assert not world.spool.stored
 
 
+def test_what_is_held_back_is_not_given_out_of_turn(world: World) -> None:
+    world.accept("L1", "x@one.test", not_before=world.now() + 60)
+    line = FakeTransport()
+    assert out_of_turn(world, "L1", line).called
+    assert line.attempts == world.remote.attempts == []
+    world.pass_time(60)
+    assert world.remote.attempts == [("L1", ("x@one.test",))]
+
+
 def test_a_failure_out_of_turn_is_reported(world: World) -> None:
     waiting_letter(world)
     reports = keep_reports(world)

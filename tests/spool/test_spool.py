@@ -270,7 +270,7 @@ class TestFailingDisk:
         monkeypatch.setattr(self.spool._store, "_remove", refuse)
         self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
         assert self.spool._store.taken_back == {"L1"}
-        assert self.run(self.spool.waiting(["office.test"], 1000.0)) == []
+        assert self.run(self.spool.waiting(["office.test"])) == []
         assert self.run(self.spool.hasten("office.test", False, 1e9)) == 0
 
     def test_a_checkpoint_that_fails_takes_nothing_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
