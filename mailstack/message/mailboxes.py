@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-
-from attrs import frozen
+from typing import NamedTuple
 
 from mailstack.model.address import Address, composed, unquoted, visible
 from mailstack.model.domain import to_ascii
@@ -72,9 +71,9 @@ def completed(value: bytes, home: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-@frozen
-class Token:
-    """``kind`` is A, Q or L, or the special itself; ``end`` is where the next one may begin."""
+class Token(NamedTuple):
+    """``kind`` is A, Q or L, or the special itself; ``end`` is where the next one may begin. A tuple, as there may be
+    16,384 of them in one field."""
 
     kind: str
     text: str
