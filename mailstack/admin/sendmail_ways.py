@@ -10,12 +10,14 @@ import os
 import selectors
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
 
 from zope.interface import implementer
 
 from mailstack.accounts.directory import Directory
+from mailstack.accounts.returns import key_file
 from mailstack.admin.caller import Call, Unanswered
 from mailstack.admin.exchange import Exchange, replies
 from mailstack.admin.rehearsal import without_server
@@ -88,6 +90,10 @@ class Inside:
             return LOCAL if directory.is_local(domain) else next_hop(settings, domain).key
 
         data = settings.server.data
+        if settings.accounts.srs:
+            # Before the server has made the key, there are no return addresses.
+            with suppress(FileNotFoundError):
+                directory.remember(key_file(data).read_bytes())
         try:
             letterbox = Letterbox(data, destination, userid, message_id)
         except OSError as error:
