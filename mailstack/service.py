@@ -27,7 +27,7 @@ from mailstack.delivery.forwarding import Forwarding
 from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
-from mailstack.delivery.route import next_hop
+from mailstack.delivery.route import FETCH, next_hop, route
 from mailstack.intake.free_space import FreeSpace
 from mailstack.intake.masquerade import SourceWatch
 from mailstack.intake.rate import SendingRates
@@ -39,6 +39,7 @@ from mailstack.interfaces.waiting import ILine
 from mailstack.log import EventLog
 from mailstack.maildir.mailbox import Mailboxes
 from mailstack.model.ids import Ids
+from mailstack.model.letter import Letter, Recipient
 from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.lines import Lines
 from mailstack.queue.mailer import Mailer
@@ -48,6 +49,7 @@ from mailstack.queue.schedule import Schedule
 from mailstack.queue.transports import LOCAL, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
+from mailstack.queue.wording import Voices
 from mailstack.server import pop3, smtp
 from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections, Peer
@@ -95,7 +97,7 @@ class MailServer(MultiService):
         self._sessions()
         self._receivers()
         self._pop3()
-        self._add(Signals([self.certificates.load, self.directory.reload], self._log, reactor))
+        self._add(Signals([self.certificates.load, self.directory.reload, self.voices.load], self._log, reactor))
 
     def _add(self, service: Any) -> None:
         service.setServiceParent(self)
@@ -136,11 +138,14 @@ class MailServer(MultiService):
         schedule = Schedule(settings.queue)
         lines = Lines(settings.queue.concurrency, settings.queue.concurrency_per_destination)
         mailer = Mailer(hostname, self.directory, self.spool, self.new_id)
-        reporter = Reporter(self.spool, mailer, schedule, settings.server.postmaster, log, time)
+        postmaster = settings.server.postmaster
+        self.voices = Voices(settings.server.language, settings.server.templates, log)
+        voice = partial(getattr, self.voices, "voice")
+        reporter = Reporter(self.spool, mailer, schedule, self._until, voice, postmaster, log, time, self._reactor)
         verdict = Verdict(schedule, log, time, rng)
         self.queue = Dispatcher(self.spool, transports, verdict, lines, reporter, log, self._reactor, time)
         self._add(self.queue)
-        self.notices = Notices(mailer, self.spool, settings.server.postmaster, log, time, self.queue.wake)
+        self.notices = Notices(mailer, self.spool, postmaster, voice, log, time, self.queue.wake)
         line = partial(Line, self._reactor, hostname, self.spool, log)
         self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, time, monotonic)
 
@@ -152,6 +157,12 @@ class MailServer(MultiService):
 
     def _destination(self, domain: str) -> str:
         return LOCAL if self.directory.is_local(domain) else next_hop(self._settings, domain).key
+
+    def _until(self, letter: Letter, recipient: Recipient) -> float | None:
+        found = route(self._settings.routes, recipient.address.domain)
+        if found.kind == FETCH:
+            return None
+        return letter.released + (found.lifetime or self._settings.queue.lifetime)
 
     def _sessions(self) -> None:
         settings = self._settings
@@ -260,6 +271,7 @@ class MailServer(MultiService):
 
     def _open(self) -> None:
         first_start(self._settings)
+        self.voices.load()
         data = self._settings.server.data
         self.login.remember(kept(data / "state" / "secret"))
         if self._settings.accounts.srs:

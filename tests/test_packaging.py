@@ -78,7 +78,7 @@ def test_pip_install(tmp_path: Path, editable: bool) -> None:
         done = environment.run(program, *words, cwd=elsewhere)
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
-    meaning = "from mailstack.admin.session import read_dictionary; print(read_dictionary('zh').command('QUIT').source)"
+    meaning = "from mailstack.queue.wording import read_dictionary; print(read_dictionary('zh').command('QUIT').source)"
     assert environment.run("python", "-c", meaning, cwd=elsewhere).stdout == "RFC 5321 §4.1.1.10\n"
     where = environment.run("python", "-c", "import mailstack; print(mailstack.__file__)", cwd=elsewhere).stdout
     assert where.startswith(str(source if editable else environment.bin.parent)), f"{where} in {sys.prefix}"

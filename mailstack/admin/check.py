@@ -20,6 +20,7 @@ from mailstack.admin.site import Failed, Site
 from mailstack.config.openness import many, too_open
 from mailstack.config.reader import load
 from mailstack.config.settings import Settings
+from mailstack.queue.wording import read_voice
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 MAX_NAMES = 5  # in one finding
@@ -50,6 +51,7 @@ def look(site: Site, settings: Settings) -> Iterator[Finding]:
             yield from _secret(path)
     yield from _certificates(settings)
     yield from _policies(settings)
+    yield from _templates(settings)
     yield from _data(settings.server.data)
 
 
@@ -156,6 +158,15 @@ def _policies(settings: Settings) -> Iterator[Finding]:
         if listen and getattr(policy, service) == "none":
             wrong = "only programs on this machine can log in there"
             yield Finding(Level.WARNING, f"[tls] policy: {service} is none, so [{service}] listen has no TLS: {wrong}")
+
+
+def _templates(settings: Settings) -> Iterator[Finding]:
+    folder = settings.server.templates
+    if folder is None:
+        return
+    found = read_voice(settings.server.language, folder)
+    yield from (Finding(Level.PROBLEM, problem) for problem in found.problems)
+    yield Finding(Level.OK, f"{folder}: {count(len(found.replaced), 'template')} in the place of ours")
 
 
 def _data(data: Path) -> Iterator[Finding]:

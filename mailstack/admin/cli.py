@@ -14,6 +14,7 @@ import click
 
 from mailstack.admin.alias import alias
 from mailstack.admin.check import check
+from mailstack.admin.explain import explain
 from mailstack.admin.limits import limits
 from mailstack.admin.output import clean
 from mailstack.admin.queue import queue
@@ -97,6 +98,7 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack queue list                   what waits to be sent?
     mailstack relay test                   is this an open relay?
     mailstack session list                 who has talked with the server?
+    mailstack explain 550 5.1.1            what does this code, or a pasted bounce, mean?
     mailstack trace letter.eml             which way did a letter come?
     mailstack limits                       who was held back, and by which limit?
     """
@@ -122,5 +124,5 @@ def sendmail(context: click.Context, words: Sequence[str]) -> None:
     context.exit(run(words, str(context.obj.source)))
 
 
-for command in (check, user, alias, queue, relay, session, trace, limits):
+for command in (check, user, alias, queue, relay, session, explain, trace, limits):
     main.add_command(command)

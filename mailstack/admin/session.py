@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from ipaddress import ip_address
 
 import click
@@ -13,8 +11,9 @@ import click
 from mailstack.admin import dialogues
 from mailstack.admin.output import clean, count, json_out
 from mailstack.admin.site import Failed, Site
-from mailstack.message.explain import LANGUAGES, TABLES, Dictionary
+from mailstack.message.explain import LANGUAGES
 from mailstack.model.transcript import Transcript
+from mailstack.queue.wording import read_dictionary
 
 
 @click.group()
@@ -94,9 +93,3 @@ def language(environment: Mapping[str, str]) -> str:
     names = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     chosen = next(filter(None, names), "")[:2]
     return chosen if chosen in LANGUAGES else LANGUAGES[0]
-
-
-def read_dictionary(language: str) -> Dictionary:
-    folder = resources.files("mailstack.message") / "meaning"
-    tables = {name: tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in TABLES}
-    return Dictionary(**tables, language=language)

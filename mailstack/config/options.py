@@ -55,6 +55,8 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "postmaster": values.optional(values.address),
             "proxies": values.each(values.network),
             "xclient": values.each(values.network),
+            "language": values.choice("en", "zh"),
+            "templates": maybe_path,
         },
         "accounts": {
             "users": path,

@@ -148,7 +148,8 @@ class Reading:
             data=taken.get("data") or path_below(str(DEFAULT_DATA), self._folder),
             postmaster=taken.get("postmaster") or Address("postmaster", domains[0]),
         )
-        return evolve(server, **{key: taken[key] for key in ("proxies", "xclient") if key in taken})
+        others = ("proxies", "xclient", "language", "templates")
+        return evolve(server, **{key: taken[key] for key in others if key in taken})
 
     def _smarthost(self) -> Smarthost:
         taken = dict(self._values["smarthost"])

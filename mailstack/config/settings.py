@@ -32,6 +32,8 @@ class Server:
     postmaster: Address
     proxies: tuple[Network, ...] = LOOPBACK  #: may name the client by the PROXY protocol, on ``haproxy:`` endpoints
     xclient: tuple[Network, ...] = ()  #: may name it by XCLIENT
+    language: str = "en"  #: of our letters to people: en, zh
+    templates: Path | None = None  #: a folder with texts for them, in the place of ours
 
 
 @frozen

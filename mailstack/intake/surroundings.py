@@ -13,6 +13,7 @@ from mailstack.interfaces.accounts import IAuthenticator, IDirectory
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.spool import ILetterbox
 from mailstack.interfaces.waiting import IWaitingMail
+from mailstack.message.voice import Voice
 from mailstack.model.letter import Letter
 
 
@@ -37,7 +38,7 @@ class Surroundings:
     free_space: Callable[[], int]  #: octets that the disk still takes
     rates: SendingRates  #: how much each account has sent, on whatever port
     #: sends a letter to the postmaster; it is made when its queue id is known
-    notify: Callable[[Callable[[str], bytes]], object]
+    notify: Callable[[Callable[[str, Voice], bytes]], object]
     greeted: Callable[[str, str], None] = unheard  #: hears of each HELO and EHLO: the client's address, the name
     tls_required: bool = field(default=False, kw_only=True)  #: nothing goes without it
     rule: RelayRule = field(init=False)

@@ -30,6 +30,15 @@ class Result:
     at: float = 0.0  #: Unix time; kept with the result as long as the letter is in the queue
 
 
+@frozen
+class Lagging:
+    """What of a letter is not done."""
+
+    late: Mapping[int, Outcome]  #: by number, those that were tried and wait for another attempt; what the last came to
+    trying: bool  #: an attempt at some recipient is due: it is being made, or is in line
+    warned: int  #: delay warnings sent so far
+
+
 class IIncoming(Interface):
     """The content of a message while it arrives."""
 
@@ -73,6 +82,9 @@ class ISpool(ILetterbox):
     async def unreported(id: str) -> Mapping[int, Outcome]:
         """The recipients of a letter, by number, of which no report has told yet, and ought to: those that failed, and
         those that went well where the sender wants to hear it."""
+
+    async def lagging(id: str, now: float) -> Lagging:
+        """Of a letter that is gone, nothing is left to do."""
 
     async def hasten(domain: str, subdomains: bool, now: float) -> int:
         """Make recipients in a domain due at ``now`` that were to be tried again later. Returns how many letters wait

@@ -1,49 +1,79 @@
-"""What an enhanced status code means for a person: what happened, and who can do what about it."""
+"""What a reply means for whoever has sent a letter: what happened, who must act, and what they can do."""
 
 from __future__ import annotations
 
-from attrs import frozen
+import re
 
+from attrs import field, frozen
+
+from mailstack.message.explain import ANY, Dictionary, Table
 from mailstack.model.reply import Reply
+
+#: Who must act; ``wait``: nobody yet, for the server tries again.
+WHO = YOU, RECIPIENT, THEY, US, NOBODY, WAIT = "you", "recipient", "they", "us", "nobody", "wait"
+MAX_TEXT = 2_000  #: characters of a reply in which phrases are looked for
+
+_ADDRESS = re.compile(r"<[^<>\s]{0,320}>|[^\s<>@:,;'\"()]{1,64}@[\w.-]{1,255}")
+_OURS = "our-turn"
+_END = {"en": ".", "zh": "。"}
 
 
 @frozen
 class Advice:
-    happened: str
-    act: str
+    happened: str  #: a sentence
+    who: str
+    act: str  #: a sentence or more
+    source: str  #: where it is written: sections of RFCs, or whose words they are
+    now: bool = False  #: they must act also while it is still being tried
+    exact: bool = True  #: False: only what the first digit says is known
 
 
-CHECK_ADDRESS = "Please check the address for typing mistakes, correct it and send the message again."
-ASK_OTHERWISE = "Please ask the recipient, by telephone or another address, which address is right."
-THEIR_TURN = "Only the administrator of that server can change this; tell the recipient about it some other way."
-OUR_TURN = "Please tell your own postmaster, and include this report."
-LESS = "Please send less: smaller attachments, or a link to a file instead of the file."
-REWORD = "Please do not simply send it again; ask the recipient, some other way, how to reach them."
+@frozen
+class Adviser:
+    """The dictionary, asked for advice."""
 
-#: By subject and detail of RFC 3463 ("1.1"), then by subject alone ("1"); whatever is missing has no entry.
-ADVICE = {
-    "1": Advice("The address was not accepted.", CHECK_ADDRESS),
-    "1.1": Advice("There is no such mailbox at that domain.", CHECK_ADDRESS),
-    "1.2": Advice("The domain of the address does not exist, or has no mail server.", CHECK_ADDRESS),
-    "1.10": Advice("The domain of the address states that it does not take any mail.", ASK_OTHERWISE),
-    "2": Advice("The mailbox exists, but cannot take the message.", ASK_OTHERWISE),
-    "2.1": Advice("The mailbox is closed.", ASK_OTHERWISE),
-    "2.2": Advice("The mailbox is full.", "Only the recipient can make room; tell them some other way."),
-    "3": Advice("The server has a problem of its own.", THEIR_TURN),
-    "3.4": Advice("The message is bigger than the server takes.", LESS),
-    "4": Advice("The server could not be reached, or the connection did not last.", THEIR_TURN),
-    "4.6": Advice("The message goes round in a circle between servers.", OUR_TURN),
-    "4.7": Advice("It was neither delivered nor fetched in the time for which a message may wait.", THEIR_TURN),
-    "5": Advice("The two servers did not understand each other.", OUR_TURN),
-    "5.3": Advice("The message has more recipients than the server takes at once.", "Please send it to fewer people."),
-    "6": Advice("The server does not take this kind of message.", "Please send the message in a simpler form."),
-    "7": Advice("The server refuses the message because of its rules, for instance against spam.", REWORD),
-}
-UNKNOWN = Advice("The server did not take the message; its own words are below.", THEIR_TURN)
+    dictionary: Dictionary
+    _phrases: tuple[tuple[re.Pattern[str], Table], ...] = field(init=False, repr=False, eq=False)
 
+    @_phrases.default
+    def _compiled(self) -> tuple[tuple[re.Pattern[str], Table], ...]:
+        entries = self.dictionary.phrases.values()
+        return tuple((re.compile("|".join(entry["match"]), re.IGNORECASE), entry) for entry in entries)
 
-def advice(reply: Reply) -> Advice:
-    """From the status; what its class says (temporary, permanent) is not told here."""
-    _, _, subject_and_detail = reply.status.partition(".")
-    subject = subject_and_detail.partition(".")[0]
-    return ADVICE.get(subject_and_detail) or ADVICE.get(subject) or UNKNOWN
+    def advice(self, reply: Reply, ours: bool = False) -> Advice:
+        """``ours``: it is our own server that says so, so where its administrator must act, that is ours."""
+        entry = self._phrase(str(reply)) or self._status(reply.status) or self._code(reply)
+        exact = entry is not None
+        if entry is None:
+            entry = self.dictionary.commands[ANY][reply.full_status[0]]
+        temporary = reply.full_status.startswith("4")
+        act = self.dictionary.acts["acts"][(temporary and entry.get("deferred")) or entry["act"]]
+        if ours and act["who"] == THEY:
+            act = self.dictionary.acts["acts"][_OURS]
+        language = self.dictionary.language
+        happened = self._sentence(entry[language])
+        return Advice(happened, act["who"], act[language], entry["rfc"], act.get("now", False), exact)
+
+    def who(self, who: str) -> str:
+        sentence: str = self.dictionary.acts["who"][who][self.dictionary.language]
+        return sentence
+
+    def _phrase(self, text: str) -> Table | None:
+        """By the server's own words. Not by those in an address, which anybody can have chosen."""
+        words = _ADDRESS.sub("<>", text[:MAX_TEXT])
+        return next((entry for pattern, entry in self._phrases if pattern.search(words)), None)
+
+    def _status(self, status: str) -> Table | None:
+        """The very code, if it says something; else what it is about."""
+        _, _, detail = status.partition(".")
+        subject = detail.partition(".")[0]
+        found: Table | None = self.dictionary.status.get(detail) or self.dictionary.status.get(f"{subject}.0")
+        return found
+
+    def _code(self, reply: Reply) -> Table | None:
+        found: Table | None = self.dictionary.commands[ANY].get(str(reply.code))
+        return found if found and "act" in found else None
+
+    def _sentence(self, text: str) -> str:
+        language = self.dictionary.language
+        return text if text.endswith((".", "。")) else f"{text[0].upper()}{text[1:]}{_END[language]}"

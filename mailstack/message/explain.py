@@ -1,7 +1,7 @@
 """What a command or a reply of SMTP means, for people: a sentence in their language, and where it is written.
 
 The sentences are data, in the folder ``meaning``: whoever may read files gives their tables to :class:`Dictionary`.
-:mod:`.advice` is another thing: it tells the sender of a letter that came back what to do.
+What a reply means for the sender of a letter that came back, :mod:`.advice` tells from the same tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from attrs import field, frozen
 LANGUAGES = ("en", "zh")
 
 #: The files of the folder ``meaning``.
-TABLES = ("commands", "keywords", "status", "words")
+TABLES = ("commands", "keywords", "status", "words", "acts", "phrases")
 
 #: What is no command has names of its own among the commands.
 GREETING, MESSAGE, RESPONSE, UNKNOWN, HIDDEN, LONG, ANY = (
@@ -47,6 +47,8 @@ class Dictionary:
     keywords: Table
     status: Table
     words: Table
+    acts: Table
+    phrases: Table
     language: str = field(default="en")
 
     @language.validator
@@ -91,26 +93,36 @@ class Dictionary:
     # ---- What stands around the dialogue
 
     def label(self, name: str) -> str:
-        return f"{self._word('labels', name)}{_PUNCTUATION[self.language][0].strip()}"
+        return f"{self.word('labels', name)}{_PUNCTUATION[self.language][0].strip()}"
+
+    @property
+    def colon(self) -> str:
+        """With the space that is behind it in this language."""
+        return _PUNCTUATION[self.language][0]
+
+    @property
+    def gap(self) -> str:
+        """Between two sentences."""
+        return _PUNCTUATION[self.language][2]
 
     def value(self, text: str) -> str:
         """How a session ended, and other facts; what is no word stays as it is."""
-        return self._word("values", text)
+        return self.word("values", text)
 
     def note(self, text: str) -> str:
         """What is said about a line in the place of it."""
         number = _NUMBER.search(text)
         if number is None:
-            return self._word("notes", text)
+            return self.word("notes", text)
         pattern = _NUMBER.sub("{}", text, count=1)
-        found = self._word("notes", pattern)
+        found = self.word("notes", pattern)
         return text if found == pattern else found.replace("{}", number[0])
 
-    def _word(self, kind: str, text: str) -> str:
+    def word(self, kind: str, text: str) -> str:
+        """One of ``words.toml``; what is none stays as it is."""
         entry = self.words[kind].get(text)
         return text if entry is None else str(entry[self.language])
 
     def _joined(self, entries: list[Table]) -> Meaning:
-        gap = _PUNCTUATION[self.language][2]
         sources = dict.fromkeys(entry["rfc"] for entry in entries)
-        return Meaning(gap.join(entry[self.language] for entry in entries), ", ".join(sources))
+        return Meaning(self.gap.join(entry[self.language] for entry in entries), ", ".join(sources))

@@ -9,7 +9,6 @@ from email.utils import formatdate
 from mailstack.message.report_occasion import Fate, Occasion
 from mailstack.model import xtext
 from mailstack.model.address import Address
-from mailstack.model.outcome import Delayed
 
 MAX_VALUE = 900  #: characters of one field; a line may have 998 octets, RFC 5322 §2.1.1
 
@@ -37,12 +36,12 @@ def _status(occasion: Occasion, fate: Fate) -> Iterable[tuple[str, str]]:
     yield "Action", fate.action
     yield "Status", reply.full_status if reply.code else "2.0.0"
     if fate.remote:
-        yield "Remote-MTA", f"dns; {fate.outcome.relay.partition('[')[0]}"
+        yield "Remote-MTA", f"dns; {printable_ascii(fate.outcome.relay.partition('[')[0])}"
     if reply.code:
         yield "Diagnostic-Code", f"smtp; {printable_ascii(str(reply))}"
     yield "Last-Attempt-Date", formatdate(occasion.now)
-    if isinstance(fate.outcome, Delayed):
-        yield "Will-Retry-Until", formatdate(occasion.until)
+    if fate.until is not None:
+        yield "Will-Retry-Until", formatdate(fate.until)
 
 
 def _typed(address: Address) -> str:

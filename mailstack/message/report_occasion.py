@@ -15,6 +15,7 @@ class Fate:
 
     recipient: Recipient
     outcome: Outcome
+    until: float | None = None  #: of a delay: Unix time at which we give up
 
     @property
     def action(self) -> str:
@@ -36,4 +37,3 @@ class Occasion:
     postmaster: Address
     letter: Letter  #: the original; its sender is not None
     now: float
-    until: float  #: when we give up

@@ -1,81 +1,146 @@
-"""The part of a report that people read: what happened, and what they can do."""
+"""The part of a report that people read: what happened, who must act, and how; in each language of the voice."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Sequence
-from email.utils import formatdate
+from collections.abc import Iterator, Mapping, Sequence
 
-from mailstack.message.advice import advice
-from mailstack.message.report_fields import MAX_VALUE
+from attrs import frozen
+
+from mailstack.message.advice import WAIT, Advice
+from mailstack.message.filled import filled
+from mailstack.message.moment import moment
+from mailstack.message.one_line import one_line
+from mailstack.message.original import subject_of, zone_of
 from mailstack.message.report_occasion import Fate, Occasion
+from mailstack.message.voice import Voice, Wording
+from mailstack.model.reply import Reply
 
 MAX_LISTED = 100  #: recipients of one kind that are explained; all stand in the part for programs
+MAX_WORDS = 900  #: characters of a server's reply
+MAX_ADDRESS = 320  #: characters
 
-#: How each kind begins, in the order in which they are told. ``{sent}`` and ``{until}`` are dates.
-_OPENINGS = {
-    "failed": "Your message of {sent} could not be delivered to the recipients below. We have stopped trying: "
-    "nothing more will happen unless you act.",
-    "delayed": "Your message of {sent} could not be delivered yet to the recipients below. This is only a warning: "
-    "you need not do anything, and should not send it again. We keep trying until {until}, and tell you if it fails "
-    "for good.",
-    "delivered": "Your message of {sent} has arrived in the mailboxes of the recipients below. You have asked to be "
-    "told.",
-    "relayed": "Your message of {sent} was passed on to the mail servers of the recipients below, which do not report "
-    "when it arrives: you will hear of it again only if it fails.",
-    "expanded": "Your message of {sent} was sent to lists, and passed on to all their members. You will not be told "
-    "when it reaches each of them, only if it fails.",
+#: The template of each action, the gravest first: so they are told, and so the report is called.
+SECTIONS = {
+    "failed": "failure",
+    "delayed": "delay",
+    "delivered": "success",
+    "relayed": "relayed",
+    "expanded": "expanded",
 }
+DIVIDER = "-" * 30
 
 
-def human_part(occasion: Occasion, fates: Sequence[Fate]) -> str:
-    sections = [_section(occasion, action, told) for action in _OPENINGS if (told := _of(fates, action))]
-    closing = (
-        f"This report was made by the mail server {occasion.hostname}. If you need help, write to\n"
-        f"{occasion.postmaster} and forward this report."
-    )
-    return "\n\n".join([*sections, closing]) + "\n"
+@frozen
+class HumanPart:
+    subject: str
+    text: str
+    languages: str
+
+
+def human_part(voice: Voice, occasion: Occasion, fates: Sequence[Fate], header: bytes) -> HumanPart:
+    """``header`` is the original's, LF line ends."""
+    gravest = next(template for action, template in SECTIONS.items() if _of(fates, action))
+    first, *others = [(each, _values(voice, each, occasion, fates, header)) for each in voice.texts(gravest)]
+    texts = [_text(*first, fates, brief=False), *(_text(*each, fates, brief=True) for each in others)]
+    wording, values = first
+    subject = wording.templates[gravest].subject_with(values)
+    return HumanPart(subject, f"\n\n{DIVIDER}\n\n".join(texts) + "\n", voice.languages(gravest))
+
+
+def _values(voice: Voice, wording: Wording, occasion: Occasion, fates: Sequence[Fate], header: bytes) -> dict[str, str]:
+    """By placeholder, but for the recipients."""
+    letter, dictionary = occasion.letter, wording.dictionary
+    zone = zone_of(header)
+
+    def when(time: float) -> str:
+        return moment(time, zone or voice.zone(time), wording.language)
+
+    return {
+        "subject": subject_of(header) or dictionary.word("sentences", "(no subject)"),
+        "sent": when(letter.arrived),
+        "until": when(max((fate.until for fate in fates if fate.until is not None), default=occasion.now)),
+        "sender": one_line(letter.sender.unicode if letter.sender else "", MAX_ADDRESS),
+        "id": letter.id,
+        "hostname": occasion.hostname,
+        "postmaster": one_line(occasion.postmaster.unicode, MAX_ADDRESS),
+    }
+
+
+def _text(wording: Wording, values: Mapping[str, str], fates: Sequence[Fate], brief: bool) -> str:
+    sections = []
+    for action, name in SECTIONS.items():
+        if told := _of(fates, action):
+            recipients = _recipients(wording, told, brief)
+            sections.append(wording.templates[name].body_with({**values, "recipients": recipients}))
+    sections.append(wording.templates["closing"].body_with(values))
+    return "\n\n".join(filter(None, sections))
 
 
 def _of(fates: Sequence[Fate], action: str) -> list[Fate]:
     return [fate for fate in fates if fate.action == action]
 
 
-def _section(occasion: Occasion, action: str, fates: Sequence[Fate]) -> str:
-    dates = {"sent": formatdate(occasion.letter.arrived), "until": formatdate(occasion.until)}
-    opening = textwrap.fill(_OPENINGS[action].format(**dates), 76)
-    people = "\n\n".join(_explained(fate) for fate in fates[:MAX_LISTED])
+def _recipients(wording: Wording, fates: Sequence[Fate], brief: bool) -> str:
+    """Those who share a fate stand together, above what is to be said of it."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for fate in fates[:MAX_LISTED]:
+        lines = tuple(_explained(wording, fate, brief))
+        groups.setdefault(lines, []).append(_title(wording, fate))
+    blocks = ["\n".join([*titles, *lines]) for lines, titles in groups.items()]
     more = len(fates) - MAX_LISTED
     if more > 0:
-        people += f"\n\nand {more} more recipients, who are listed in the delivery report below."
-    return f"{opening}\n\n{people}"
+        text = "and {} more recipients, who are listed in the delivery report below."
+        blocks.append(filled(wording.dictionary.word("sentences", text).replace("{}", str(more))))
+    return "\n\n".join(blocks)
 
 
-def _explained(fate: Fate) -> str:
+def _title(wording: Wording, fate: Fate) -> str:
     recipient = fate.recipient
-    original = "" if recipient.original == recipient.address else f" (sent to {recipient.original.unicode})"
-    indented = [textwrap.fill(text, 76, initial_indent="  ", subsequent_indent="    ") for text in _words(fate)]
-    return "\n".join([f"<{_short(recipient.address.unicode)}>{_short(original)}", *indented])
+    address = f"<{one_line(recipient.address.unicode, MAX_ADDRESS)}>"
+    if recipient.original == recipient.address:
+        return address
+    original = one_line(recipient.original.unicode, MAX_ADDRESS)
+    return f"{address} ({wording.dictionary.word('fates', 'sent to {}').replace('{}', original)})"
 
 
-def _words(fate: Fate) -> Iterator[str]:
-    reply = fate.outcome.reply
+def _explained(wording: Wording, fate: Fate, brief: bool) -> Iterator[str]:
+    for label, text in _facts(wording, fate, brief):
+        yield filled(f"{label}{wording.dictionary.colon}{text}", "  ", "    ")
+
+
+def _facts(wording: Wording, fate: Fate, brief: bool) -> Iterator[tuple[str, str]]:
+    """``brief``: without the server's words, which were quoted already."""
+    reply, word = fate.outcome.reply, wording.dictionary.word
     if fate.action in ("failed", "delayed"):
-        hint = advice(reply)
-        yield f"What happened: {hint.happened}"
-        yield f"What to do: {_act(fate, hint.act)}"
-    if reply.code:
-        who = f" of {fate.outcome.relay}" if fate.remote else ""
-        yield f"The answer{who}: {_short(str(reply))}"
+        advice = wording.adviser.advice(reply, ours=fate.outcome.relay == "local")
+        yield word("fates", "What happened"), advice.happened
+        yield from _to_do(wording, fate, advice)
+    if reply.code and not brief:
+        yield _who_said(wording, fate), one_line(_without_recipient(reply, fate), MAX_WORDS)
 
 
-def _act(fate: Fate, hint: str) -> str:
-    if fate.action == "delayed":
-        return "Wait: we try again by ourselves."
-    return hint if fate.outcome.reply.permanent else f"We have tried for the whole time allowed. {hint}"
+def _to_do(wording: Wording, fate: Fate, advice: Advice) -> Iterator[tuple[str, str]]:
+    """What is tried again needs nobody, unless it is our own server that stands in its way."""
+    dictionary = wording.dictionary
+    who, sentences = advice.who, [advice.act]
+    if fate.action == "delayed" and advice.now:
+        sentences.append("Meanwhile we try again by ourselves.")
+    elif fate.action == "delayed":
+        who, sentences = WAIT, ["You need not do anything: we try again by ourselves."]
+    elif not fate.outcome.reply.permanent:
+        sentences.insert(0, "We have tried for the whole time allowed.")
+    yield dictionary.word("fates", "Who must act"), wording.adviser.who(who)
+    told = (dictionary.word("sentences", sentence) for sentence in sentences)
+    yield dictionary.word("fates", "What to do"), dictionary.gap.join(told)
 
 
-def _short(text: str) -> str:
-    """For people: any script, no control characters, not too long."""
-    clean = "".join(char if char.isprintable() else "?" for char in text)
-    return clean if len(clean) <= MAX_VALUE else f"{clean[:MAX_VALUE]}..."
+def _who_said(wording: Wording, fate: Fate) -> str:
+    if not fate.remote:
+        return wording.dictionary.word("fates", "The answer")
+    relay = one_line(fate.outcome.relay, MAX_ADDRESS)
+    return wording.dictionary.word("fates", "The answer of {}").replace("{}", relay)
+
+
+def _without_recipient(reply: Reply, fate: Fate) -> str:
+    """So that those to whom the same was said stand together; the address stands above."""
+    return str(reply).replace(str(fate.recipient.address), "…")

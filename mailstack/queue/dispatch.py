@@ -75,6 +75,7 @@ class Dispatcher(Service):
         for timer in (self._timer, self._poll):
             if timer is not None and timer.active():
                 timer.cancel()
+        self._reporter.hurry()
         done = Deferred.fromCoroutine(self._settled())
         done.addTimeout(GRACE, self._clock)
         return done.addErrback(lambda _: None)

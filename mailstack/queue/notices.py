@@ -8,9 +8,12 @@ from attrs import frozen
 
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
+from mailstack.message.voice import Voice
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.queue.mailer import Mailer
+
+Message = Callable[[str, Voice], bytes]
 
 
 @frozen
@@ -18,13 +21,14 @@ class Notices:
     mailer: Mailer
     spool: ISpool
     postmaster: Address
+    voice: Callable[[], Voice]
     log: IEventLog
     now: Callable[[], float]
     wake: Callable[[Letter], None]
 
-    async def send(self, message: Callable[[str], bytes]) -> None:
-        """``message`` gets the queue id and gives header and body, LF line ends. What goes wrong is logged, also that
-        there is no postmaster: nobody waits for the letter."""
+    async def send(self, message: Message) -> None:
+        """``message`` gets the queue id and the voice, and gives header and body, LF line ends. What goes wrong is
+        logged, also that there is no postmaster: nobody waits for the letter."""
         try:
             letter = await self._add(message)
         except OSError as error:
@@ -38,10 +42,10 @@ class Notices:
             self.log.event(letter.id, what=f"notice to the postmaster, {self.postmaster}")
             self.wake(letter)
 
-    async def _add(self, message: Callable[[str], bytes]) -> Letter | None:
+    async def _add(self, message: Message) -> Letter | None:
         recipients = self.mailer.recipients(self.postmaster)
         if not recipients:
             return None
-        letter, content = self.mailer.compose(recipients, message, self.now())
+        letter, content = self.mailer.compose(recipients, lambda id: message(id, self.voice()), self.now())
         await self.spool.add(letter, content)
         return letter

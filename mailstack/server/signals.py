@@ -37,7 +37,7 @@ class Signals(Service):
     def reload(self) -> None:
         failed = [action for action in self._actions if not self._done(action)]
         if not failed:
-            self._log.event("reload", what="users, aliases and certificates are read again")
+            self._log.event("reload", what="users, aliases, certificates and templates are read again")
 
     def _done(self, action: Callable[[], None]) -> bool:
         try:

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
 from mailstack.interfaces.log import IEventLog
-from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Result
+from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
 from mailstack.spool.batch import Batch, Hastened, Reported, Settlement
@@ -202,6 +202,10 @@ class DiskSpool:
 
     async def unreported(self, id: str) -> Mapping[int, Outcome]:
         found: Mapping[int, Outcome] = await self._in_thread(self._reader.unreported, id)
+        return found
+
+    async def lagging(self, id: str, now: float) -> Lagging:
+        found: Lagging = await self._in_thread(self._reader.lagging, id, now)
         return found
 
     async def next_due(self, after: float) -> float | None:

@@ -10,9 +10,9 @@ from typing import BinaryIO
 from attrs import define, evolve
 from zope.interface import implementer
 
-from mailstack.interfaces.spool import IIncoming, ISpool, Result
+from mailstack.interfaces.spool import IIncoming, ISpool, Lagging, Result
 from mailstack.model.letter import Due, Letter, Pending
-from mailstack.model.outcome import Delivered, Failed, Outcome
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool.states import DONE, UNREPORTED, WAITING
 
@@ -122,6 +122,12 @@ class MemorySpool:
     async def unreported(self, id: str) -> Mapping[int, Outcome]:
         rows = self.stored[id].rows if id in self.stored else []
         return {number: _outcome(row) for number, row in enumerate(rows) if row.state in UNREPORTED}
+
+    async def lagging(self, id: str, now: float) -> Lagging:
+        stored = self.stored.get(id)
+        rows = [(number, row) for number, row in enumerate(stored.rows) if row.state in WAITING] if stored else []
+        late = {number: Delayed(row.reply, row.relay) for number, row in rows if row.attempts}
+        return Lagging(late, any(row.next_attempt <= now for _, row in rows), stored.warned if stored else 0)
 
     async def hasten(self, domain: str, subdomains: bool, now: float) -> int:
         found = set()

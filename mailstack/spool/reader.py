@@ -11,9 +11,10 @@ from typing import Any
 
 from attrs import evolve
 
+from mailstack.interfaces.spool import Lagging
 from mailstack.model.address import Address
 from mailstack.model.letter import NOT_SAID, Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Delivered, Failed, Outcome
+from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool import notes
 from mailstack.spool.errors import as_os_error
@@ -108,6 +109,16 @@ class Reader:
             number: _outcome(state, Reply(code, status, text), relay)
             for number, state, code, status, text, relay in rows
         }
+
+    def lagging(self, id: str, now: float) -> Lagging:
+        rows = self._rows(
+            "SELECT number, attempts, next_attempt, code, status, reply, relay, warned"
+            f" FROM recipients JOIN messages USING (id) WHERE id = ? AND state IN {listed(WAITING)} ORDER BY number",
+            (id,),
+        )
+        late = {number: Delayed(Reply(*reply), relay) for number, tries, _, *reply, relay, _ in rows if tries}
+        trying = any(following <= now for _, _, following, *_ in rows)
+        return Lagging(late, trying, max((row[-1] for row in rows), default=self.letter(id)[1]))
 
     def next_due(self, after: float) -> float | None:
         rows = self._rows(

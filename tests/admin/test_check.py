@@ -221,6 +221,23 @@ class TestCheck:
         assert result.exit_code == 1
         assert "is not a folder" in result.stdout
 
+    def test_templates(self, office: Office) -> None:
+        """What is wrong with one, and how many are in use."""
+        assert "in the place of ours" not in office.run("check").stdout
+        office.ini.write_text(MAIL_INI.replace("[server]", "[server]\nlanguage = zh\ntemplates = texts"))
+        result = office.run("check")
+        assert result.exit_code == 1
+        assert f"problem  {office.folder}/texts: No such file or directory; our own templates are used" in result.stdout
+        (office.folder / "texts").mkdir()
+        (office.folder / "texts/closing.zh.txt").write_text("再见")
+        result = office.run("check")
+        assert result.exit_code == 0
+        assert f"ok       {office.folder}/texts: 1 template in the place of ours" in result.stdout
+        (office.folder / "texts/failure.zh.txt").write_text("{recipient}")
+        result = office.run("check")
+        assert result.exit_code == 1
+        assert "failure.zh.txt: line 1: there is no {recipient} here; there are" in result.stdout
+
     def test_a_power_of_proxies(self, office: Office) -> None:
         assert "xclient" not in office.run("check").stdout
         office.ini.write_text(MAIL_INI.replace("[server]", "[server]\nxclient = 192.0.2.1 ::1"))

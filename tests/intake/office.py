@@ -20,6 +20,7 @@ from mailstack.protocol.srs import Srs
 from mailstack.spool.memory import MemoryIncoming, MemorySpool
 from tests.fakes import FakeWaitingMail, ListCounts, ListLog
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
+from tests.message.meanings import VOICES
 
 STRANGER, NEIGHBOUR = "192.0.2.7", "198.51.100.9"  #: the second is in [relay] networks
 PROXY, LOCAL_PROXY = "198.51.100.25", "127.0.0.25"  #: in [server] xclient; the first is in [relay] networks too
@@ -163,7 +164,7 @@ class Office:
             self.counts,
             lambda: self.free_space,
             self.rates,
-            lambda message: self.notices.append(message("NOTICE")),
+            lambda message: self.notices.append(message("NOTICE", VOICES["en"])),
             tls_required=tls_required,
         )
 

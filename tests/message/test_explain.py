@@ -26,7 +26,8 @@ PLAIN_STATUS = {"", "0.0"}
 CHINESE_LETTER = re.compile("[\u4e00-\u9fff]")
 SECTION = re.compile(
     r"RFC [0-9]+( §[0-9]+(\.[0-9]+)*(, §[0-9.]+)?| [A-Z]\.[0-9]+)?(, RFC .*)?"
-    r"|draft-\S+|MS-SMTPNTLM|Postfix XCLIENT_README"
+    r"|draft-\S+|MS-SMTPNTLM|Postfix XCLIENT_README|IANA SMTP Enhanced Status Codes"
+    r"|Microsoft 365|Microsoft: [\w., -]+|Yahoo: [\w ]+|https://\S+|mailstack \w+ \w+"
 )
 
 
@@ -38,6 +39,7 @@ def entries(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
 
 
 ENTRIES = list(entries(DATA["commands"])) + list(entries(DATA["keywords"])) + list(entries(DATA["status"]))
+ENTRIES += entries(DATA["phrases"])
 
 
 def replies() -> Iterator[tuple[str, int, str]]:
@@ -57,7 +59,7 @@ def replies() -> Iterator[tuple[str, int, str]]:
 @pytest.mark.parametrize(("path", "entry"), ENTRIES, ids=[path for path, _ in ENTRIES])
 def test_every_entry_is_complete(path: str, entry: dict[str, str]) -> None:
     """Each language, one line, and a source that can be looked up."""
-    assert set(entry) == {*LANGUAGES, "rfc"}
+    assert set(entry) - {"act", "deferred"} == {*LANGUAGES, "rfc"}
     assert SECTION.fullmatch(entry["rfc"])
     assert CHINESE_LETTER.search(entry["zh"])
     assert not CHINESE_LETTER.search(entry["en"])
@@ -128,6 +130,7 @@ def test_every_word_is_there_in_each_language() -> None:
         for name, entry in table.items():
             assert set(entry) == set(LANGUAGES)
             assert entry["en"] == name
+            assert entry["zh"].count("{}") == name.count("{}")
             assert name == "TLS" or CHINESE_LETTER.search(entry["zh"])
 
 
@@ -147,4 +150,4 @@ def test_what_is_no_command(line: str) -> None:
 
 def test_an_unknown_language() -> None:
     with pytest.raises(ValueError, match="tlh"):
-        Dictionary({}, {}, {}, {}, "tlh")
+        Dictionary({}, {}, {}, {}, {}, {}, "tlh")

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from mailstack.message.notice import Excess, excess_notice
 from mailstack.model.address import Address
+from tests.message.meanings import VOICES
 
 EXCESS = Excess(
     Address("alice", "office.test"),
@@ -23,14 +24,14 @@ EXCESS = Excess(
 
 def test_notice() -> None:
     """Which account, how much, since when, from where, and what to do; no program answers it (RFC 3834)."""
-    notice = email.message_from_bytes(excess_notice(EXCESS, "ID1"), policy=email.policy.default)
+    notice = email.message_from_bytes(excess_notice(EXCESS, "ID1", VOICES["en"]), policy=email.policy.default)
     assert notice["Subject"] == "alice@office.test sends too much"
     assert notice["To"] == "postmaster@office.test"
     assert notice["Auto-Submitted"] == "auto-generated"
     assert notice["Message-ID"] == "<ID1@mail.office.test>"
     text = notice.get_content()
     words = " ".join(text.split())
-    assert "alice@office.test has sent mail to 1000 recipients since Sun, 09 Sep 2001 01:46:40 -0000." in words
+    assert "alice@office.test has sent mail to 1000 recipients since Sun 9 Sep 2001, 01:46 (UTC)." in words
     assert "  192.0.2.7\n  2001:db8::1\n  a program on this machine" in text
     assert "\n  mailstack user passwd alice@office.test\n" in text
     assert max(map(len, text.splitlines())) <= 78
@@ -38,7 +39,7 @@ def test_notice() -> None:
 
 def test_any_script() -> None:
     """The account as people write it, and a command that can be typed; no next hop needs SMTPUTF8 for it."""
-    octets = excess_notice(evolve(EXCESS, account=Address.parse("用户@büro.test")), "ID1")
+    octets = excess_notice(evolve(EXCESS, account=Address.parse("用户@büro.test")), "ID1", VOICES["en"])
     assert octets.isascii()
     notice = email.message_from_bytes(octets, policy=email.policy.default)
     assert notice["Subject"] == "用户@büro.test sends too much"
@@ -47,6 +48,6 @@ def test_any_script() -> None:
 
 def test_postmaster_in_any_script() -> None:
     """Whose address stands in the header as UTF-8 (RFC 6532)."""
-    octets = excess_notice(evolve(EXCESS, postmaster=Address.parse("邮差@office.test")), "ID1")
+    octets = excess_notice(evolve(EXCESS, postmaster=Address.parse("邮差@office.test")), "ID1", VOICES["en"])
     assert "\nTo: 邮差@office.test\n".encode() in octets
     assert octets.partition(b"\n\n")[2].isascii()

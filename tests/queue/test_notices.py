@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 
 import pytest
 
 from mailstack.model.address import Address
 from mailstack.queue.mailer import Mailer
-from mailstack.queue.notices import Notices
+from mailstack.queue.notices import Message, Notices
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import ListLog, at_once
 from tests.fakes_accounts import MemoryDirectory
+from tests.message.meanings import VOICES
 
 POSTMASTER = Address("alice", "office.test")
 
@@ -23,17 +23,23 @@ class Office:
         self.woken: list[str] = []
         mailer = Mailer("mail.office.test", MemoryDirectory([account]), self.spool, lambda: "ID1")
         self.notices = Notices(
-            mailer, self.spool, POSTMASTER, self.log, lambda: 1e9, lambda letter: self.woken.append(letter.id)
+            mailer,
+            self.spool,
+            POSTMASTER,
+            lambda: VOICES["en"],
+            self.log,
+            lambda: 1e9,
+            lambda letter: self.woken.append(letter.id),
         )
 
-    def send(self, message: Callable[[str], bytes]) -> None:
+    def send(self, message: Message) -> None:
         at_once(self.notices.send(message))
 
 
 def test_notice_is_a_letter_like_any_other() -> None:
     """From the null sender, so that it never bounces."""
     office = Office()
-    office.send(lambda id: f"Subject: {id}\n\nhello\n".encode())
+    office.send(lambda id, voice: f"Subject: {id}\n\nhello\n".encode())
     (stored,) = office.spool.stored.values()
     assert stored.letter.sender is None
     assert [each.address for each in stored.letter.recipients] == [POSTMASTER]
@@ -46,7 +52,7 @@ def test_notice_is_a_letter_like_any_other() -> None:
 def test_a_postmaster_who_leads_to_nobody_gets_no_letter() -> None:
     """A letter without recipients would stay for ever."""
     office = Office("bob@office.test")
-    office.send(lambda id: b"x: y\n\n")
+    office.send(lambda id, voice: b"x: y\n\n")
     assert not office.spool.stored and not office.woken
     assert "nobody to write to: alice@office.test" in str(office.log.warnings)
 
@@ -60,7 +66,7 @@ def test_nobody_waits_for_it(error: Exception, monkeypatch: pytest.MonkeyPatch) 
         raise error
 
     monkeypatch.setattr(office.spool, "receive", refuse)
-    office.send(lambda id: b"x: y\n")
+    office.send(lambda id, voice: b"x: y\n")
     assert not office.woken
     assert len(office.log.warnings) == isinstance(error, OSError)
     assert len(office.log.failures) == isinstance(error, RuntimeError)

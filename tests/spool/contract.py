@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import evolve
 
-from mailstack.interfaces.spool import ISpool, Result
+from mailstack.interfaces.spool import ISpool, Lagging, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Delivered, Failed
+from mailstack.model.outcome import Delayed, Delivered, Failed
 from mailstack.model.reply import Reply
 
 LATER = Reply(451, "4.4.1", "later")
@@ -192,6 +192,22 @@ class SpoolContract:
         assert self.run(self.spool.unreported("L1")) == {}
         with self.spool.open("B1") as file:
             assert file.read() == b"report\n"
+
+    def test_what_of_a_letter_is_not_done(self) -> None:
+        """Who is being tried, or in line; and who was tried and waits, with what the last attempt came to."""
+        self.add("L1", "a@x.test", "b@x.test", "c@x.test")
+        assert self.run(self.spool.lagging("L1", 2000.0)) == Lagging({}, True, 0)
+        later = Result(1, "deferred", LATER, "mx.x.test", 5000.0)
+        self.run(self.spool.settle({"L1": [Result(0, "bounced", NEVER), later]}))
+        assert self.run(self.spool.lagging("L1", 2000.0)) == Lagging({1: Delayed(LATER, "mx.x.test")}, True, 0)
+        self.run(self.spool.settle({"L1": [Result(2, "sent", OK)]}))
+        assert not self.run(self.spool.lagging("L1", 2000.0)).trying
+        assert self.run(self.spool.lagging("L1", 5000.0)).trying
+        self.run(self.spool.report("L1", [0], None, None, 2))
+        assert self.run(self.spool.lagging("L1", 2000.0)).warned == 2
+        self.run(self.spool.settle({"L1": [Result(1, "bounced", NEVER)]}))
+        assert self.run(self.spool.lagging("L1", 9000.0)) == Lagging({}, False, 2)
+        assert self.run(self.spool.lagging("NONE", 9000.0)) == Lagging({}, False, 0)
 
     def test_all_of_the_envelope_survives(self) -> None:
         user, domain = Address.parse("用户@例子.测试"), Address.parse("a@xn--bcher-kva.test")
