@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
@@ -40,40 +40,54 @@ class HumanPart:
 def human_part(voice: Voice, occasion: Occasion, fates: Sequence[Fate], header: bytes) -> HumanPart:
     """``header`` is the original's, LF line ends."""
     gravest = next(template for action, template in SECTIONS.items() if _of(fates, action))
-    first, *others = [(each, _values(voice, each, occasion, fates, header)) for each in voice.texts(gravest)]
-    texts = [_text(*first, fates, brief=False), *(_text(*each, fates, brief=True) for each in others)]
-    wording, values = first
-    subject = wording.templates[gravest].subject_with(values)
+    tellers = [_Teller(each, voice, occasion, header) for each in voice.texts(gravest)]
+    texts = [teller.text(fates, brief=number > 0) for number, teller in enumerate(tellers)]
+    subject = tellers[0].wording.templates[gravest].subject_with(tellers[0].values(fates))
     return HumanPart(subject, f"\n\n{DIVIDER}\n\n".join(texts) + "\n", voice.languages(gravest))
 
 
-def _values(voice: Voice, wording: Wording, occasion: Occasion, fates: Sequence[Fate], header: bytes) -> dict[str, str]:
-    """By placeholder, but for the recipients."""
-    letter, dictionary = occasion.letter, wording.dictionary
-    zone = zone_of(header)
+@frozen
+class _Teller:
+    """Tells of one message in one language."""
 
-    def when(time: float) -> str:
-        return moment(time, zone or voice.zone(time), wording.language)
+    wording: Wording
+    voice: Voice
+    occasion: Occasion
+    header: bytes
 
-    return {
-        "subject": subject_of(header) or dictionary.word("sentences", "(no subject)"),
-        "sent": when(letter.arrived),
-        "until": when(max((fate.until for fate in fates if fate.until is not None), default=occasion.now)),
-        "sender": one_line(letter.sender.unicode if letter.sender else "", MAX_ADDRESS),
-        "id": letter.id,
-        "hostname": occasion.hostname,
-        "postmaster": one_line(occasion.postmaster.unicode, MAX_ADDRESS),
-    }
+    def text(self, fates: Sequence[Fate], brief: bool) -> str:
+        sections = [self._section(name, told, brief) for name, told in _sections(fates)]
+        sections.append(self.wording.templates["closing"].body_with(self.values(fates)))
+        return "\n\n".join(filter(None, sections))
+
+    def _section(self, name: str, told: Sequence[Fate], brief: bool) -> str:
+        values = {**self.values(told), "recipients": _recipients(self.wording, told, brief)}
+        return self.wording.templates[name].body_with(values)
+
+    def values(self, told: Sequence[Fate]) -> dict[str, str]:
+        """By placeholder, but for the recipients."""
+        letter = self.occasion.letter
+        return {
+            "subject": subject_of(self.header) or self.wording.dictionary.word("sentences", "(no subject)"),
+            "sent": self._moment(letter.arrived),
+            "until": self._moment(told[0].until or self.occasion.now),
+            "sender": one_line(letter.sender.unicode if letter.sender else "", MAX_ADDRESS),
+            "id": letter.id,
+            "hostname": self.occasion.hostname,
+            "postmaster": one_line(self.occasion.postmaster.unicode, MAX_ADDRESS),
+        }
+
+    def _moment(self, time: float) -> str:
+        """By the sender's clock, where it is known."""
+        return moment(time, zone_of(self.header) or self.voice.zone(time), self.wording.language)
 
 
-def _text(wording: Wording, values: Mapping[str, str], fates: Sequence[Fate], brief: bool) -> str:
-    sections = []
+def _sections(fates: Sequence[Fate]) -> Iterator[tuple[str, list[Fate]]]:
+    """By template, and what is tried for as long as each other."""
     for action, name in SECTIONS.items():
-        if told := _of(fates, action):
-            recipients = _recipients(wording, told, brief)
-            sections.append(wording.templates[name].body_with({**values, "recipients": recipients}))
-    sections.append(wording.templates["closing"].body_with(values))
-    return "\n\n".join(filter(None, sections))
+        told = _of(fates, action)
+        for until in dict.fromkeys(fate.until for fate in told):
+            yield name, [fate for fate in told if fate.until == until]
 
 
 def _of(fates: Sequence[Fate], action: str) -> list[Fate]:

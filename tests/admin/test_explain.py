@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,14 @@ def test_language() -> None:
     assert "原因：" in run("550", "--lang", "zh").stdout  # noqa: RUF001
     assert "由谁处理：您（发件人）。" in run("550", LC_ALL="zh_CN.UTF-8").stdout  # noqa: RUF001
     assert "What happened" in run("550", LC_ALL="de_DE.UTF-8").stdout
+
+
+def test_samples_of_the_readme() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    samples = re.findall(r"^\$ mailstack explain ([^\n]*)\n((?:(?!\$|```).*\n)+)", readme, re.MULTILINE)
+    assert len(samples) == 2
+    for words, answer in samples:
+        assert run(*shlex.split(words)).stdout == answer
 
 
 @pytest.mark.parametrize("name", EXPECTED)

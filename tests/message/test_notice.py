@@ -37,6 +37,15 @@ def test_notice() -> None:
     assert max(map(len, text.splitlines())) <= 78
 
 
+def test_chinese() -> None:
+    """With the English behind it; the command is the same."""
+    notice = email.message_from_bytes(excess_notice(EXCESS, "ID1", VOICES["zh"]), policy=email.policy.default)
+    assert notice["Subject"] == "alice@office.test 发信过多 (sends too much)"
+    assert notice["Content-Language"] == "zh, en"
+    text = notice.get_content()
+    assert "本机上的程序" in text and text.count("\n  mailstack user passwd alice@office.test\n") == 2
+
+
 def test_any_script() -> None:
     """The account as people write it, and a command that can be typed; no next hop needs SMTPUTF8 for it."""
     octets = excess_notice(evolve(EXCESS, account=Address.parse("用户@büro.test")), "ID1", VOICES["en"])

@@ -387,6 +387,15 @@ def test_who_must_act_before_it_is_too_late_is_told_in_a_delay() -> None:
     assert "Meanwhile we try again by ourselves." in text
 
 
+def test_each_is_told_until_when_it_is_tried() -> None:
+    """Routes may have a lifetime of their own."""
+    outcome = Delayed(Reply(451, "4.4.1", "later"))
+    fates = [Fate(wished(), outcome, UNTIL), Fate(wished(address=ALICE), outcome, UNTIL + 86_400)]
+    text = " ".join(parts(report(OCCASION, fates, ORIGINAL))[0].split())
+    first, second = (text.index(f"trying until {moment(until, UTC, 'en')}") for until in (UNTIL, UNTIL + 86_400))
+    assert first < text.index("<bob@example.com>") < second < text.index("<alice@office.test>")
+
+
 def test_foreign_library_finds_the_recipients() -> None:
     delayed = fate(Delayed(Reply(451, "4.4.1", "later")), ALICE)
     for language in VOICES:
