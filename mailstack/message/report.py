@@ -31,11 +31,11 @@ def status_report(voice: Voice, occasion: Occasion, fates: Sequence[Fate], origi
     """
     header = header_of(original, MAX_RETURNED)
     returned = _returned(occasion, fates, header, original)
-    boundary = _boundary(occasion.id, returned)
     kind = "message/global-delivery-status" if is_global(occasion, fates) else "message/delivery-status"
     told = human_part(voice, occasion, fates, header)
     human = part("text/plain", told.text.encode("utf-8"), "Notification", "; charset=utf-8", told.languages)
     machine = part(kind, machine_part(occasion, fates).encode("utf-8"), "Delivery report")
+    boundary = _boundary(occasion.id, human + machine + returned)
     parts = b"".join(b"--%s\n%s\n" % (boundary, part) for part in (human, machine, returned))
     top = folded(_top(told, occasion, header, boundary.decode("ascii"), returned.isascii())).encode("utf-8")
     return b"%s\n\nThis is a report in MIME format.\n\n%s--%s--\n" % (top, parts, boundary)
@@ -78,10 +78,10 @@ def _top(
         yield "Content-Transfer-Encoding", "8bit"
 
 
-def _boundary(id: str, returned: bytes) -> bytes:
-    """One that no part contains; only what is returned can hold something made up for this."""
+def _boundary(id: str, parts: bytes) -> bytes:
+    """One that no part contains. Each has words of others, and an encoding may break its lines before any of them."""
     boundary = f"report/{id}".encode("ascii")
-    while boundary in returned:
+    while boundary in parts:
         boundary += b"/"
     return boundary
 

@@ -185,6 +185,7 @@ TEXT = st.lists(st.one_of(ODD, st.text(max_size=300)), max_size=20).map("".join)
     subject=TEXT,
     language=st.sampled_from(["en", "zh"]),
 )
+@example(text="x" * 39 + "--report/R1--" * 9 + "\u4f60", local="\xa1", header=b"", subject="", language="en")
 @example(text="=", local="\x80", header=b"", subject="", language="en")
 def test_anything_from_outside_is_contained(text: str, local: str, header: bytes, subject: str, language: str) -> None:
     """Whatever a server says, an address holds or a header contains: three well-formed parts, one block a recipient,
