@@ -216,7 +216,7 @@ def types(raw: bytes) -> list[str]:
 def test_a_wish_to_be_held_back_comes_back(hold: str) -> None:
     """RFC 4865."""
     occasion = evolve(OCCASION, letter=evolve(LETTER, hold=hold))
-    _, (message, *_), _ = parts(status_report(occasion, [fate()], ORIGINAL))
+    _, (message, *_), _ = parts(status_report(VOICES["en"], occasion, [fate()], ORIGINAL))
     assert (message["Future-Release-Request"] or "") == hold
 
 
