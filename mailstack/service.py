@@ -24,6 +24,7 @@ from mailstack.accounts.secret import kept
 from mailstack.config.openness import too_open
 from mailstack.delivery.dns import DnsResolver
 from mailstack.delivery.forwarding import Forwarding
+from mailstack.delivery.ip import Here
 from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
@@ -69,10 +70,11 @@ from mailstack.startup import Options
 __all__ = ["MailServer", "Options", "makeService"]
 
 PASSWORD_THREADS = 2  # each check takes 64 MiB for a moment
-DNS_THREADS = 10
+MOST_LOOKUPS = 100  # threads that wait for DNS: who has a dead name server must not keep others from theirs
 MAILBOX_THREADS = 4
 DESTINATIONS = 10_000  # domains whose next hop need not be looked up again
-STOPPED_FIRST = ("smtp", "submission", "pop3", "signals")  # what the others serve
+RECEIVERS = ("smtp", "submission")
+STOPPED_FIRST = (*RECEIVERS, "pop3", "signals")  # what the others serve
 GC_THRESHOLD = 10_000  # new objects; Python's 700 looks for cycles twice a letter
 
 
@@ -109,7 +111,7 @@ class MailServer(MultiService):
         threads = partial(Threads, reactor=self._reactor)
         self.disk = threads("disk", 1)
         self.passwords = threads("passwords", PASSWORD_THREADS)
-        self.lookups = threads("lookups", DNS_THREADS)
+        self.lookups = threads("lookups", min(self._settings.queue.concurrency, MOST_LOOKUPS))
         self.boxes = threads("mailboxes", MAILBOX_THREADS)
 
     def _accounts(self) -> None:
@@ -133,7 +135,8 @@ class MailServer(MultiService):
         self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor, log, destination)
         local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, self.boxes.run, log)
         resolver = DnsResolver(self.lookups.run, settings.dns.servers)
-        remote = self._forwarding(RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng))
+        here = Here(self._listening_for_mail)
+        remote = self._forwarding(RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng, here=here))
         transports = Transports(local, remote, destination)
         schedule = Schedule(settings.queue)
         lines = Lines(settings.queue.concurrency, settings.queue.concurrency_per_destination)
@@ -164,6 +167,9 @@ class MailServer(MultiService):
             return None
         return letter.released + (found.lifetime or self._settings.queue.lifetime)
 
+    def _listening_for_mail(self) -> Sequence[tuple[str, int]]:
+        return [each for name in RECEIVERS for each in self.namedServices[name].addresses()]
+
     def _sessions(self) -> None:
         settings = self._settings
         path = path_below(settings.server.data)
@@ -176,7 +182,7 @@ class MailServer(MultiService):
         self._sources = SourceWatch(rule.trusts, (server.hostname, *server.domains), monotonic, self._log)
         self._rates = SendingRates(self._settings.limits.recipients_per_hour)
         self.free_space = FreeSpace(self._settings.server.data, monotonic)
-        for name in ("smtp", "submission"):
+        for name in RECEIVERS:
             self._listen(name, partial(self._smtp, service=name))
 
     def _smtp(self, connections: Connections, implicit_tls: bool, service: str) -> smtp.SmtpFactory:

@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
-    IOpenSSLClientConnectionCreator,
     IPushProducer,
     IReactorTime,
     ITCPTransport,
@@ -19,6 +18,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mailstack.delivery.tls import Handshake
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_client import Action, Close, Send, SmtpClient
 from mailstack.protocol.smtp_dialogue import Pour, Secure, Wait
@@ -32,6 +32,11 @@ class TlsDetails:
 
     version: str
     cipher: str
+    bits: int = 0
+
+    def __str__(self) -> str:
+        """As Postfix has it in its log."""
+        return f"{self.version} with cipher {self.cipher} ({self.bits}/{self.bits} bits)"
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -48,13 +53,13 @@ class Connection(Protocol):
         clock: IReactorTime,
         client: SmtpClient,
         content: Callable[[bool], Iterator[bytes]],
-        creator: IOpenSSLClientConnectionCreator | None,
+        handshake: Handshake | None,
         allowed: float,
     ) -> None:
         self._clock = clock
         self.client = client
         self._content = content
-        self._creator = creator
+        self._handshake = handshake
         self._allowed = allowed
         self._watched: Wait | None = None
         self._timer: IDelayedCall | None = None
@@ -83,15 +88,19 @@ class Connection(Protocol):
 
     def handshakeCompleted(self) -> None:
         handle = self._transport.getHandle()
-        self.tls = TlsDetails(handle.get_protocol_version_name(), handle.get_cipher_name() or "")
+        cipher, bits = handle.get_cipher_name() or "", handle.get_cipher_bits() or 0
+        self.tls = TlsDetails(handle.get_protocol_version_name(), cipher, bits)
         self._do(self.client.secured())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_timers()
         self._gone = True
         self._pieces = None
-        self.handshake_failed = self.handshake_failed or isinstance(self.client.waiting, Secure)
-        self._do(self.client.lost(brief(reason)))
+        why = brief(reason)
+        if isinstance(self.client.waiting, Secure):
+            self.handshake_failed = True
+            why = (self._handshake and self._handshake.refusal) or why
+        self._do(self.client.lost(why))
 
     @property
     def _transport(self) -> Any:
@@ -105,7 +114,7 @@ class Connection(Protocol):
             if isinstance(action, Send):
                 self._transport.write(action.data)
             elif isinstance(action, Secure):
-                self._transport.startTLS(self._creator)
+                self._transport.startTLS(self._handshake)
             elif isinstance(action, Pour):
                 self._watch()
                 self._pour(action.empty)

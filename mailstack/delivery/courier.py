@@ -19,8 +19,9 @@ from twisted.internet.ssl import Certificate
 
 from mailstack.delivery.connection import Connection
 from mailstack.delivery.ip import is_loopback
-from mailstack.delivery.route import NextHop
-from mailstack.delivery.tls import connection_creator
+from mailstack.delivery.policy import ITlsPolicies, Policy
+from mailstack.delivery.route import OPPORTUNISTIC, NextHop
+from mailstack.delivery.tls import Contexts, Handshake
 from mailstack.interfaces.delivery import Host
 from mailstack.interfaces.log import IEventLog
 from mailstack.model.letter import Letter
@@ -28,7 +29,7 @@ from mailstack.model.reply import Reply
 from mailstack.protocol.dots import DotEncoder
 from mailstack.protocol.smtp_client import SmtpClient
 from mailstack.protocol.smtp_dialogue import Login, Patience
-from mailstack.protocol.smtp_opening import VERIFIED, Manner
+from mailstack.protocol.smtp_opening import Manner
 from mailstack.protocol.smtp_transaction import Envelope
 
 CONNECT_TIMEOUT = 30.0  #: seconds, as Postfix's smtp_connect_timeout
@@ -66,11 +67,13 @@ class Courier:
         log: IEventLog,
         trust: Certificate | None,
         patience: Patience,
+        policies: ITlsPolicies,
     ) -> None:
         self._reactor = reactor
         self._hostname = hostname
         self._log = log
-        self._trust = trust
+        self._contexts = Contexts(trust, reactor.seconds)
+        self._policies = policies
         self._patience = patience
 
     async def take(self, parcel: Parcel, hop: NextHop, host: Host) -> Heard | Reply:
@@ -78,11 +81,18 @@ class Courier:
         login = self._login(hop, parcel.id)
         if isinstance(login, Reply):
             return login
-        manner = _manner(self._hostname, hop, login, host, parcel.envelope)
-        connection = await self._talk(parcel, manner, host)
-        if isinstance(connection, Connection) and connection.handshake_failed and manner.tls == "opportunistic":
+        # RFC 8689 §5: a report goes its way as best it can.
+        require_tls = parcel.envelope.require_tls and parcel.envelope.sender is not None
+        policy = await self._policies.policy(hop, host, require_tls)
+        if isinstance(policy, Reply):
+            return policy
+        manner = Manner(
+            self._hostname, hop.lmtp, policy.level, login, is_loopback(host.address), require_tls, not hop.named
+        )
+        connection = await self._talk(parcel, manner, host, policy)
+        if isinstance(connection, Connection) and connection.handshake_failed and manner.tls == OPPORTUNISTIC:
             self._log.warn(parcel.id, relay=label(host), note=f"once more without TLS: {connection.client.unfit}")
-            connection = await self._talk(parcel, evolve(manner, tls="none"), host)
+            connection = await self._talk(parcel, evolve(manner, tls="none"), host, policy)
         if isinstance(connection, Reply):
             return connection
         if connection.client.unfit is not None:
@@ -90,17 +100,14 @@ class Courier:
         client = connection.client
         return Heard(client.answers, connection.ready or self._reactor.seconds(), client.next_hop_reports)
 
-    async def _talk(self, parcel: Parcel, manner: Manner, host: Host) -> Connection | Reply:
+    async def _talk(self, parcel: Parcel, manner: Manner, host: Host, policy: Policy) -> Connection | Reply:
         """One connection, to the end of what it is for."""
-        try:
-            security = connection_creator(host.name, manner.tls, self._trust)
-        except ValueError as error:
-            return Reply(451, "4.3.5", f"No certificate can be for the name {host.name}: {error}")
+        handshake = Handshake(self._contexts, policy, host.name)
         connection = Connection(
             self._reactor,
             SmtpClient(manner, parcel.envelope, self._patience),
             parcel.content,
-            security,
+            handshake,
             SESSION + parcel.envelope.size / SLOWEST,
         )
         try:
@@ -114,9 +121,8 @@ class Courier:
                 connection.abort()
             raise
         if connection.tls is not None:
-            verified = "yes" if manner.tls in VERIFIED else "no"
-            version, cipher = connection.tls.version, connection.tls.cipher
-            self._log.event(parcel.id, relay=label(host), tls=version, cipher=cipher, verified=verified)
+            established = f"{handshake.trust} TLS connection established to {label(host)}: {connection.tls}"
+            self._log.event(parcel.id, what=established, policy=str(policy), certificate=handshake.complaint or None)
         return connection
 
     def _endpoint(self, host: Host) -> IStreamClientEndpoint:
@@ -137,13 +143,6 @@ class Courier:
             self._log.warn(id, note=f"[smarthost] password_file {hop.password_file} cannot be read: {why}")
             return Reply(451, "4.3.5", f"The password for the smarthost cannot be read: {why}")
         return Login(hop.username, password)
-
-
-def _manner(hostname: str, hop: NextHop, login: Login | None, host: Host, envelope: Envelope) -> Manner:
-    """RFC 8689 §4.2.1; §5: a report goes its way as best it can."""
-    require_tls = envelope.require_tls and envelope.sender is not None
-    tls = "required" if require_tls and hop.tls not in VERIFIED else hop.tls
-    return Manner(hostname, hop.lmtp, tls, login, is_loopback(host.address), require_tls)
 
 
 def wire_pieces(file: BinaryIO, letter: Letter, empty: bool) -> Iterator[bytes]:

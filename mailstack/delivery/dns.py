@@ -12,11 +12,14 @@ import dns.resolver
 from zope.interface import implementer
 
 from mailstack.interfaces.delivery import IResolver
+from mailstack.model.domain import MAX_DOMAIN, to_ascii
 from mailstack.model.reply import Reply
 
 LIFETIME = 10.0  #: seconds for one question, all servers and retries included
 TIMEOUT = 3.0  #: seconds until the next server is asked
-CACHED = 10_000  #: answers
+CACHED = 2_000  #: answers
+MAX_CACHED_RECORDS = 100  #: of one answer: those of strangers must not fill our memory
+MAX_TTL = 86_400  #: seconds for which an answer is believed, whatever it says; Unbound's cache-max-ttl
 
 #: RFC 6761 §6.3: this name is not DNS's business.
 LOCALHOST = ("::1", "127.0.0.1")
@@ -25,6 +28,15 @@ NULL_MX = Reply(556, "5.1.10", "The domain does not accept mail (null MX)")
 
 #: What dnspython returns has no types.
 Answer = Any
+
+
+class _SmallAnswers(dns.resolver.LRUCache):
+    def put(self, key: Any, value: Answer) -> None:  # Any: dnspython's keys
+        response = value.response
+        if sum(len(records) for section in response.sections for records in section) > MAX_CACHED_RECORDS:
+            return
+        value.expiration -= max(0, value.chaining_result.minimum_ttl - MAX_TTL)
+        super().put(key, value)
 
 
 @implementer(IResolver)
@@ -41,7 +53,7 @@ class DnsResolver:
         self._resolver = _resolver(servers)
         self._resolver.lifetime = lifetime
         self._resolver.timeout = min(TIMEOUT, lifetime)
-        self._resolver.cache = dns.resolver.LRUCache(CACHED)
+        self._resolver.cache = _SmallAnswers(CACHED)
 
     async def mail_exchangers(self, domain: str) -> Sequence[tuple[int, str]] | Reply:
         found: Sequence[tuple[int, str]] | Reply = await self._in_thread(self._mail_exchangers, domain)
@@ -54,6 +66,8 @@ class DnsResolver:
     # ---- In the thread
 
     def _mail_exchangers(self, domain: str) -> Sequence[tuple[int, str]] | Reply:
+        if _is_localhost(domain):
+            return [(0, domain)]
         answer = self._ask(domain, "MX")
         if isinstance(answer, Reply):
             return answer
@@ -67,7 +81,7 @@ class DnsResolver:
         return real or NULL_MX
 
     def _addresses(self, host: str) -> Sequence[str] | Reply:
-        if host == "localhost" or host.endswith(".localhost"):
+        if _is_localhost(host):
             return LOCALHOST
         answers = [self._ask(host, kind) for kind in ("AAAA", "A")]
         found = [record.address for answer in answers if not isinstance(answer, Reply) for record in answer]
@@ -81,17 +95,21 @@ class DnsResolver:
     def _ask(self, name: str, kind: str) -> Answer | Reply:
         """The records, maybe none."""
         try:
-            question = dns.name.from_text(name)
-        except (dns.exception.DNSException, UnicodeError) as error:
-            return Reply(550, "5.1.2", f"{name} is not a domain name: {error}")
+            question = dns.name.from_text(to_ascii(name))
+        except (dns.exception.DNSException, ValueError) as error:
+            return Reply(550, "5.1.2", f"{name[:MAX_DOMAIN]} is not a domain name: {_brief(error)}")
         try:
             return self._resolver.resolve(question, kind, raise_on_no_answer=False, search=False).rrset or ()
         except dns.resolver.NXDOMAIN:
             return Reply(550, "5.1.2", f"The domain {name} does not exist (DNS: NXDOMAIN)")
         except dns.resolver.LifetimeTimeout:
             return Reply(451, "4.4.3", f"DNS does not answer ({kind} of {name})")
-        except (dns.exception.DNSException, OSError) as error:
+        except (dns.exception.DNSException, OSError, ValueError) as error:
             return Reply(451, "4.4.3", f"DNS has a problem with {name} ({kind}): {_brief(error)}")
+
+
+def _is_localhost(name: str) -> bool:
+    return name == "localhost" or name.endswith(".localhost")
 
 
 def _resolver(servers: Sequence[tuple[str, int]]) -> dns.resolver.Resolver:

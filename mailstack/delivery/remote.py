@@ -13,16 +13,18 @@ from zope.interface import implementer
 
 from mailstack.config.settings import Settings
 from mailstack.delivery.courier import Courier, Heard, Parcel, label, wire_pieces
-from mailstack.delivery.exchangers import in_order
-from mailstack.delivery.ip import is_address
+from mailstack.delivery.hosts import Hosts
+from mailstack.delivery.ip import Here
+from mailstack.delivery.policy import ConfiguredPolicies
 from mailstack.delivery.route import FETCH, NextHop, next_hop
-from mailstack.interfaces.delivery import Host, IResolver, ITransport, Outcomes
+from mailstack.interfaces.delivery import IResolver, ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome, Waits, from_reply
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_dialogue import Patience
+from mailstack.protocol.smtp_opening import LOOP_STATUS
 from mailstack.protocol.smtp_transaction import Envelope
 
 MAX_HOSTS = 5  #: addresses tried in one attempt; Postfix's smtp_mx_address_limit is 5 too
@@ -32,8 +34,7 @@ WAITS = Waits(
     Reply(554, "5.4.7", "It was not fetched by the server of that domain (ATRN) in the time that it may wait here"),
 )
 MAX_TEXT = 1_000  #: characters of a remote reply that are kept
-#: RFC 8689 §2: the name of an MX must be sure, by DNSSEC or MTA-STS, which we do not ask for.
-NAME_UNSURE = Reply(550, "5.7.10", "Encryption needed (REQUIRETLS), but DNS alone says which server is the right one")
+HERE = Here()
 
 
 @define
@@ -73,15 +74,16 @@ class RemoteDelivery:
         rng: Random,
         trust: Certificate | None = None,
         patience: Patience | None = None,
+        here: Here = HERE,
     ) -> None:
         """``trust``: the authority to believe where a certificate is asked for; None: those of the system."""
         self._clock = reactor
         self._settings = settings
-        self._resolver = resolver
+        self._hosts = Hosts(resolver, settings.server.hostname, rng, here)
         self._spool = spool
         self._log = log
-        self._rng = rng
-        self._courier = Courier(reactor, settings.server.hostname, log, trust, patience or Patience())
+        policies = ConfiguredPolicies()
+        self._courier = Courier(reactor, settings.server.hostname, log, trust, patience or Patience(), policies)
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes]:
         """One after the other; each has one recipient at least."""
@@ -116,49 +118,27 @@ class RemoteDelivery:
 
     async def _try_hosts(self, hop: NextHop, parcel: Parcel, search: _Search) -> Heard | None:
         """What the host said that heard of the letter; None: see ``search``."""
-        names = await self._names(hop)
-        if isinstance(names, Reply):
-            search.refused(names)
+        ranks = await self._hosts.names(hop)
+        if isinstance(ranks, Reply):
+            search.refused(ranks)
             return None
-        for name in names:
-            if not _trustworthy(name, hop, parcel.envelope):
-                search.refused(NAME_UNSURE)
-                continue
-            addresses = await self._addresses(name)
-            if isinstance(addresses, Reply):
-                search.refused(addresses)
-                continue
-            for address in addresses:
+        for names in ranks:
+            found = await self._hosts.of(hop, names, alone=len(ranks) == 1)
+            for refusal in found.refusals:
+                search.refused(refusal)
+            for host in found.hosts:
                 if search.enough(self._clock.seconds()):
                     return None
-                host = Host(name, address, hop.port)
                 heard = await self._courier.take(parcel, hop, host)
                 if isinstance(heard, Heard):
                     search.relay = label(host)
                     return heard
                 search.refused(heard, label(host))
+                if heard.status == LOOP_STATUS:
+                    return None
+            if found.ourselves:
+                return None
         return None
-
-    async def _names(self, hop: NextHop) -> Sequence[str] | Reply:
-        if not hop.host:
-            return Reply(451, "4.3.5", "There is a route to the smarthost, but [smarthost] host is empty")
-        if not hop.exchangers or is_address(hop.host):
-            return [hop.host]
-        found = await self._resolver.mail_exchangers(hop.host)
-        return found if isinstance(found, Reply) else in_order(found, self._settings.server.hostname, self._rng)
-
-    async def _addresses(self, name: str) -> Sequence[str] | Reply:
-        """IPv6 first."""
-        if name.startswith("/") or is_address(name):
-            return [name]
-        found = await self._resolver.addresses(name)
-        return found if isinstance(found, Reply) else sorted(found, key=lambda address: ":" not in address)
-
-
-def _trustworthy(name: str, hop: NextHop, envelope: Envelope) -> bool:
-    """Whether a letter may go to this host: one that requires TLS only where we know the name from the sender or from
-    mail.ini; a report in any case (RFC 8689 §5)."""
-    return not envelope.require_tls or envelope.sender is None or name == hop.host
 
 
 def envelope_of(letter: Letter, pending: Sequence[Pending]) -> Envelope:

@@ -10,6 +10,7 @@ from attrs import frozen
 from mailstack.config.settings import Route, Settings
 
 MX = Route("mx")
+OPPORTUNISTIC = "opportunistic"
 FETCH = "fetch"  # the key of mail that waits until it is fetched
 
 
@@ -17,8 +18,9 @@ FETCH = "fetch"  # the key of mail that waits until it is fetched
 class NextHop:
     """What is known before DNS is asked.
 
-    ``key`` names the destination: letters with the same one go to the same servers. ``host`` is a domain, a host, an
-    IP address, or the path of a socket. ``tls`` is the policy: none, opportunistic, required, implicit.
+    ``key`` names the destination: letters with the same one go to the same servers, in the same manner. ``host`` is a
+    domain, a host, an IP address, or the path of a socket. ``tls`` is what mail.ini wants: none, opportunistic,
+    required, implicit.
     """
 
     key: str
@@ -26,7 +28,8 @@ class NextHop:
     port: int
     exchangers: bool  #: ask for MX
     lmtp: bool = False
-    tls: str = "opportunistic"
+    tls: str = OPPORTUNISTIC
+    named: bool = True  #: mail.ini names the host; else the recipient's domain does, and with it anybody
     username: str = ""  #: "" to go without AUTH
     password_file: Path | None = None
 
@@ -50,27 +53,32 @@ def next_hop(settings: Settings, domain: str) -> NextHop:
     if found.kind == "fetch":
         return NextHop(FETCH, "", 0, exchangers=False)
     if found.kind == "mx":
-        return _by_domain(domain, found.port)
+        return _by_domain(domain, found)
     if found.kind == "lmtp":
         return _lmtp(found)
     host = f"[{found.host}]" if found.literal else found.host
-    return NextHop(f"smtp:{host}:{found.port}", found.host, found.port, exchangers=not found.literal)
+    key = _key(f"smtp:{host}:{found.port}", found)
+    return NextHop(key, found.host, found.port, exchangers=not found.literal, tls=found.tls)
 
 
-def _by_domain(domain: str, port: int) -> NextHop:
+def _key(place: str, found: Route) -> str:
+    """Two routes to one server may want TLS in different ways."""
+    return place if found.tls == OPPORTUNISTIC else f"{place} tls={found.tls}"
+
+
+def _by_domain(domain: str, found: Route) -> NextHop:
     """RFC 5321 §4.1.3: an address literal instead of a domain needs no DNS."""
-    key = f"mx:{domain}"
-    if not domain.startswith("["):
-        return NextHop(key, domain, port, exchangers=True)
-    host = domain.strip("[]")
-    return NextHop(key, host[5:] if host.startswith("ipv6:") else host, port, exchangers=False)
+    literal = domain.startswith("[")
+    host = domain.strip("[]").removeprefix("ipv6:") if literal else domain
+    return NextHop(f"mx:{domain}", host, found.port, exchangers=not literal, tls=found.tls, named=False)
 
 
 def _lmtp(found: Route) -> NextHop:
     """RFC 2033 §5: LMTP goes to a host that was agreed on, never to one of DNS's choice."""
     if found.host.startswith("/"):
         return NextHop(f"lmtp:unix:{found.host}", found.host, 0, exchangers=False, lmtp=True, tls="none")
-    return NextHop(f"lmtp:{found.host}:{found.port}", found.host, found.port, exchangers=False, lmtp=True)
+    key = _key(f"lmtp:{found.host}:{found.port}", found)
+    return NextHop(key, found.host, found.port, exchangers=False, lmtp=True, tls=found.tls)
 
 
 def _smarthost(settings: Settings) -> NextHop:

@@ -14,6 +14,8 @@ from mailstack.protocol.smtp_dialogue import Dialogue, Login, Patience, Say, Sec
 #: The policies that ask for a certificate of the right name from a known authority.
 VERIFIED = frozenset({"required", "implicit"})
 
+LOOP_STATUS = "5.4.6"  #: RFC 3463 §3.5: a routing loop
+
 
 @frozen
 class Manner:
@@ -25,6 +27,7 @@ class Manner:
     login: Login | None = None
     trusted: bool = False  #: nobody can listen in between (loopback): a password may go without TLS
     require_tls: bool = False  #: RFC 8689: only to a server that promises to pass the promise on; ``tls`` verifies then
+    stranger: bool = False  #: DNS alone has led us there: who calls itself as we do is ourselves, by some detour
 
 
 class Opening:
@@ -73,6 +76,9 @@ class Opening:
         if reply.code != 250:
             return refusal(reply)
         self.extensions = extensions(reply)
+        name = reply.text.partition("\n")[0].partition(" ")[0].lower()
+        if self._manner.stranger and name == self._manner.hostname.lower():
+            return Reply(554, LOOP_STATUS, f"Mail loop: DNS has led to a server that calls itself {name}, as we do")
         return None
 
     def _greet(self, verb: str) -> Dialogue[Reply]:

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet import tcp
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
@@ -52,6 +53,11 @@ class Ports(Service):
         Service.privilegedStartService(self)
         for port in self._ports:
             self._listening.append(self._bind(port))
+
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        """IP addresses and ports where we listen; 0.0.0.0 and :: are all of this machine's."""
+        hosts = [port.getHost() for port in self._listening]
+        return [(host.host, host.port) for host in hosts if isinstance(host, IPv4Address | IPv6Address)]
 
     def _bind(self, port: Port) -> IListeningPort:
         results: list[IListeningPort | Failure] = []

@@ -35,6 +35,8 @@ class MemoryResolver:
 
     async def mail_exchangers(self, domain: str) -> Sequence[tuple[int, str]] | Reply:
         self.asked.append(domain)
+        if domain == "localhost":
+            return [(0, domain)]
         records = self._records(domain, "MX")
         if isinstance(records, Reply):
             return records

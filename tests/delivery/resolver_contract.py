@@ -27,6 +27,12 @@ ZONE: Zone = {
     ("empty.test", "TXT"): ['"nothing for mail"'],
     ("xn--bcher-kva.test", "MX"): ["10 mx1.example.test."],
     ("half.test", "A"): ["192.0.2.7"],
+    ("by-alias.test", "MX"): ["10 mx-alias.test."],
+    ("mx-alias.test", "CNAME"): ["mx-alias2.test."],
+    ("mx-alias2.test", "CNAME"): ["half.test."],
+    ("dangling-alias.test", "CNAME"): ["missing.test."],
+    **{(f"chain{n}.test", "CNAME"): [f"chain{n + 1}.test."] for n in range(30)},
+    ("chain30.test", "A"): ["192.0.2.8"],
 }
 BROKEN = ("broken.test",)
 
@@ -70,6 +76,8 @@ class ResolverContract:
             ("empty.test", 550, "5.1.2"),
             ("broken.test", 451, "4.4.3"),
             ("a.loop.test", 451, "4.4.3"),
+            ("chain0.test", 451, "4.4.3"),
+            ("dangling-alias.test", 550, "5.1.2"),
         ],
     )
     def test_no_exchangers(self, domain: str, code: int, status: str) -> None:
@@ -82,9 +90,15 @@ class ResolverContract:
         assert self.addresses("mx1.example.test") == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
         assert self.addresses("half.test") == ["192.0.2.7"]
 
+    def test_name_of_an_exchanger_that_is_an_alias(self) -> None:
+        """RFC 2181 §10.3 forbids it, and many have it."""
+        assert self.exchangers("by-alias.test") == [(10, "mx-alias.test")]
+        assert self.addresses("mx-alias.test") == ["192.0.2.7"]
+
     def test_localhost_is_not_asked_for(self) -> None:
         """RFC 6761 §6.3."""
         assert self.addresses("localhost") == ["127.0.0.1", "::1"]
+        assert self.exchangers("localhost") == [(0, "localhost")]
 
     @pytest.mark.parametrize(("host", "code"), [("missing.test", 550), ("empty.test", 550), ("broken.test", 451)])
     def test_no_addresses(self, host: str, code: int) -> None:

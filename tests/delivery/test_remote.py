@@ -18,6 +18,7 @@ from zope.interface.verify import verifyObject
 
 from mailstack.config.settings import Route, Settings, Smarthost
 from mailstack.delivery.connection import FAREWELL
+from mailstack.delivery.ip import Here
 from mailstack.delivery.remote import MAX_HOSTS, MAX_TEXT, RemoteDelivery
 from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog
@@ -78,13 +79,21 @@ class Transport(StringTransport):
 class Scene:
     """One delivery, from the servers' point of view."""
 
-    def __init__(self, found: Settings = FIXED, zone: Zone = ZONE, content: bytes = CONTENT, broken: str = "") -> None:
+    def __init__(
+        self,
+        found: Settings = FIXED,
+        zone: Zone = ZONE,
+        content: bytes = CONTENT,
+        broken: str = "",
+        ports: Sequence[tuple[str, int]] = (),
+    ) -> None:
         self.reactor = MemoryReactorClock()
         self.spool = MemorySpool()
         self.content = content
         self.notes = Notes()
         self.resolver = MemoryResolver(zone, [broken])
-        self.remote = RemoteDelivery(self.reactor, found, self.resolver, self.spool, self.notes, Random(1))
+        here = Here(lambda: ports, lambda address: "192.0.2.254")
+        self.remote = RemoteDelivery(self.reactor, found, self.resolver, self.spool, self.notes, Random(1), here=here)
         self.outcomes: Mapping[int, Outcome] | None = None
         self.transport = Transport()
         self._protocol: Any = None
@@ -551,3 +560,55 @@ def test_what_is_fetched_waits() -> None:
     (outcome,) = scene.outcomes.values()
     assert isinstance(outcome, Waits)
     assert "waits to be fetched" in str(outcome.reply)
+
+
+def test_ourselves_under_another_name_end_the_search() -> None:
+    """Better servers than us are tried, worse ones never: RFC 5321 §5.1."""
+    zone = ZONE | {
+        ("round.test", "MX"): ["10 mx1.x.test.", "20 we.test.", "30 mx2.x.test."],
+        ("we.test", "A"): ["192.0.2.254"],
+    }
+    scene = Scene(settings(), zone, ports=[("0.0.0.0", 25)]).deliver("bob@round.test")
+    assert [scene.refuse(), scene.refuse()] == ["2001:db8::1", "192.0.2.1"]
+    assert isinstance(scene.outcome, Delayed)
+    assert scene.outcome.reply.status == "4.4.1"
+
+
+def test_server_of_our_name_ends_the_search() -> None:
+    """It is ourselves, behind a router: the mail would come back."""
+    scene = Scene(settings()).deliver()
+    scene.connect()
+    scene.say("220 hi")
+    assert scene.say("250 mx.office.test at your service") == ["QUIT"]
+    assert isinstance(scene.outcome, Failed)
+    assert scene.outcome.reply.status == "5.4.6"
+    assert len(scene.reactor.tcpClients) == 1
+
+
+def test_stranger_that_points_to_our_loopback() -> None:
+    """Nobody is called there, where services may trust us."""
+    scene = Scene(settings(), {("evil.test", "A"): ["127.0.0.1"]}).deliver("bob@evil.test")
+    assert not scene.reactor.tcpClients
+    assert isinstance(scene.outcome, Failed)
+    assert scene.outcome.reply.status == "5.4.4"
+
+
+def test_required_tls_never_goes_without() -> None:
+    """Neither when STARTTLS is missing, nor when it is refused."""
+    for hello, answer in ((["250 hi"], []), (["250-hi", "250 STARTTLS"], ["454 not now"])):
+        scene = Scene(settings(("*", Route("smtp", "192.0.2.1", literal=True, tls="required")))).deliver()
+        scene.connect()
+        scene.say("220 hi")
+        scene.say(*hello)
+        if answer:
+            assert scene.say(*answer) == ["QUIT"]
+        assert isinstance(scene.outcome, Delayed)
+        assert scene.outcome.reply.status == "4.7.4"
+        assert len(scene.reactor.tcpClients) == 1
+
+
+def test_route_without_tls() -> None:
+    scene = Scene(settings(("*", Route("smtp", "192.0.2.1", literal=True, tls="none")))).deliver()
+    scene.connect()
+    scene.say("220 hi")
+    assert scene.say("250-hi", "250 STARTTLS") == ["MAIL FROM:<alice@office.test>"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from mailstack.config.settings import Route, Smarthost
 from mailstack.delivery.route import MX, next_hop, route
@@ -73,3 +74,21 @@ def test_address_literal(domain: str, host: str) -> None:
     """RFC 5321 §4.1.3: no DNS."""
     hop = next_hop(settings(), domain)
     assert (hop.host, hop.exchangers) == (host, False)
+
+
+@pytest.mark.parametrize(
+    "found", [Route("mx"), Route("smtp", "hop.test"), Route("lmtp", "hop.test", 24, literal=True)], ids=lambda r: r.kind
+)
+def test_tls_of_a_route(found: Route) -> None:
+    """Two routes to one server, one with TLS and one without, are two destinations: they share no session."""
+    plain = next_hop(settings(("*", found)), "example.com")
+    secure = next_hop(settings(("*", evolve(found, tls="required"))), "example.com")
+    assert (plain.tls, secure.tls) == ("opportunistic", "required")
+    assert (plain.key == secure.key) == (found.kind == "mx"), "a domain has one route"
+
+
+def test_who_chooses_the_host() -> None:
+    """Mail.ini, or whoever writes an address."""
+    assert not next_hop(settings(), "example.com").named
+    assert not next_hop(settings(), "[192.0.2.1]").named
+    assert next_hop(settings(("*", Route("smtp", "hop.test"))), "example.com").named

@@ -108,6 +108,9 @@ class Script(Play):
     def set_trusted(self, value: str) -> None:
         self.manner = evolve(self.manner, trusted=value == "yes")
 
+    def set_stranger(self, value: str) -> None:
+        self.manner = evolve(self.manner, stranger=value == "yes")
+
     def set_login(self, value: str) -> None:
         self.manner = evolve(self.manner, login=Login(*value.split()))
 
