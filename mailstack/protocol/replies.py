@@ -53,11 +53,12 @@ class ReplyReader:
             result = self._take(line)
             if result is not None:
                 return result
-        return None
+        # Its end may never come.
+        return _too_long() if self._lines.holds(MAX_LINE) else None
 
     def _take(self, line: Line | TooLong) -> Reply | Garbled | None:
         if isinstance(line, TooLong):
-            return Garbled(f"a reply line of more than {MAX_LINE} octets")
+            return _too_long()
         found = _LINE.match(line.text)
         if not found:
             return Garbled(f"not a reply: {printable(line.text[:80])}")
@@ -78,6 +79,10 @@ class ReplyReader:
         if not found or found[1][0] != str(code)[0]:
             return Reply(code, "", "\n".join(texts))
         return Reply(code, found[1], "\n".join(_without(found[1], text) for text in texts))
+
+
+def _too_long() -> Garbled:
+    return Garbled(f"a reply line of more than {MAX_LINE} octets")
 
 
 def _without(status: str, text: str) -> str:

@@ -139,6 +139,10 @@ class Scene:
         self._protocol.dataReceived("".join(f"{line}\r\n" for line in lines).encode())
         return self.transport.take().decode().splitlines()
 
+    def hear(self, octets: bytes) -> None:
+        """Whatever the server sends."""
+        self._protocol.dataReceived(octets)
+
     def hang_up(self) -> None:
         self._protocol.connectionLost(Failure(ConnectionDone()))
 

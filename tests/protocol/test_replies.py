@@ -67,6 +67,12 @@ def test_garbled(raw: bytes) -> None:
     assert len(last.reason) < 200
 
 
+def test_line_without_an_end() -> None:
+    """Nobody waits for it."""
+    (found,) = read_all(b"250 " + b"x" * MAX_LINE)
+    assert isinstance(found, Garbled)
+
+
 def test_longest_reply() -> None:
     """The limits themselves are still in order."""
     line = b"250-" + b"x" * (MAX_REPLY // MAX_LINES - 4)

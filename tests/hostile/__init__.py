@@ -1,0 +1,1 @@
+"""Servers that behave badly, as data: :mod:`.servers` is the table, played in memory and over sockets."""
