@@ -79,7 +79,7 @@ class Handshake:
 
     def __init__(self, contexts: Contexts, policy: Policy, host: str) -> None:
         self._strict = policy.level in VERIFIED
-        self._context = contexts.of(self._strict)
+        self._contexts = contexts
         self._names = policy.names
         self._host = host
         self._shown = False
@@ -87,7 +87,7 @@ class Handshake:
         self.problem = ""
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection = SSL.Connection(self._context, None)
+        connection = SSL.Connection(self._contexts.of(self._strict), None)
         connection.set_verify(SSL.VERIFY_PEER, self._look)
         if _SERVER_NAME.match(self._host) and not is_address(self._host):
             connection.set_tlsext_host_name(self._host.encode("ascii"))
