@@ -19,10 +19,8 @@ from twisted.internet.ssl import Certificate
 
 from mailstack.delivery.connection import Connection
 from mailstack.delivery.ip import is_loopback
-from mailstack.delivery.policy import ITlsPolicies, Policy
-from mailstack.delivery.route import OPPORTUNISTIC, NextHop
 from mailstack.delivery.tls import Contexts, Handshake
-from mailstack.interfaces.delivery import Host
+from mailstack.interfaces.delivery import OPPORTUNISTIC, Host, ITlsPolicies, NextHop, Policy
 from mailstack.interfaces.log import IEventLog
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply

@@ -9,8 +9,7 @@ from attrs import frozen
 
 from mailstack.delivery.exchangers import alternating, in_order, loop
 from mailstack.delivery.ip import Here, is_address, is_nowhere
-from mailstack.delivery.route import NextHop
-from mailstack.interfaces.delivery import Host, IResolver
+from mailstack.interfaces.delivery import Host, IResolver, NextHop
 from mailstack.model.reply import Reply
 
 NO_SMARTHOST = Reply(451, "4.3.5", "There is a route to the smarthost, but [smarthost] host is empty")

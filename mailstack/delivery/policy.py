@@ -3,37 +3,14 @@ itself; what other domains publish (MTA-STS, DANE) would be a further provider."
 
 from __future__ import annotations
 
-from attrs import frozen
-from zope.interface import Interface, implementer
+from zope.interface import implementer
 
-from mailstack.delivery.route import OPPORTUNISTIC, NextHop
-from mailstack.interfaces.delivery import Host
+from mailstack.interfaces.delivery import OPPORTUNISTIC, Host, ITlsPolicies, NextHop, Policy
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_opening import VERIFIED
 
 #: RFC 8689 §2: the name of an MX must be sure, by DNSSEC or MTA-STS, which we do not ask for.
 NAME_UNSURE = Reply(550, "5.7.10", "Encryption needed (REQUIRETLS), but DNS alone says which server is the right one")
-
-
-@frozen
-class Policy:
-    """``level``: none, opportunistic, required (STARTTLS) or implicit (TLS at once). The last two mean that
-    nothing is sent before the server has shown a certificate for one of the ``names``, from an authority that we
-    believe. ``source`` says who wants it so."""
-
-    level: str
-    names: tuple[str, ...] = ()
-    source: str = "default"
-
-    def __str__(self) -> str:
-        return f"{self.level} by {self.source}"
-
-
-class ITlsPolicies(Interface):
-    """Decides for each host, before it is called."""
-
-    async def policy(hop: NextHop, host: Host, require_tls: bool) -> Policy | Reply:
-        """``require_tls``: the letter demands it (RFC 8689). A Reply when the letter must not go to this host."""
 
 
 @implementer(ITlsPolicies)

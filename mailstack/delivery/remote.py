@@ -16,8 +16,8 @@ from mailstack.delivery.courier import Courier, Heard, Parcel, label, wire_piece
 from mailstack.delivery.hosts import Hosts
 from mailstack.delivery.ip import Here
 from mailstack.delivery.policy import ConfiguredPolicies
-from mailstack.delivery.route import FETCH, NextHop, next_hop
-from mailstack.interfaces.delivery import IResolver, ITransport, Outcomes
+from mailstack.delivery.route import FETCH, next_hop
+from mailstack.interfaces.delivery import IResolver, ITransport, NextHop, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Due, Letter, Pending

@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-
-from attrs import frozen
 
 from mailstack.config.settings import Route, Settings
+from mailstack.interfaces.delivery import OPPORTUNISTIC, NextHop
 
 MX = Route("mx")
-OPPORTUNISTIC = "opportunistic"
 FETCH = "fetch"  # the key of mail that waits until it is fetched
-
-
-@frozen
-class NextHop:
-    """What is known before DNS is asked.
-
-    ``key`` names the destination: letters with the same one go to the same servers, in the same manner. ``host`` is a
-    domain, a host, an IP address, or the path of a socket. ``tls`` is what mail.ini wants: none, opportunistic,
-    required, implicit.
-    """
-
-    key: str
-    host: str
-    port: int
-    exchangers: bool  #: ask for MX
-    lmtp: bool = False
-    tls: str = OPPORTUNISTIC
-    named: bool = True  #: mail.ini names the host; else the recipient's domain does, and with it anybody
-    username: str = ""  #: "" to go without AUTH
-    password_file: Path | None = None
 
 
 def route(routes: Sequence[tuple[str, Route]], domain: str) -> Route:

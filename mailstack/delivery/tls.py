@@ -15,7 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from mailstack.delivery.ip import is_address
-from mailstack.delivery.policy import Policy
+from mailstack.interfaces.delivery import Policy
 from mailstack.protocol.smtp_opening import VERIFIED
 
 RENEWED = 3_600.0  #: seconds after which the authorities of the system are read again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from attrs import frozen
 from zope.interface import Interface
@@ -10,6 +11,8 @@ from zope.interface import Interface
 from mailstack.model.letter import Due
 from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
+
+OPPORTUNISTIC = "opportunistic"
 
 #: What one attempt at one letter came to, by recipient number.
 Outcomes = dict[int, Outcome]
@@ -32,6 +35,40 @@ class Host:
     port: int
 
 
+@frozen
+class NextHop:
+    """What is known before DNS is asked.
+
+    ``key`` names the destination: letters with the same one go to the same servers, in the same manner. ``host`` is a
+    domain, a host, an IP address, or the path of a socket. ``tls`` is what mail.ini wants: none, opportunistic,
+    required, implicit.
+    """
+
+    key: str
+    host: str
+    port: int
+    exchangers: bool  #: ask for MX
+    lmtp: bool = False
+    tls: str = OPPORTUNISTIC
+    named: bool = True  #: mail.ini names the host; else the recipient's domain does, and with it anybody
+    username: str = ""  #: "" to go without AUTH
+    password_file: Path | None = None
+
+
+@frozen
+class Policy:
+    """``level``: none, opportunistic, required (STARTTLS) or implicit (TLS at once). The last two mean that
+    nothing is sent before the server has shown a certificate for one of the ``names``, from an authority that we
+    believe. ``source`` says who wants it so."""
+
+    level: str
+    names: tuple[str, ...] = ()
+    source: str = "default"
+
+    def __str__(self) -> str:
+        return f"{self.level} by {self.source}"
+
+
 class IResolver(Interface):
     """DNS. Never raises: what DNS says or fails to say is a value."""
 
@@ -42,3 +79,10 @@ class IResolver(Interface):
 
     async def addresses(host: str) -> Sequence[str] | Reply:
         """IPv6 and IPv4 addresses of a host; a Reply as above when there are none."""
+
+
+class ITlsPolicies(Interface):
+    """Decides for each host, before it is called."""
+
+    async def policy(hop: NextHop, host: Host, require_tls: bool) -> Policy | Reply:
+        """``require_tls``: the letter demands it (RFC 8689). A Reply when the letter must not go to this host."""

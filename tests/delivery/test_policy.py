@@ -8,9 +8,9 @@ import pytest
 from zope.interface.verify import verifyObject
 
 from mailstack.config.settings import Route, Smarthost
-from mailstack.delivery.policy import NAME_UNSURE, ConfiguredPolicies, ITlsPolicies, Policy
+from mailstack.delivery.policy import NAME_UNSURE, ConfiguredPolicies
 from mailstack.delivery.route import next_hop
-from mailstack.interfaces.delivery import Host
+from mailstack.interfaces.delivery import Host, ITlsPolicies, Policy
 from mailstack.model.reply import Reply
 from tests.delivery.memory_dns import run
 from tests.delivery.some_settings import NO_SMARTHOST, settings

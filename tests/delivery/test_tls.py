@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 from twisted.internet.ssl import Certificate
 
-from mailstack.delivery.policy import Policy
 from mailstack.delivery.tls import RENEWED, Contexts, Handshake
+from mailstack.interfaces.delivery import Policy
 
 NAME = "mx.x.test"
 DAY = datetime.timedelta(days=1)

@@ -45,11 +45,16 @@ class Handle:
 
 
 class Wire(Transport):
-    """TLS is a word, and reading may stop."""
+    """TLS is a word, and reading may stop. ``everything``: what the client has ever said."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shaking = False
+        self.everything = b""
+
+    def write(self, data: bytes) -> None:
+        self.everything += data
+        super().write(data)
 
     def startTLS(self, creator: object) -> None:
         self.shaking = True
@@ -70,8 +75,8 @@ class Server:
         self._in_data = False
         self._lines = 0
         self.gone = False
-        #: Whether each end of data was whole, and what the server said after the last one.
-        self.letters: list[bool] = []
+        #: What the client has heard after it had sent the whole letter. The server may not have read it by then: what
+        #: it said too much before may count as its answer, and nobody can tell from the wire.
         self.said_after = b""
         self._say(reply(chance, "", self._evil))
 
@@ -134,14 +139,13 @@ class Server:
         data, self._buffer = self._buffer, b""
         if data not in (WIRE, b".\r\n"):
             raise Broken(f"not the letter: {data[-100:]!r}")
-        self.letters.append(data == WIRE)
-        self.said_after = b""
         self._say(reply(self._chance, ".", self._evil))
 
     def _say(self, pieces: list[bytes]) -> None:
         for piece in pieces:
             if piece and not (self.gone or self._wire.disconnected):
-                self.said_after += piece
+                if WIRE in self._wire.everything:
+                    self.said_after += piece
                 self._protocol.dataReceived(piece)
 
 
@@ -224,8 +228,7 @@ def _judge_outcome(stage: Stage, outcome: Outcome) -> None:
         raise Broken(f"no status: {outcome.reply.status!r}")
     if not isinstance(outcome, Delivered):
         return
-    takers = [server for server in stage.servers if any(server.letters)]
-    if not any(re.search(rb"(?m)^2\d\d", server.said_after) for server in takers):
+    if not any(re.search(rb"(?m)^2\d\d", server.said_after) for server in stage.servers):
         raise Broken("delivered, but nobody has taken it")
 
 

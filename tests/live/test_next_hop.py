@@ -106,6 +106,9 @@ def dns() -> Iterator[DnsServer]:
         ("second.away.test", "A"): ["127.0.0.1"],
         ("plain.test", "A"): ["127.0.0.1"],
         ("null.test", "MX"): ["0 ."],
+        ("evil.test", "MX"): ["10 mx.evil.test."],
+        ("mx.evil.test", "A"): ["127.0.0.1", "0.0.0.0", "169.254.169.254"],
+        ("mx.evil.test", "AAAA"): ["::1", "::ffff:127.0.0.1"],
     }
     with DnsServer(zone, broken=["broken.test"]) as running:
         yield running
@@ -153,6 +156,26 @@ def test_dns_fails(make_office: MakeOffice, sink: Sink, dns: DnsServer) -> None:
     deferred(office)
     assert office.queue()[0]["recipients"][0]["last_reply"].startswith("451 4.4.3 ")
     assert office.files("alice") == []
+
+
+def test_stranger_that_points_to_our_loopback(make_office: MakeOffice, dns: DnsServer) -> None:
+    """Nobody is called where only this machine's own services are; the sender hears why."""
+    office = make_office({"dns": {"servers": f"127.0.0.1:{dns.port}"}, "routes": {"*": "mx"}}).start()
+    send(office, RAW, "x@evil.test")
+    bounced = office.wait_for_log("to=<x@evil.test>", "status=bounced")
+    assert "relay=none" in bounced and "dsn=5.4.4" in bounced
+    assert "mx.evil.test has the address " in bounced
+    office.wait_for_empty_queue()
+
+
+def test_route_that_leads_back(make_office: MakeOffice) -> None:
+    """To our own port: the letter waits until mail.ini is mended, and does not go round."""
+    office = make_office()
+    office.configure({"routes": {"*": f"smtp:[127.0.0.1]:{office.port.smtp}"}})
+    office.start()
+    send(office, RAW)
+    assert "dsn=4.4.6" in office.wait_for_log("to=<x@away.test>", "status=deferred")
+    deferred(office)
 
 
 def test_one_transaction_for_many_recipients(make_office: MakeOffice, sink: Sink) -> None:

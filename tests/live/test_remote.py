@@ -31,7 +31,7 @@ from tests.live.fake_server import FakeServer, Peer, Script, certificate
 
 CONTENT = b"Received: here\nSubject: test\n\n" + b".a line with a dot\n" * 20_000
 BOB = Address("bob", "x.test")
-RESOLVER = MemoryResolver({("smart.test", "A"): ["127.0.0.1"]})
+RESOLVER = MemoryResolver({("smart.test", "A"): ["127.0.0.1"], ("other.test", "A"): ["127.0.0.1"]})
 
 
 class Stored(MemorySpool):
@@ -341,6 +341,28 @@ def test_wrong_certificate(policy: str, trusted: bool, tls: tuple[ssl.SSLContext
     assert outcome.reply.status == "4.7.5"
     why = "the certificate is not for 127.0.0.1" if trusted else "self-signed certificate"
     assert outcome.reply.text.endswith(why)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("name", ["smart.test", "other.test"])
+def test_route_that_requires_tls(name: str, trusted: bool, tls: tuple[ssl.SSLContext, Certificate]) -> None:
+    """Through an MX: the right name and a known authority, or nothing at all is sent."""
+
+    def good(peer: Peer) -> None:
+        secured(peer, tls[0])
+        take(peer)
+
+    def bad(peer: Peer) -> None:
+        with pytest.raises((ssl.SSLError, OSError, AssertionError)):
+            secured(peer, tls[0])
+
+    expected = name == "smart.test" and trusted
+    with FakeServer(good if expected else bad) as server:
+        route = Route("smtp", name, server.port, tls="required")
+        outcome = Sender(settings(("*", route)), trust=tls[1] if trusted else None).send()
+        assert server.connections == 1
+    assert isinstance(outcome, Delivered if expected else Delayed)
+    assert expected or outcome.reply.status == "4.7.5"
 
 
 # ---- A letter that requires TLS: RFC 8689
