@@ -78,7 +78,8 @@ class Hosts:
             return None
         # Anybody can write our loopback address into DNS, where services listen that trust whoever calls from here.
         if not hop.named and is_nowhere(address):
-            return Reply(550, "5.4.4", f"{host.name} has the address {address}, where no server of that domain can be")
+            whose = "" if host.name == address else f" of {host.name}"
+            return Reply(550, "5.4.4", f"The address {address}{whose} belongs to this machine or to nobody: not called")
         if not self._here.reaches(address):
             return Reply(451, "4.4.1", f"There is no way from here to {host.name}[{address}]")
         return None
