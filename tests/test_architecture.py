@@ -11,7 +11,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parent.parent
 STAGES = {"accounts", "admin", "delivery", "intake", "maildir", "queue", "server", "spool"}
-COMMON = {"config", "durable", "interfaces", "message", "model", "protocol", "versions"}
+COMMON = {"config", "durable", "eager", "interfaces", "message", "model", "protocol", "versions"}
 
 #: What each layer may import of the others. Stages know the common parts, and never another stage.
 LAYERS: dict[str, set[str]] = {
@@ -21,6 +21,7 @@ LAYERS: dict[str, set[str]] = {
     "message": {"model"},
     "interfaces": {"model", "protocol"},
     "durable": set(),
+    "eager": set(),
     "versions": set(),
     "log": {"config", "interfaces"},
     "startup": {"config", "log"},
@@ -41,8 +42,10 @@ TWISTED = {
     "mailstack.delivery.courier",
     "mailstack.delivery.forwarding",
     "mailstack.delivery.line",
+    "mailstack.delivery.pool",
     "mailstack.delivery.remote",
     "mailstack.delivery.tls",
+    "mailstack.eager",
     "mailstack.log",
     "mailstack.queue.attempts",
     "mailstack.queue.dispatch",

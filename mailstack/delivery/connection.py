@@ -1,12 +1,14 @@
-"""Twisted's side of one connection to a server: transport, timers, TLS, and the message in pieces."""
+"""Twisted's side of one connection to a server: transport, time, TLS, and the message in pieces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from math import inf
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
@@ -18,12 +20,18 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mailstack import eager
 from mailstack.delivery.tls import Handshake
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_client import Action, Close, Send, SmtpClient
-from mailstack.protocol.smtp_dialogue import Pour, Secure, Wait
+from mailstack.protocol.smtp_dialogue import Pour, Rest, Secure, Wait
+from mailstack.protocol.smtp_transaction import Envelope
 
 FAREWELL = 5.0  #: seconds for the answer to QUIT and the other side's close
+EARLY = 0.001  #: seconds by which a timer may strike before its time, as sums of floats are not exact
+
+#: Gives what follows the 354, in pieces, or (True) the end of data alone; OSError when the file cannot be read.
+Content = Callable[[bool], Iterator[bytes]]
 
 
 @frozen
@@ -39,49 +47,106 @@ class TlsDetails:
         return f"{self.version} with cipher {self.cipher} ({self.bits}/{self.bits} bits)"
 
 
+def _nobody_cares(connection: Connection) -> None:
+    pass
+
+
 @implementer(IHandshakeListener, IPushProducer)
 class Connection(Protocol):
-    """Does what an :class:`SmtpClient` says.
+    """Does what an :class:`SmtpClient` says, for letter after letter.
 
-    ``finished`` fires, with None, when the client knows all; saying good-bye goes on behind it. ``content`` gives
-    the message as it goes over the wire, in pieces; OSError when the file cannot be read. ``allowed`` is how many
-    seconds it may take in all, or a server could hold us for days by answering each command just in time.
+    ``over``: there will be no more; saying good-bye goes on behind it, until it is ``gone``. ``changed`` is told of
+    both. ``allowed`` is how many seconds the opening may take in all, and another number is given with each letter:
+    else a server could hold us for days by answering each command just in time.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
         client: SmtpClient,
-        content: Callable[[bool], Iterator[bytes]],
         handshake: Handshake | None,
         allowed: float,
+        relay: str = "none",
     ) -> None:
         self._clock = clock
+        self.relay = relay  #: the other side, as it stands in the log
         self.client = client
-        self._content = content
         self._handshake = handshake
         self._allowed = allowed
+        self._content: Content | None = None
         self._watched: Wait | None = None
+        self._patient_until = inf
+        self._allowed_until = inf
         self._timer: IDelayedCall | None = None
-        self._limit: IDelayedCall | None = None
         self._pieces: Iterator[bytes] | None = None
         self._paused = False
-        self._gone = False
-        self.finished: Deferred[None] = Deferred()
+        self._waiter: Deferred[None] | None = None
         self.tls: TlsDetails | None = None
         self.handshake_failed = False
-        self.ready: float | None = None  #: when the server was ready for the letter, by the clock
+        self.aborted = False
+        self.over = False
+        self.gone = False
+        self.changed: Callable[[Connection], None] = _nobody_cares
+        self.made = 0.0  #: when the connection was made, by the clock
+        self.letters = 0  #: transactions so far
+        self.refused = 0  #: those at the end of which nobody got the letter
+
+    # ---- Its owner calls
+
+    async def settled(self) -> None:
+        """Until the server is ready for a letter, or all is over. Who is cancelled meanwhile cuts it."""
+        if self._settled:
+            return
+        self._waiter = Deferred()
+        try:
+            await self._waiter
+        except CancelledError:
+            self._waiter = None
+            # The server stops, and the letter's file is about to be closed.
+            self.abort()
+            raise
+
+    @property
+    def _settled(self) -> bool:
+        return self.over or self.client.resting
+
+    def usable(self) -> bool:
+        """Whether a letter can be sent now."""
+        return self.client.resting and not self.over
+
+    async def send(self, envelope: Envelope, content: Content, allowed: float) -> None:
+        """A letter; what comes of it is the client's to say. Only while it is usable."""
+        self.letters += 1
+        self._content = content
+        self._allow(allowed)
+        self._do(self.client.send(envelope))
+        await self.settled()
+        self._content = None
+        taken = any(reply.positive for reply in self.client.answers.values())
+        self.refused = 0 if taken else self.refused + 1
+
+    def quit(self) -> None:
+        """There are no more letters."""
+        if self.client.resting and not self.over:
+            self._do(self.client.quit())
+
+    def abort(self) -> None:
+        """Cut the connection; nobody waits for what it says any more."""
+        self.aborted = True
+        self._close(Close(polite=False))
+        self._tell()
 
     # ---- Twisted calls
 
     def connectionMade(self) -> None:
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
-        self._limit = self._clock.callLater(self._allowed, self._too_long)
+        self.made = self._clock.seconds()
+        self._allow(self._allowed)
         self._do(self.client.start())
 
     def dataReceived(self, data: bytes) -> None:
-        if self.finished.called:  # the answer to QUIT, and nobody's business
+        if self.over:  # the answer to QUIT, and nobody's business
             self._transport.loseConnection()
             return
         self._do(self.client.receive(data))
@@ -93,14 +158,15 @@ class Connection(Protocol):
         self._do(self.client.secured())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._stop_timers()
-        self._gone = True
+        self._stop_timer()
+        self.gone = True
         self._pieces = None
         why = brief(reason)
         if isinstance(self.client.waiting, Secure):
             self.handshake_failed = True
             why = (self._handshake and self._handshake.refusal) or why
         self._do(self.client.lost(why))
+        self.changed(self)
 
     @property
     def _transport(self) -> Any:
@@ -112,7 +178,7 @@ class Connection(Protocol):
     def _do(self, actions: Sequence[Action]) -> None:
         for action in actions:
             if isinstance(action, Send):
-                self._transport.write(action.data)
+                eager.write(self._transport, action.data)
             elif isinstance(action, Secure):
                 self._transport.startTLS(self._handshake)
             elif isinstance(action, Pour):
@@ -121,51 +187,83 @@ class Connection(Protocol):
             elif isinstance(action, Close):
                 self._close(action)
         self._watch()
+        self._tell()
 
-    def _watch(self) -> None:
-        """One timer for what the client waits for now."""
-        if self.client.began and self.ready is None:
-            self.ready = self._clock.seconds()
-        waiting = self.client.waiting
-        if waiting is self._watched:
-            return
-        self._watched = waiting
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        if waiting is not None:
-            self._timer = self._clock.callLater(waiting.timeout, self._timed_out)
-
-    def _timed_out(self) -> None:
-        self.handshake_failed = isinstance(self.client.waiting, Secure)
-        self._do(self.client.timed_out())
-
-    def _too_long(self) -> None:
-        self._do(self.client.fail(Reply(451, "4.4.2", f"Gave up after {self._allowed:.0f} s: too slow")))
+    def _tell(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and self._settled:
+            self._waiter = None
+            waiter.callback(None)
 
     def _close(self, action: Close) -> None:
         self._stop_pouring()
-        self._stop_timers()
-        self._watched = None
-        if not self._gone and action.polite:
+        self._stop_timer()
+        if not self.gone and action.polite:
             self._timer = self._clock.callLater(FAREWELL, self._transport.abortConnection)
-        elif not self._gone:
+        elif not self.gone and self.transport is not None:
             self._transport.abortConnection()
-        if not self.finished.called:
-            self.finished.callback(None)
+        if not self.over:
+            self.over = True
+            self.changed(self)
 
-    def abort(self) -> None:
-        """Cut the connection; nobody waits for what it says any more."""
-        self._close(Close(polite=False))
+    # ---- Time. One timer for all; as the next wait mostly ends later, it is set anew only when it strikes.
 
-    def _stop_timers(self) -> None:
-        for call in (self._timer, self._limit):
-            if call is not None and call.active():
-                call.cancel()
+    def _allow(self, seconds: float) -> None:
+        self._allowed = seconds
+        self._allowed_until = self._clock.seconds() + seconds
+
+    def _watch(self) -> None:
+        waiting = self.client.waiting
+        if waiting is self._watched or self.over:
+            return
+        self._watched = waiting
+        if waiting is not None and not isinstance(waiting, Rest):
+            self._be_patient(waiting.timeout)
+
+    def _be_patient(self, timeout: float) -> None:
+        self._patient_until = self._clock.seconds() + timeout
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        due = min(self._patient_until, self._allowed_until)
+        if self._timer is None:
+            self._timer = self._clock.callLater(max(0, due - self._clock.seconds()), self._strike)
+        elif self._timer.getTime() > due:
+            self._timer.reset(max(0, due - self._clock.seconds()))
+
+    def _strike(self) -> None:
+        self._timer = None
+        now = self._clock.seconds() + EARLY
+        if self.client.resting:
+            return
+        if now >= self._allowed_until:
+            self._do(self.client.fail(Reply(451, "4.4.2", f"Gave up after {self._allowed:.0f} s: too slow")))
+        elif now >= self._patient_until:
+            self.handshake_failed = isinstance(self.client.waiting, Secure)
+            self._do(self.client.timed_out())
+        else:
+            self._set_timer()
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
 
     # ---- The message, no faster than the network takes it
 
     def _pour(self, empty: bool) -> None:
-        self._pieces = self._content(empty)
+        assert self._content is not None, "only letters have content"
+        try:
+            pieces = self._content(empty)
+            first, second = next(pieces), next(pieces, None)
+        except OSError as error:
+            self._unreadable(error)
+            return
+        if second is None:
+            eager.write(self._transport, first)
+            self._do(self.client.poured())
+            return
+        self._pieces = chain((first, second), pieces)
         self._paused = False
         self._transport.registerProducer(self, True)
         self.resumeProducing()
@@ -185,15 +283,18 @@ class Connection(Protocol):
         try:
             piece = next(pieces, None)
         except OSError as error:
-            self._do(self.client.fail(Reply(451, "4.3.0", f"The queue file cannot be read: {error.strerror or error}")))
+            self._unreadable(error)
             return
-        if self._timer is not None and self._timer.active():
-            self._timer.reset(self.client.waiting.timeout if self.client.waiting else 0)
+        if self.client.waiting is not None and isinstance(self.client.waiting, Pour):
+            self._be_patient(self.client.waiting.timeout)
         if piece is not None:
             self._transport.write(piece)
             return
         self._stop_pouring()
         self._do(self.client.poured())
+
+    def _unreadable(self, error: OSError) -> None:
+        self._do(self.client.fail(Reply(451, "4.3.0", f"The queue file cannot be read: {error.strerror or error}")))
 
     def _stop_pouring(self) -> None:
         if self._pieces is not None:

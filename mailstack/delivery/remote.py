@@ -1,31 +1,33 @@
-"""Letters to other servers, by SMTP or LMTP: which host takes them, and what that means for each recipient."""
+"""Letters to other servers, by SMTP or LMTP: which connection takes them, and what that means for each recipient."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from random import Random
-from typing import Any, BinaryIO
+from typing import Any
 
-from attrs import define, evolve
+from attrs import define, frozen
 from twisted.internet.ssl import Certificate
 from zope.interface import implementer
 
 from mailstack.config.settings import Settings
-from mailstack.delivery.courier import Courier, Heard, Parcel, label, wire_pieces
+from mailstack.delivery.connection import Connection
+from mailstack.delivery.courier import Courier, label
 from mailstack.delivery.hosts import Hosts
 from mailstack.delivery.ip import Here
+from mailstack.delivery.parcel import Parcel, outcomes, packed
 from mailstack.delivery.policy import ConfiguredPolicies
+from mailstack.delivery.pool import Pool, Rules, Way
 from mailstack.delivery.route import FETCH, next_hop
-from mailstack.interfaces.delivery import IResolver, ITransport, NextHop, Outcomes
+from mailstack.delivery.tls import Contexts
+from mailstack.interfaces.delivery import Host, IResolver, ITransport, NextHop, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Due, Letter, Pending
-from mailstack.model.outcome import Delivered, Outcome, Waits, from_reply
+from mailstack.model.outcome import Waits
 from mailstack.model.reply import Reply
-from mailstack.protocol.smtp_dialogue import Patience
+from mailstack.protocol.smtp_dialogue import Login, Patience
 from mailstack.protocol.smtp_opening import LOOP_STATUS
-from mailstack.protocol.smtp_transaction import Envelope
 
 MAX_HOSTS = 5  #: addresses tried in one attempt; Postfix's smtp_mx_address_limit is 5 too
 MAX_SEARCH = 300.0  #: seconds after which no further host is tried
@@ -33,8 +35,15 @@ WAITS = Waits(
     Reply(450, "4.4.0", "It waits to be fetched by the server of that domain (ATRN)"),
     Reply(554, "5.4.7", "It was not fetched by the server of that domain (ATRN) in the time that it may wait here"),
 )
-MAX_TEXT = 1_000  #: characters of a remote reply that are kept
 HERE = Here()
+
+
+@frozen
+class _Heard:
+    """The other side of this connection has heard of the letter, and has said what it thinks of it."""
+
+    connection: Connection
+    setup: float  #: seconds until the connection was ready
 
 
 @define
@@ -42,12 +51,16 @@ class _Search:
     """The way from host to host, until one takes the letter or says what it thinks of it."""
 
     started: float
+    require_tls: bool
     tried: int = 0
     verdict: Reply | None = None
     relay: str = "none"
+    looped: bool = False  #: the host is ourselves; nobody behind it is any better
+    fussy: bool = False  #: a host was of no use for this letter, though maybe for others
 
     def refused(self, reply: Reply, relay: str = "none") -> None:
         """This host was of no use. Final is only what all of them say: RFC 5321 §5.1."""
+        self.fussy = self.fussy or (self.require_tls and reply.permanent)
         if self.verdict is None or self.verdict.permanent or not reply.permanent:
             self.verdict, self.relay = reply, relay
 
@@ -62,7 +75,8 @@ class _Search:
 
 @implementer(ITransport)
 class RemoteDelivery:
-    """Takes a letter to one destination; one connection at a time."""
+    """Takes letters to their destinations, one connection at a time for each letter. Those connections rest in ``pool``
+    in between, which is to be stopped with the server."""
 
     def __init__(
         self,
@@ -74,6 +88,7 @@ class RemoteDelivery:
         rng: Random,
         trust: Certificate | None = None,
         patience: Patience | None = None,
+        rules: Rules | None = None,
         here: Here = HERE,
     ) -> None:
         """``trust``: the authority to believe where a certificate is asked for; None: those of the system."""
@@ -82,104 +97,113 @@ class RemoteDelivery:
         self._hosts = Hosts(resolver, settings.server.hostname, rng, here)
         self._spool = spool
         self._log = log
+        contexts = Contexts(trust, reactor.seconds)
         policies = ConfiguredPolicies()
-        self._courier = Courier(reactor, settings.server.hostname, log, trust, patience or Patience(), policies)
+        self._courier = Courier(reactor, settings.server.hostname, log, contexts, patience or Patience(), policies)
+        self.pool = Pool(reactor, rules)
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes]:
         """One after the other; each has one recipient at least."""
         return [await self._deliver(due.letter, due.pending) for due in dues]
 
     async def _deliver(self, letter: Letter, pending: Sequence[Pending]) -> Outcomes:
+        numbers = [each.number for each in pending]
         hop = next_hop(self._settings, pending[0].recipient.address.domain)
-        envelope = envelope_of(letter, pending)
         if hop.key == FETCH:
-            return dict.fromkeys(envelope.recipients, WAITS)
-        file = open_letter(self._spool, self._log, letter)
-        if isinstance(file, Reply):
-            return outcomes(dict.fromkeys(envelope.recipients, file))
-        found: dict[int, Outcome] = {}
-        with file:
-            content = partial(wire_pieces, file, letter)
-            # A server that takes few recipients at a time (RFC 9422) gets the others in further sessions.
-            while rest := {number: each for number, each in envelope.recipients.items() if number not in found}:
-                found |= await self._search(hop, Parcel(letter.id, evolve(envelope, recipients=rest), content))
+            return dict.fromkeys(numbers, WAITS)
+        login = self._login(hop, letter.id)
+        if isinstance(login, Reply):
+            return outcomes(dict.fromkeys(numbers, login), unreachable=numbers)
+        parcel = packed(self._spool, self._log, letter, pending)
+        if isinstance(parcel, Reply):
+            return outcomes(dict.fromkeys(numbers, parcel))
+        # RFC 8689 §5: a report goes its way as best it can.
+        way = Way(hop, login, letter.require_tls and letter.sender is not None)
+        with parcel:
+            found = await self._attempt(way, parcel)
+            # A server that takes few recipients at a time gets the others in further transactions.
+            while len(found) < len(numbers):
+                found |= await self._attempt(way, parcel.without(found))
         return found
 
-    async def _search(self, hop: NextHop, parcel: Parcel) -> dict[int, Outcome]:
-        """For one recipient at least."""
-        search = _Search(self._clock.seconds())
-        heard = await self._try_hosts(hop, parcel, search)
-        if heard is None:
-            reply = search.verdict or Reply(451, "4.4.4", "There is no host to send this to")
-            heard = Heard(dict.fromkeys(parcel.envelope.recipients, reply), self._clock.seconds())
-        # LMTP's 250 is the delivery (RFC 2033 §1); SMTP's may be one more hop.
-        action = "" if heard.reports else "delivered" if hop.lmtp else "relayed"
-        return outcomes(heard.answers, search.relay, heard.ready - search.started, action)
+    def _login(self, hop: NextHop, id: str) -> Login | Reply | None:
+        """The password is read anew each time, so a new one works at once."""
+        if not (hop.host and hop.username) or hop.password_file is None:
+            return None
+        try:
+            password = hop.password_file.read_text("utf-8").partition("\n")[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            self._log.warn(id, note=f"[smarthost] password_file {hop.password_file} cannot be read: {why}")
+            return Reply(451, "4.3.5", f"The password for the smarthost cannot be read: {why}")
+        return Login(hop.username, password)
 
-    async def _try_hosts(self, hop: NextHop, parcel: Parcel, search: _Search) -> Heard | None:
-        """What the host said that heard of the letter; None: see ``search``."""
-        ranks = await self._hosts.names(hop)
+    async def _attempt(self, way: Way, parcel: Parcel) -> Outcomes:
+        """One transaction; what came of it for one recipient at least."""
+        heard = await self._reuse(way, parcel)
+        if heard is None:
+            search = _Search(self._clock.seconds(), way.require_tls)
+            heard = await self._try_hosts(way, parcel, search)
+            if heard is None:
+                return self._nobody(parcel, search)
+        client = heard.connection.client
+        # LMTP's 250 is the delivery (RFC 2033 §1); SMTP's may be one more hop.
+        action = "" if client.next_hop_reports else "delivered" if way.hop.lmtp else "relayed"
+        # RFC 5321 §3.8: with 421 the server goes, whatever it was asked.
+        gone = [number for number, reply in client.answers.items() if reply.code == 421]
+        return outcomes(client.answers, heard.connection.relay, heard.setup, action, heard.connection.letters, gone)
+
+    def _nobody(self, parcel: Parcel, search: _Search) -> Outcomes:
+        reply = search.verdict or Reply(451, "4.4.4", "There is no host to send this to")
+        numbers = parcel.envelope.recipients
+        setup = self._clock.seconds() - search.started
+        unreachable = () if search.fussy else numbers
+        return outcomes(dict.fromkeys(numbers, reply), search.relay, setup, unreachable=unreachable)
+
+    async def _reuse(self, way: Way, parcel: Parcel) -> _Heard | None:
+        """By a connection that rests. None: there is none, or it turned out to be dead, which is no fault of the letter
+        and costs it nothing; it is surely not there."""
+        connection = self.pool.take(way)
+        if connection is None:
+            return None
+        await parcel.hand_to(connection)
+        self.pool.rest(way, connection)
+        if connection.client.broken is not None and not connection.client.all_sent:
+            return None
+        return _Heard(connection, 0.0)
+
+    async def _try_hosts(self, way: Way, parcel: Parcel, search: _Search) -> _Heard | None:
+        """By a new connection; None: see ``search``."""
+        ranks = await self._hosts.names(way.hop)
         if isinstance(ranks, Reply):
             search.refused(ranks)
             return None
         for names in ranks:
-            found = await self._hosts.of(hop, names, alone=len(ranks) == 1)
+            found = await self._hosts.of(way.hop, names, alone=len(ranks) == 1)
             for refusal in found.refusals:
                 search.refused(refusal)
             for host in found.hosts:
                 if search.enough(self._clock.seconds()):
                     return None
-                heard = await self._courier.take(parcel, hop, host)
-                if isinstance(heard, Heard):
-                    search.relay = label(host)
+                heard = await self._try_host(way, parcel, host, search)
+                if heard is not None or search.looped:
                     return heard
-                search.refused(heard, label(host))
-                if heard.status == LOOP_STATUS:
-                    return None
             if found.ourselves:
                 return None
         return None
 
-
-def envelope_of(letter: Letter, pending: Sequence[Pending]) -> Envelope:
-    return Envelope(
-        letter.sender,
-        {one.number: one.recipient for one in pending},
-        # A few octets too many: the CRs of the lines before relay_offset.
-        letter.wire_size - letter.relay_offset + len(letter.opening) + letter.opening.count(b"\n"),
-        letter.eight_bit,
-        letter.smtputf8,
-        letter.require_tls,
-        letter.ret,
-        letter.envid,
-    )
-
-
-def open_letter(spool: ISpool, log: IEventLog, letter: Letter) -> BinaryIO | Reply:
-    """The stored file; a Reply when it cannot be read now."""
-    try:
-        return spool.open(letter.id)
-    except OSError as error:
-        why = error.strerror or "it is gone"
-        log.warn(letter.id, note=f"the queue file cannot be read: {why}")
-        return Reply(451, "4.3.0", f"The queue file cannot be read: {why}")
-
-
-def outcomes(
-    answers: Mapping[int, Reply], relay: str = "none", setup: float = 0.0, action: str = ""
-) -> dict[int, Outcome]:
-    """What a host's answers mean; ``action`` is what a positive one does (RFC 3464 §2.3.3), "" where it reports."""
-    return {number: _outcome(_bounded(reply), relay, setup, action) for number, reply in answers.items()}
-
-
-def _outcome(reply: Reply, relay: str, setup: float, action: str) -> Outcome:
-    outcome = from_reply(reply, relay)
-    if isinstance(outcome, Delivered):
-        return evolve(outcome, setup=setup, action=action)
-    return evolve(outcome, setup=setup)
-
-
-def _bounded(reply: Reply) -> Reply:
-    """With a status, and not longer than somebody wants to read."""
-    text = reply.text if len(reply.text) <= MAX_TEXT else f"{reply.text[:MAX_TEXT]}..."
-    return Reply(reply.code, reply.full_status, text)
+    async def _try_host(self, way: Way, parcel: Parcel, host: Host, search: _Search) -> _Heard | None:
+        connection = await self._courier.call(parcel.id, way, host)
+        if isinstance(connection, Reply):
+            search.refused(connection, label(host))
+            search.looped = connection.status == LOOP_STATUS
+            return None
+        setup = self._clock.seconds() - search.started
+        await parcel.hand_to(connection)
+        self.pool.rest(way, connection)
+        client = connection.client
+        if client.broken is not None and not client.heard_of_it:
+            # It did not come to the letter, so the next host may take it.
+            search.refused(client.broken, label(host))
+            return None
+        return _Heard(connection, setup)

@@ -16,6 +16,7 @@ class Delivered:
     reply: Reply
     relay: str  #: ``host[ip]:port`` or ``local``, for the log
     setup: float = 0.0  #: seconds until the connection was ready, for the log
+    conn_use: int = 1  #: which letter on its connection it was, for the log
     #: What a report calls it (RFC 3464 §2.3.3): delivered, relayed, expanded. "" when the next hop reports: it knows
     #: DSN, and what the sender wants to hear was passed on.
     action: str = "delivered"
@@ -28,6 +29,7 @@ class Delayed:
     reply: Reply
     relay: str = "none"
     setup: float = 0.0
+    conn_use: int = 1
     #: It is the destination that fails, and not this letter: others for it would fare alike.
     unreachable: bool = False
     action: ClassVar[str] = "delayed"
@@ -40,6 +42,7 @@ class Failed:
     reply: Reply
     relay: str = "none"
     setup: float = 0.0
+    conn_use: int = 1
     action: ClassVar[str] = "failed"
 
 
@@ -51,16 +54,25 @@ class Waits:
     expired: Reply  #: the verdict when it has waited for its whole lifetime
     relay: str = "none"
     setup: float = 0.0
+    conn_use: int = 1
     action: ClassVar[str] = "delayed"
 
 
 Outcome = Delivered | Delayed | Failed | Waits
 
 
-def from_reply(reply: Reply, relay: str) -> Outcome:
-    """The outcome that a remote server's answer means: 2xx, 4xx or 5xx; anything else is odd and so temporary."""
+def from_reply(
+    reply: Reply,
+    relay: str,
+    setup: float = 0.0,
+    conn_use: int = 1,
+    action: str = "delivered",
+    unreachable: bool = False,
+) -> Outcome:
+    """The outcome that a remote server's answer means: 2xx, 4xx or 5xx; anything else is odd and so temporary.
+    ``action`` and ``unreachable`` are for what they can be said of."""
     if 200 <= reply.code < 300:
-        return Delivered(reply, relay)
+        return Delivered(reply, relay, setup, conn_use, action)
     if 500 <= reply.code < 600:
-        return Failed(reply, relay)
-    return Delayed(reply, relay)
+        return Failed(reply, relay, setup, conn_use)
+    return Delayed(reply, relay, setup, conn_use, unreachable)

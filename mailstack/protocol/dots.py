@@ -5,8 +5,6 @@ RFC 5321 §4.5.2 for SMTP; RFC 1939 §3 says the same for POP3. Inside, lines en
 
 from __future__ import annotations
 
-import re
-
 from attrs import frozen
 
 END = b"\r\n.\r\n"
@@ -69,28 +67,32 @@ def _tail(data: bytes) -> int:
 
 
 class DotEncoder:
-    """Storage to wire, in pieces of any size."""
+    """Storage to wire, in pieces of any size. Whatever they hold, each CR has its LF and each LF its CR on the wire, so
+    no reader can take for a line end what another one does not (SMTP smuggling)."""
 
     def __init__(self) -> None:
         self._last = b"\n"
+        self._held = b""
 
     def encode(self, content: bytes) -> bytes:
-        """A lone LF becomes CRLF; one that has its CR stays as it is."""
+        """A lone LF becomes CRLF, a lone CR a blank (as Postfix's cleanup_replace_stray_cr_lf does)."""
+        if self._held or b"\r" in content:
+            content = self._without_cr(content)
         if not content:
             return b""
         before, self._last = self._last, content[-1:]
-        if b"\r" in content or before == b"\r":
-            content = _keep_crlf(content, before)
-        else:
-            content = content.replace(b"\n", b"\r\n")
-        content = content.replace(b"\n.", b"\n..")
-        return b"." + content if before == b"\n" and content.startswith(b".") else content
+        wire = content.replace(b"\n", b"\r\n").replace(b"\n.", b"\n..")
+        return b"." + wire if before == b"\n" and wire.startswith(b".") else wire
 
     def finish(self) -> bytes:
         """The end of data, with the line end that the message may lack."""
+        if self._held:
+            return b" " + END
         return b".\r\n" if self._last == b"\n" else END
 
-
-def _keep_crlf(content: bytes, before: bytes) -> bytes:
-    joined = re.sub(rb"(?<!\r)\n", b"\r\n", before + content)
-    return joined[1 + (before == b"\n") :]
+    def _without_cr(self, content: bytes) -> bytes:
+        content = self._held + content
+        # Whether it has its LF is seen in the next piece.
+        self._held = b"\r" if content.endswith(b"\r") else b""
+        content = content.removesuffix(b"\r")
+        return content.replace(b"\r\n", b"\n").replace(b"\r", b" ")

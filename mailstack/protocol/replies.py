@@ -78,7 +78,9 @@ class ReplyReader:
         found = _STATUS.match(texts[0])
         if not found or found[1][0] != str(code)[0]:
             return Reply(code, "", "\n".join(texts))
-        return Reply(code, found[1], "\n".join(_without(found[1], text) for text in texts))
+        if len(texts) == 1:
+            return Reply(code, found[1], texts[0][found.end() :])
+        return Reply(code, found[1], "\n".join([_without(found[1], text) for text in texts]))
 
 
 def _too_long() -> Garbled:
@@ -93,4 +95,6 @@ def _without(status: str, text: str) -> str:
 def printable(octets: bytes) -> str:
     """Foreign octets for logs and reports: UTF-8 where it is, no control or invisible characters."""
     text = octets.decode("utf-8", "replace").replace("\t", " ")
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "?" for char in text)

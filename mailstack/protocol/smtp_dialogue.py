@@ -72,14 +72,20 @@ class Pour:
 
 @frozen(eq=False)
 class Rest:
-    """Wait until our own side has another letter, or says that there is none."""
+    """Wait until our own side has another letter, or says that there is none. How long is its own business."""
 
-    timeout: float = 600
     to: str = "the next letter"
 
 
+@frozen
+class Break:
+    """Go no further: nobody knows what the server would take for what. ``verdict`` says nothing of the letter."""
+
+    verdict: Reply
+
+
 Wait = Hear | Secure | Pour | Rest
-Step = Say | Wait
+Step = Say | Wait | Break
 
 T = TypeVar("T")
 Dialogue = Generator[Step, Reply | None, T]

@@ -19,6 +19,8 @@ def limits(parameters: str) -> dict[str, int]:
 def within(parameters: str, recipients: Mapping[int, Address]) -> list[int]:
     """Those recipients, by number, that can be given in one transaction: the first ones. At least one, if there is
     one."""
+    if not parameters:
+        return list(recipients)
     found = limits(parameters)
     most = found.get("RCPTMAX", len(recipients))
     domains: set[str] = set()

@@ -31,18 +31,15 @@ class Manner:
 
 
 class Opening:
-    """``extensions`` are those of the last EHLO: keyword, in capitals, to parameters."""
+    """``extensions`` are those of the last EHLO: keyword, in capitals, to parameters. ``verified``: TLS is up, and the
+    server has shown a certificate of its name."""
 
     def __init__(self, manner: Manner, patience: Patience) -> None:
         self._manner = manner
         self._patience = patience
         self.extensions: dict[str, str] = {}
         self.secure = False
-
-    @property
-    def verified(self) -> bool:
-        """TLS is up, and the server has shown a certificate of its name."""
-        return self.secure and self._manner.tls in VERIFIED
+        self.verified = False
 
     def run(self) -> Dialogue[Reply | None]:
         """None: mail may be sent. Else why this server is of no use."""
@@ -64,6 +61,7 @@ class Opening:
     def _handshake(self) -> Dialogue[None]:
         yield Secure(self._patience.tls)
         self.secure = True
+        self.verified = self._manner.tls in VERIFIED
 
     def _hello(self) -> Dialogue[Reply | None]:
         verb = "LHLO" if self._manner.lmtp else "EHLO"

@@ -67,6 +67,7 @@ class Verdict:
             to=path(address),
             orig_to=None if original == address else path(original),
             relay=outcome.relay,
+            conn_use=outcome.conn_use if outcome.conn_use > 1 else None,
             delay=_seconds(sum(times)),
             delays="/".join(map(_seconds, times)),
             dsn=result.reply.full_status,

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailstack.server import eager
+from mailstack import eager
 from mailstack.server.alarm import Alarm
 from mailstack.server.connections import Connections, Peer, peer_of
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -171,9 +172,12 @@ class DiskSpool:
     def _remove(self, ids: list[str]) -> None:
         for id in ids:
             self._log.event(id, what="removed")
-            # A file that can't be removed now has no row any more: the next start removes it.
-            with suppress(OSError):
-                os.unlink(self.path(id))  # noqa: PTH108
+        # Not in the reactor's thread: where no Maildir has a link to the file, its blocks are freed, and that waits for
+        # the file system's journal while a sync is under way.
+        Deferred.fromCoroutine(self._unlink([self.path(id) for id in ids]))
+
+    async def _unlink(self, paths: Sequence[str]) -> None:
+        await self._in_thread(_unlink, paths)
 
     # ---- Asking
 
@@ -247,3 +251,10 @@ def _lock(path: Path) -> int:
         os.close(fd)
         raise OSError(f"another mailstack is using {path.parent.parent}") from None
     return fd
+
+
+def _unlink(paths: Sequence[str]) -> None:
+    for path in paths:
+        # One that can't be removed now has no row any more: the next start removes it.
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailstack.config.settings import Route
-from mailstack.delivery.remote import MAX_TEXT
+from mailstack.delivery.parcel import MAX_TEXT
 from mailstack.log import line
 from mailstack.model.outcome import Delivered
 from tests.delivery.some_settings import settings

@@ -19,7 +19,9 @@ from zope.interface.verify import verifyObject
 from mailstack.config.settings import Route, Settings, Smarthost
 from mailstack.delivery.connection import FAREWELL
 from mailstack.delivery.ip import Here
-from mailstack.delivery.remote import MAX_HOSTS, MAX_TEXT, RemoteDelivery
+from mailstack.delivery.parcel import MAX_TEXT
+from mailstack.delivery.pool import Rules
+from mailstack.delivery.remote import MAX_HOSTS, RemoteDelivery
 from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address
@@ -162,7 +164,7 @@ def test_interface() -> None:
 
 
 def test_whole_delivery() -> None:
-    """The message goes out from relay_offset on, dots stuffed; QUIT is said, and nothing stays behind."""
+    """The message goes out from relay_offset on, dots stuffed. When no other follows, QUIT is said; nothing is left."""
     scene = Scene().deliver()
     assert scene.connect() == "192.0.2.1"
     assert scene.say("220 hi") == ["EHLO mx.office.test"]
@@ -170,8 +172,10 @@ def test_whole_delivery() -> None:
     assert scene.say("250 ok") == ["RCPT TO:<bob@x.test>"]
     assert scene.say("250 ok") == ["DATA"]
     assert scene.say("354 go") == ["Received: here", "", "..hello", "."]
-    assert scene.say("250 2.0.0 queued") == ["QUIT"]
+    assert scene.say("250 2.0.0 queued") == []
     assert scene.outcome == Delivered(Reply(250, "2.0.0", "queued"), "192.0.2.1[192.0.2.1]:2525", action="relayed")
+    scene.reactor.advance(Rules().idle)
+    assert scene.transport.take() == b"QUIT\r\n"
     scene.say("221 bye")
     assert scene.transport.disconnecting
     scene.hang_up()
@@ -342,6 +346,100 @@ def test_lost_in_the_middle() -> None:
     assert scene.quiet()
 
 
+def test_next_host_when_the_first_breaks_off_before_it_heard_of_the_letter() -> None:
+    scene = Scene(settings()).deliver()
+    scene.connect()
+    scene.say("220 hi")
+    scene.say("250 hi")
+    scene.hang_up()
+    assert scene.connect() == "192.0.2.1"
+    scene.say("220 hi")
+    scene.say("250 hi")
+    scene.say("250 ok")
+    scene.hang_up()
+    assert isinstance(scene.outcome, Delayed)
+    assert scene.outcome.relay == "mx1.x.test[192.0.2.1]:25"
+    assert not scene.outcome.unreachable
+
+
+UNREACHABLE = {
+    "refused": [],
+    "greeting_4xx": ["450 busy"],
+    "greeting_421": ["421 busy"],
+    "greeting_odd": ["what?"],
+    "hello_4xx": ["220 hi", "450 not now"],
+    "mail_421": ["220 hi", "250 hi", "421 not now"],
+    "rcpt_421": ["220 hi", "250 hi", "250 ok", "421 not now"],
+    "final_421": ["220 hi", "250 hi", "250 ok", "250 ok", "354 go", "421 not now"],
+}
+
+
+@pytest.mark.parametrize("lines", UNREACHABLE.values(), ids=UNREACHABLE)
+def test_destination_fails(lines: list[str]) -> None:
+    """Whatever the letter is: other letters for it need not try now."""
+    scene = Scene().deliver()
+    if lines:
+        scene.connect()
+    else:
+        scene.refuse()
+    for line in lines:
+        scene.say(line)
+    assert isinstance(scene.outcome, Delayed) and scene.outcome.unreachable
+
+
+@pytest.mark.parametrize("said", [[], ["220 hi"], ["220 hi", "250 hi"]], ids=len)
+@pytest.mark.parametrize("how", ["lost", "silent"])
+def test_destination_that_breaks_off(said: list[str], how: str) -> None:
+    """Before MAIL was answered it has nothing to do with the letter."""
+    scene = Scene().deliver()
+    scene.connect()
+    for line in said:
+        scene.say(line)
+    if how == "lost":
+        scene.hang_up()
+    else:
+        scene.reactor.advance(301)
+    assert isinstance(scene.outcome, Delayed) and scene.outcome.unreachable
+
+
+def test_destination_that_dns_does_not_find_now() -> None:
+    scene = Scene(settings(), broken="broken.test").deliver("bob@broken.test")
+    assert isinstance(scene.outcome, Delayed) and scene.outcome.unreachable
+
+
+@pytest.mark.parametrize("said", [["450 greylisted"], ["250 ok", "450 greylisted"], ["250 ok", "250 ok", "451 no"]])
+def test_letter_that_is_put_off(said: list[str]) -> None:
+    """Others may be welcome: greylisting, a full mailbox."""
+    scene = Scene().deliver()
+    open_with(scene)
+    for line in said:
+        scene.say(line)
+    assert isinstance(scene.outcome, Delayed) and not scene.outcome.unreachable
+
+
+@pytest.mark.parametrize("how", ["lost", "silent"])
+@pytest.mark.parametrize("said", [["250 ok"], ["250 ok", "250 ok"], ["250 ok", "250 ok", "354 go"]], ids=len)
+def test_letter_at_which_the_server_breaks_off(said: list[str], how: str) -> None:
+    """It may be the letter that is too much for it."""
+    scene = Scene().deliver()
+    open_with(scene)
+    for line in said:
+        scene.say(line)
+    if how == "lost":
+        scene.hang_up()
+    else:
+        scene.reactor.advance(601)
+    assert isinstance(scene.outcome, Delayed) and not scene.outcome.unreachable
+
+
+def test_host_that_is_no_use_for_a_letter_that_requires_tls_may_be_for_others() -> None:
+    zone: Zone = {("y.test", "A"): ["192.0.2.8", "192.0.2.9"]}
+    scene = Scene(settings(), zone).deliver("bob@y.test", require_tls=True)
+    scene.refuse()
+    open_with(scene)
+    assert isinstance(scene.outcome, Delayed) and not scene.outcome.unreachable
+
+
 def test_drop_by_drop_does_not_reset_the_time() -> None:
     """A reply must be whole in time, not just keep coming."""
     scene = Scene().deliver()
@@ -428,7 +526,7 @@ def test_disk_error_in_the_middle() -> None:
         raise OSError(5, "Input/output error")
 
     scene._protocol._wrappedProtocol._content = broken
-    scene.say("354 go")
+    assert scene.say("354 go") == []
     assert isinstance(scene.outcome, Delayed)
     assert scene.outcome.reply == Reply(451, "4.3.0", "The queue file cannot be read: Input/output error")
     assert scene.transport.disconnected
@@ -484,20 +582,78 @@ def test_lmtp_over_a_unix_socket() -> None:
     assert scene.outcome.relay == "localhost[/run/lmtp]"
 
 
-def test_server_that_takes_few_recipients_gets_the_others_in_further_sessions() -> None:
-    """RFC 9422: at once, not after a pause; each recipient has the answer of its own session."""
+def open_with(scene: Scene, *extensions: str) -> None:
+    scene.connect()
+    scene.say("220 hi")
+    scene.say("250-hi", *(f"250-{extension}" for extension in extensions), "250 HELP")
+
+
+def texts(scene: Scene) -> list[str]:
+    assert scene.outcomes is not None
+    return [str(scene.outcomes[number].reply) for number in sorted(scene.outcomes)]
+
+
+def test_server_that_takes_few_recipients_gets_the_others_in_a_further_transaction() -> None:
+    """RFC 9422: at once, not after a pause; each recipient has the answer of its own transaction."""
     scene = Scene().deliver("a@x.test", "b@x.test", "c@x.test")
+    open_with(scene, "LIMITS RCPTMAX=2")
     for round, names in enumerate((("a", "b"), ("c",))):
-        scene.connect()
-        scene.say("220 hi")
-        scene.say("250-hi", "250 LIMITS RCPTMAX=2")
         for name in names:
             assert scene.say("250 ok") == [f"RCPT TO:<{name}@x.test>"]
         assert scene.say("250 ok") == ["DATA"]
         scene.say("354 go")
+        said = scene.say(f"250 2.0.0 queued {round}")
+        assert said == (["MAIL FROM:<alice@office.test>"] if round == 0 else [])
+    assert texts(scene) == ["250 2.0.0 queued 0", "250 2.0.0 queued 0", "250 2.0.0 queued 1"]
+    assert [outcome.conn_use for outcome in (scene.outcomes or {}).values()] == [1, 1, 2]
+
+
+def test_server_that_takes_few_letters_gets_the_other_recipients_in_a_further_session() -> None:
+    """RFC 9422, MAILMAX."""
+    scene = Scene().deliver("a@x.test", "b@x.test")
+    for round, name in enumerate("ab"):
+        open_with(scene, "LIMITS MAILMAX=1 RCPTMAX=1")
+        assert scene.say("250 ok") == [f"RCPT TO:<{name}@x.test>"]
+        scene.say("250 ok")
+        scene.say("354 go")
         assert scene.say(f"250 2.0.0 queued {round}") == ["QUIT"]
-    assert scene.outcomes is not None
-    assert [scene.outcomes[number].reply.text for number in range(3)] == ["queued 0", "queued 0", "queued 1"]
+    assert texts(scene) == ["250 2.0.0 queued 0", "250 2.0.0 queued 1"]
+
+
+@pytest.mark.parametrize("too_many", ["452 4.5.3 too many", "452 too many", "552 too many"])
+def test_recipients_too_many_go_at_once(too_many: str) -> None:
+    """RFC 5321 §4.5.3.1.10: not after a pause, as long as some were taken."""
+    scene = Scene().deliver("a@x.test", "b@x.test", "c@x.test")
+    open_with(scene, "PIPELINING")
+    scene.say("250 ok", "250 ok", too_many, too_many, "354 go")
+    assert scene.say("250 2.0.0 first") == ["MAIL FROM:<alice@office.test>", *rcpts("b", "c"), "DATA"]
+    scene.say("250 ok", "250 ok", too_many, "354 go")
+    assert scene.say("250 2.0.0 second") == ["MAIL FROM:<alice@office.test>", *rcpts("c"), "DATA"]
+    scene.say("250 ok", too_many, "503 nobody")
+    found = texts(scene)
+    assert found[:2] == ["250 2.0.0 first", "250 2.0.0 second"]
+    assert found[2].startswith(too_many[:3])
+
+
+def rcpts(*names: str) -> list[str]:
+    return [f"RCPT TO:<{name}@x.test>" for name in names]
+
+
+def test_recipients_too_many_wait_when_the_server_has_no_time_for_the_first_ones() -> None:
+    """A server that puts the message itself off would do it again for the others."""
+    scene = Scene().deliver("a@x.test", "b@x.test")
+    open_with(scene, "PIPELINING")
+    scene.say("250 ok", "250 ok", "452 4.5.3 too many", "354 go")
+    assert scene.say("451 4.7.1 not now") == []
+    assert texts(scene) == ["451 4.7.1 not now", "452 4.5.3 too many"]
+
+
+def test_mailbox_that_is_full_is_not_too_many() -> None:
+    scene = Scene().deliver("a@x.test", "b@x.test")
+    open_with(scene, "PIPELINING")
+    scene.say("250 ok", "250 ok", "452 4.2.2 full", "354 go")
+    assert scene.say("250 2.0.0 taken") == []
+    assert texts(scene) == ["250 2.0.0 taken", "452 4.2.2 full"]
 
 
 def test_refusal_of_a_server_that_takes_few_recipients_is_for_all() -> None:

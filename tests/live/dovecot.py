@@ -1,11 +1,15 @@
-"""Dovecot beside our server, which reads the Maildirs that we deliver to. It needs root; the mail is NOBODY's."""
+"""Dovecot: beside our server, reading the Maildirs that we deliver to, and behind it, taking mail by LMTP. It needs
+root; the mail is NOBODY's."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+from attrs import frozen
 
 from tests.live.ports import free_ports
 from tests.live.programs import NOBODY, need_root, program, run_anyhow
@@ -43,25 +47,104 @@ userdb {{
 """
 
 
+#: What it takes by LMTP, over TCP and over a socket; ``full`` has no room for anything.
+_LMTP = """\
+base_dir = {root}/run
+state_dir = {root}/state
+log_path = {root}/log
+protocols = lmtp
+ssl = no
+hostname = store.test
+postmaster_address = postmaster@store.test
+mail_location = maildir:{root}/mail/%n
+first_valid_uid = 1
+mail_plugins = quota
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  unix_listener {root}/lmtp {{
+    mode = 0666
+  }}
+}}
+passdb {{
+  driver = passwd-file
+  args = {root}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = {root}/users
+}}
+protocol lmtp {{
+  mail_plugins = $mail_plugins
+}}
+plugin {{
+  quota = maildir:User quota
+  quota_grace = 0
+}}
+"""
+
+
+@frozen
+class Store:
+    """Where it takes mail for alice, bob and full@store.test, and what it has got."""
+
+    root: Path
+    port: int
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "lmtp"
+
+    def letters(self, user: str) -> list[Path]:
+        return list(self.root.glob(f"mail/{user}/new/*"))
+
+
 @contextlib.contextmanager
 def dovecot(root: Path, mail: Path) -> Iterator[int]:
     """The port of its POP3; accounts log in with :data:`PASSWORD`."""
+    (port,) = free_ports(1)
+    with _running(root, _CONFIGURATION.format(root=root, mail=mail, port=port, password=PASSWORD, owner=NOBODY)):
+        yield port
+
+
+@contextlib.contextmanager
+def lmtp_store(root: Path) -> Iterator[Store]:
     need_root()
-    command = program("dovecot")
+    program("/usr/lib/dovecot/lmtp")
     (port,) = free_ports(1)
     root.mkdir()
+    (root / "mail").mkdir()
+    os.chown(root / "mail", NOBODY, NOBODY)
+    quotas = {"alice": "1G", "bob": "1G", "full": "1"}
+    lines = [
+        f"{name}@store.test:{{PLAIN}}x:{NOBODY}:{NOBODY}::{root}/mail/{name}::userdb_quota_rule=*:bytes={quota}"
+        for name, quota in quotas.items()
+    ]
+    (root / "users").write_text("\n".join([*lines, ""]))
+    with _running(root, _LMTP.format(root=root, port=port)):
+        yield Store(root, port)
+
+
+@contextlib.contextmanager
+def _running(root: Path, text: str) -> Iterator[None]:
+    need_root()
+    command = program("dovecot")
+    root.mkdir(exist_ok=True)
     configuration = root / "dovecot.conf"
-    configuration.write_text(_CONFIGURATION.format(root=root, mail=mail, port=port, password=PASSWORD, owner=NOBODY))
+    configuration.write_text(text)
     with (root / "output").open("wb") as output:
         # In the foreground, so that it is our child and nobody else's.
         process = subprocess.Popen([command, "-F", "-c", configuration], stdout=output, stderr=output)
     try:
         assert eventually(lambda: _listens(configuration) or process.poll() is not None)
         assert process.poll() is None, (root / "output").read_text()
-        yield port
+        yield
     finally:
         process.terminate()
         process.wait(20)
+        print((root / "log").read_text()[-3000:])
 
 
 def _listens(configuration: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import threading
 import time
@@ -12,8 +13,20 @@ from attrs import frozen
 
 from tests.live.ports import free_ports
 
-#: A reply in place of the usual one, or None.
+#: A reply in place of the usual one, or None. It is asked for each command, and at three more moments: DATA_BEGINS when
+#: the message may come, "." when it is there, TAKEN when that was said. After 421 the sink hangs up.
 Answer = Callable[[str], str | None]
+
+DATA_BEGINS = "(data)"
+TAKEN = "(taken)"
+
+
+class HangUp(Exception):
+    """Raised by an :data:`Answer`: no word more. ``reset``: not even TCP's good-bye."""
+
+    def __init__(self, reset: bool = False) -> None:
+        super().__init__()
+        self.reset = reset
 
 
 def as_usual(line: str) -> None:
@@ -42,6 +55,8 @@ class Sink:
         self.port = port or free_ports(1)[0]
         self.letters: list[Taken] = []
         self.lines: list[tuple[float, str]] = []  #: Unix time and command
+        self.connections = 0
+        self.idle = 30.0  #: seconds that it waits for a command, then it hangs up
         self._server = _Server(("127.0.0.1", self.port), _Session)
         self._server.sink = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -70,12 +85,22 @@ class _Server(socketserver.ThreadingTCPServer):
 
 class _Session(socketserver.StreamRequestHandler):
     server: _Server
-    timeout = 30
 
     def handle(self) -> None:
+        sink = self.server.sink
+        sink.connections += 1
+        self.connection.settimeout(sink.idle)
+        try:
+            self._talk(sink)
+        except HangUp as how:
+            if how.reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        except OSError:
+            pass  # the other side has gone, or has nothing to say
+
+    def _talk(self, sink: Sink) -> None:
         self._sender, self._recipients = "", list[str]()
         self._say("220 sink.test ESMTP")
-        sink = self.server.sink
         for octets in self.rfile:
             line = octets.decode("latin-1").rstrip("\r\n")
             sink.lines.append((time.time(), line))
@@ -86,7 +111,7 @@ class _Session(socketserver.StreamRequestHandler):
             elif verb == "EHLO":
                 self._say("250-sink.test\r\n250-PIPELINING\r\n250 8BITMIME")
             elif verb == "DATA" and self._recipients:
-                self._take()
+                self._take(sink)
             elif verb == "DATA":
                 self._say("554 5.5.1 nobody to send it to")
             elif verb == "QUIT":
@@ -103,14 +128,23 @@ class _Session(socketserver.StreamRequestHandler):
         elif line.upper().startswith("RCPT"):
             self._recipients.append(path)
 
-    def _take(self) -> None:
+    def _take(self, sink: Sink) -> None:
         self._say("354 go on")
+        sink.answer(DATA_BEGINS)
         lines = []
         while (line := self.rfile.readline()) not in (b".\r\n", b""):
             lines.append(line.removeprefix(b"."))
-        content = b"".join(lines)
-        self.server.sink.letters.append(Taken(self._sender, self._recipients, content))
-        self._say("250 2.0.0 taken")
+        if not line:
+            raise HangUp
+        reply = sink.answer(".")
+        if reply is None:
+            sink.letters.append(Taken(self._sender, self._recipients, b"".join(lines)))
+        self._say(reply or "250 2.0.0 taken")
+        farewell = sink.answer(TAKEN)
+        if farewell is not None:
+            self._say(farewell)
 
     def _say(self, reply: str) -> None:
         self.wfile.write(f"{reply}\r\n".encode())
+        if reply.startswith("421"):
+            raise HangUp

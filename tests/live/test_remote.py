@@ -61,6 +61,7 @@ class Sender:
         recipient = Recipient(BOB, BOB)
         letter = evolve(Letter("L1", None, (recipient,), 0.0, size, size // 20, 0, False, 0), **more)
         (outcomes,) = spin.wait_for(remote.deliver([Due(letter, (Pending(0, recipient),))]), 60)
+        remote.pool.stopService()
         spin.until(spin.nothing_left)  # the good-bye, which the outcome does not wait for
         return outcomes[0]
 

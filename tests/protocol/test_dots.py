@@ -114,3 +114,22 @@ def test_encoded_data_ends_once(pieces: list[bytes]) -> None:
     assert wire == encode([b"".join(pieces)])
     assert (b"\r\n" + wire).index(END) == len(wire) + 2 - len(END)
     assert wire.count(b"\n") == wire.count(b"\r\n")
+    assert wire.count(b"\r") == wire.count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "wire"),
+    [
+        (b"a\rb\n", b"a b\r\n.\r\n"),
+        (b"a\r\n", b"a\r\n.\r\n"),
+        (b"a\r\r\n", b"a \r\n.\r\n"),
+        (b"a\n\r.\n", b"a\r\n .\r\n.\r\n"),
+        (b"\r", b" \r\n.\r\n"),
+        (b"a\n.\r", b"a\r\n.. \r\n.\r\n"),
+        (b"a\n.\r\nb", b"a\r\n..\r\nb\r\n.\r\n"),
+    ],
+)
+def test_stray_cr_is_a_blank(content: bytes, wire: bytes) -> None:
+    """It could be the first half of a line end for somebody else, and so of an end of data."""
+    for pieces in cuts.everywhere(content):
+        assert encode(pieces) == wire

@@ -17,6 +17,7 @@ from mailstack.protocol.smtp_client import Action, Close, Send, SmtpClient
 from mailstack.protocol.smtp_dialogue import Login, Patience, Pour, Secure
 from mailstack.protocol.smtp_opening import Manner
 from mailstack.protocol.smtp_transaction import Envelope
+from tests import cuts
 from tests.dialogue import CUTS, Step, check, read
 
 FILES = sorted((Path(__file__).parent.parent / "dialogues" / "smtp_client").glob("*.txt"))
@@ -29,13 +30,15 @@ def address(text: str) -> Address:
 
 
 class Play:
-    """Drives one client. ``[TLS]`` stands for the handshake, which always works."""
+    """Drives one client: one letter, or ``letters``, then QUIT. ``[TLS]`` stands for a handshake, which works."""
 
     def __init__(self, *recipients: str) -> None:
         self.manner = Manner("mx.office.test")
         self.envelope = Envelope(ALICE, {}, 100, False)
         self.recipients(*recipients or ("a@x.test",))
         self.content = b"hello\n"
+        self.letters = 1
+        self.sent = 0
         self.closed = False
         self.polite = False
         self._client: SmtpClient | None = None
@@ -50,7 +53,7 @@ class Play:
         return self._client
 
     def start(self) -> bytes:
-        self._client = SmtpClient(self.manner, self.envelope, Patience())
+        self._client = SmtpClient(self.manner, Patience())
         return self.do(self._client.start())
 
     def send(self, data: bytes) -> bytes:
@@ -61,7 +64,13 @@ class Play:
         return said + self.do(self.client.receive(data))
 
     def do(self, actions: Sequence[Action]) -> bytes:
-        return b"".join([self._done(action) for action in actions])
+        said = b"".join([self._done(action) for action in actions])
+        while self.client.resting:
+            if self.sent == self.letters:
+                return said + self.do(self.client.quit())
+            self.sent += 1
+            said += self.do(self.client.send(self.envelope))
+        return said
 
     def _done(self, action: Action) -> bytes:
         if isinstance(action, Send):
@@ -146,6 +155,14 @@ class Script(Play):
     def set_reports(self, value: str) -> None:
         assert self.client.next_hop_reports == (value == "yes")
 
+    def set_letters(self, value: str) -> None:
+        self.letters = int(value)
+
+    def set_broken(self, value: str) -> None:
+        when, _, reply = value.partition(" ")
+        assert str(self.client.broken) == reply
+        assert self.client.all_sent == (when == "after")
+
     def set_undecided(self, value: str) -> None:
         assert int(value) not in self.client.answers
 
@@ -194,6 +211,68 @@ def opened(*recipients: str, extensions: bytes = b"") -> Play:
     play.send(b"220 mx\r\n")
     play.send(b"250-mx\r\n" + extensions + b"250 HELP\r\n")
     return play
+
+
+GROUPS = (
+    b"220 mx\r\n",
+    b"250-mx\r\n250 PIPELINING\r\n",
+    b"250 ok\r\n250 ok\r\n354 go\r\n",
+    b"250 first\r\n",
+    b"250 ok\r\n550 nobody\r\n554-nobody\r\n554 at all\r\n",
+    b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+    b"250 last\r\n",
+)
+
+
+@pytest.mark.parametrize("group", range(len(GROUPS)))
+def test_series_at_every_split(group: int) -> None:
+    """However what the server says to three letters is cut, the client says the same."""
+
+    def said(pieces: Sequence[bytes]) -> bytes:
+        play = Play()
+        play.letters = 3
+        heard = b"".join(play.send(each) for each in GROUPS[:group])
+        heard += b"".join(play.send(each) for each in pieces)
+        heard += b"".join(play.send(each) for each in GROUPS[group + 1 :])
+        assert play.polite and play.client.answers == {0: Reply(250, "", "last")}
+        return heard
+
+    whole = said([GROUPS[group]])
+    assert whole.count(b"MAIL") == 3 and whole.count(b"RSET") == 1 and whole.count(b"EHLO") == 1
+    for pieces in cuts.everywhere(GROUPS[group]):
+        assert said(pieces) == whole
+
+
+def test_end_of_the_session_behind_a_verdict() -> None:
+    """421 in the same segment as 250: the letter is there, and the session is over."""
+    play = Play()
+    play.letters = 2
+    for each in GROUPS[:3]:
+        play.send(each)
+    assert play.client.receive(b"250 done\r\n421 bye\r\n") == [Close(polite=False)]
+    assert play.client.answers == {0: Reply(250, "", "done")}
+    assert play.closed is False and not play.client.resting
+    assert play.client.broken is None
+
+
+def test_nothing_is_heard_before_the_first_letter() -> None:
+    """A server that goes right after its EHLO was of no use."""
+    client = SmtpClient(Manner("mx.office.test"), Patience())
+    client.start()
+    client.receive(b"220 mx\r\n")
+    client.receive(b"250 mx\r\n")
+    assert client.resting and client.unfit is None
+    client.receive(b"421 bye\r\n")
+    assert client.unfit == client.broken == Reply(421, "", "bye")
+
+
+def test_rest_has_no_time_out_of_its_own() -> None:
+    client = SmtpClient(Manner("mx.office.test"), Patience())
+    client.start()
+    client.receive(b"220 mx\r\n")
+    client.receive(b"250 mx\r\n")
+    assert not client.timed_out()
+    assert client.resting
 
 
 def test_reply_before_its_command() -> None:
@@ -265,6 +344,19 @@ def test_nothing_after_the_end() -> None:
 def test_line_end_in_an_address_is_not_sent() -> None:
     """An address cannot smuggle a command."""
     play = opened("a\r\nDATA\r\n@x.test", "b@x.test")
+    assert play.client.answers[0].status == "5.1.3"
+
+
+@pytest.mark.parametrize("where", ["orcpt", "envid"])
+def test_line_end_in_a_parameter_is_not_sent(where: str) -> None:
+    play = Play("a@x.test")
+    if where == "envid":
+        play.envelope = evolve(play.envelope, envid="x\r\nDATA")
+    else:
+        recipient = evolve(play.envelope.recipients[0], orcpt="rfc822;x\nDATA")
+        play.envelope = evolve(play.envelope, recipients={0: recipient})
+    play.send(b"220 mx\r\n")
+    assert play.send(b"250-mx\r\n250 DSN\r\n") == b"QUIT\r\n"
     assert play.client.answers[0].status == "5.1.3"
 
 
