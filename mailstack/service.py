@@ -28,7 +28,7 @@ from mailstack.delivery.ip import Here
 from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
-from mailstack.delivery.route import FETCH, next_hop, route
+from mailstack.delivery.route import FETCH, MX, next_hop, route
 from mailstack.intake.free_space import FreeSpace
 from mailstack.intake.masquerade import SourceWatch
 from mailstack.intake.rate import SendingRates
@@ -42,18 +42,19 @@ from mailstack.maildir.mailbox import Mailboxes
 from mailstack.model.ids import Ids
 from mailstack.model.letter import Letter, Recipient
 from mailstack.queue.dispatch import Dispatcher
-from mailstack.queue.lines import Lines
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.notices import Notices
+from mailstack.queue.places import SLOW, Places
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
-from mailstack.queue.transports import LOCAL, Transports
+from mailstack.queue.transports import LOCAL, Terms, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
 from mailstack.queue.wording import Voices
 from mailstack.server import pop3, smtp
 from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections, Peer
+from mailstack.server.files import raise_limit
 from mailstack.server.limit_counts import LimitCounts
 from mailstack.server.pop3_policy import PostOffice
 from mailstack.server.ports import Port, Ports
@@ -89,6 +90,7 @@ class MailServer(MultiService):
         self._settings = options.settings
         self._reactor = reactor
         self._log = EventLog()
+        self._files = raise_limit()
         self.counts = LimitCounts(options.settings.server.data, reactor, time, self._log)
         self._add(self.counts)
         self._threads()
@@ -138,20 +140,22 @@ class MailServer(MultiService):
         here = Here(self._listening_for_mail)
         remote = RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng, here=here)
         self._add(remote.pool)
-        transports = Transports(local, self._forwarding(remote), destination)
+        terms = lru_cache(DESTINATIONS)(self._terms)
+        transports = Transports(local, self._forwarding(remote), destination, terms)
         schedule = Schedule(settings.queue)
-        lines = Lines(settings.queue.concurrency, settings.queue.concurrency_per_destination)
+        places = Places(settings.queue.concurrency, slow=min(SLOW, self._files // 2))
         mailer = Mailer(hostname, self.directory, self.spool, self.new_id)
         postmaster = settings.server.postmaster
         self.voices = Voices(settings.server.language, settings.server.templates, log)
         voice = partial(getattr, self.voices, "voice")
         reporter = Reporter(self.spool, mailer, schedule, self._until, voice, postmaster, log, time, self._reactor)
-        verdict = Verdict(schedule, log, time, rng)
-        self.queue = Dispatcher(self.spool, transports, verdict, lines, reporter, log, self._reactor, time)
+        verdict = Verdict(terms, log, time, rng)
+        longest = max(schedule.for_route(each).longest for each in (MX, *dict(settings.routes).values()))
+        self.queue = Dispatcher(self.spool, transports, verdict, places, reporter, longest, log, self._reactor, time)
         self._add(self.queue)
         self.notices = Notices(mailer, self.spool, postmaster, voice, log, time, self.queue.wake)
         line = partial(Line, self._reactor, hostname, self.spool, log)
-        self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, time, monotonic)
+        self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, monotonic)
 
     def _forwarding(self, onward: ITransport) -> Forwarding:
         return Forwarding(onward, self.directory, self.spool, self._settings.limits.header_size, self._log)
@@ -170,6 +174,9 @@ class MailServer(MultiService):
 
     def _listening_for_mail(self) -> Sequence[tuple[str, int]]:
         return [each for name in RECEIVERS for each in self.namedServices[name].addresses()]
+    def _terms(self, domain: str) -> Terms:
+        local = self.directory.is_local(domain)
+        return Terms.of(self._settings.queue, None if local else route(self._settings.routes, domain))
 
     def _sessions(self) -> None:
         settings = self._settings

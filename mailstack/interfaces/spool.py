@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +39,16 @@ class Lagging:
     warned: int  #: delay warnings sent so far
 
 
+@frozen
+class Wanted:
+    """A question for letters: up to ``limit`` with something due at one destination, none of ``exclude``."""
+
+    destination: str
+    limit: int
+    exclude: frozenset[str] = frozenset()
+    newest: bool = False  #: the last to come due first, not the longest waiting
+
+
 class IIncoming(Interface):
     """The content of a message while it arrives."""
 
@@ -65,7 +75,8 @@ class ISpool(ILetterbox):
 
     async def settle(results: Mapping[str, Sequence[Result]]) -> None:
         """Record one attempt at each of these letters. One without anything left to do is removed with its file.
-        Unknown letters and numbers (dropped meanwhile) are ignored. Durable on return, which may take a moment: nobody
+        Unknown letters and numbers (dropped meanwhile) are ignored, and ``deferred`` changes nothing where the
+        administrator has decided otherwise meanwhile. Durable on return, which may take a moment: nobody
         waits for it. OSError: nothing of it is recorded."""
 
     async def report(
@@ -75,9 +86,15 @@ class ISpool(ILetterbox):
         :meth:`unreported`, and note how many delay warnings were sent. Durable on return; after an OSError, or a crash
         in between, the report may be made twice, but is never lost."""
 
-    async def due(now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
-        """Letters with recipients due at ``now``, the longest waiting first; not those in ``exclude``. Letters with
-        something :meth:`unreported` count as due, with what is pending and due (maybe nothing)."""
+    async def destinations(now: float, limit: int, exclude: Iterable[str] = (), newest: bool = False) -> Sequence[str]:
+        """Where something is due at ``now``, but for those in ``exclude``: first where it waits longest, or with
+        ``newest`` where something has come due last."""
+
+    async def due(now: float, wanted: Sequence[Wanted]) -> Sequence[Sequence[Due]]:
+        """For each of the questions its letters, with those recipients that are due at that destination."""
+
+    async def untold(limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
+        """Letters with something :meth:`unreported`, and nothing pending in what is returned."""
 
     async def unreported(id: str) -> Mapping[int, Outcome]:
         """The recipients of a letter, by number, of which no report has told yet, and ought to: those that failed, and
@@ -86,9 +103,18 @@ class ISpool(ILetterbox):
     async def lagging(id: str, now: float) -> Lagging:
         """Of a letter that is gone, nothing is left to do."""
 
-    async def hasten(domain: str, subdomains: bool, now: float) -> int:
-        """Make recipients in a domain due at ``now`` that were to be tried again later. Returns how many letters wait
-        for the domain, due or not. OSError: some of it may not have happened."""
+    async def hasten(domain: str, subdomains: bool) -> int:
+        """Ask for attempts (``ASKED``) at recipients in a domain that were to be tried again. Returns how many letters
+        wait for the domain, due or not. OSError: some of it may not have happened."""
+
+    async def hurry(destination: str, since: float, after: float, now: float, limit: int) -> float | None:
+        """Make up to ``limit`` recipients at a destination due at ``now`` that were to be tried again later, and were
+        not tried after ``since``: those that come first behind ``after``. Returns the last one's old time, to go on
+        from there; None: there were none."""
+
+    async def rectify(now: float, longest: float) -> int:
+        """Put right what was written while the clock was wrong: an attempt that is later than ``longest`` seconds from
+        now is due; a letter from the future has come just now. Returns the number of letters."""
 
     async def waiting(domains: Sequence[str]) -> Sequence[str]:
         """Letters that wait for one of these domains, due or not, the oldest first."""
@@ -99,8 +125,8 @@ class ISpool(ILetterbox):
     async def next_due(after: float) -> float | None:
         """When the first attempt later than ``after`` is to be made; None when nothing waits."""
 
-    async def surviving(ids: Sequence[str]) -> set[str]:
-        """Those of the letters that still are in the queue and not on hold."""
+    async def surviving(ids: Sequence[str]) -> Mapping[str, Collection[int]]:
+        """Which of the letters still are in the queue, and by number which recipients of them wait for an attempt."""
 
     async def changed() -> bool:
         """Whether somebody else (the command line) has changed the queue since the last call."""

@@ -13,6 +13,7 @@ NEVER, SUCCESS, FAILURE, DELAY = "NEVER", "SUCCESS", "FAILURE", "DELAY"
 #: What a sender wants to hear of a recipient, in the words of RFC 3461 §4.1; nothing: NOTIFY was not given.
 Notify = frozenset[str]
 NOT_SAID: Notify = frozenset()
+ASKED = 0.0  #: the time of an attempt that an administrator, or the destination itself (ETRN), asks for
 
 
 @frozen
@@ -95,6 +96,12 @@ class Pending:
     number: int
     recipient: Recipient
     attempts: int = 0  #: so far
+    planned: float | None = None  #: Unix time for which this attempt was planned, or ASKED; None: it is the first
+
+    @property
+    def asked(self) -> bool:
+        """Somebody wants this attempt now, whatever is known of the destination."""
+        return self.planned == ASKED
 
 
 @frozen

@@ -1,33 +1,172 @@
-"""Who waits for whom: at most so many attempts at a time in all, and at most so many at one destination."""
+"""Who waits for whom: a line for each destination, and turns among those whose first in line could go. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 
-from twisted.internet.defer import DeferredSemaphore
+from attrs import Factory, define, frozen
+
+from mailstack.queue.active import Part
+from mailstack.queue.destination import Destination
+from mailstack.queue.places import Lane, Places
+from mailstack.queue.transports import Terms
+
+CROWD = 3_000  #: parts of letters for other servers in memory; the others wait in the database
+BACKLOG = 2_400  #: of these for what comes from the database, so that new mail finds room
+SHORT = 20  #: in a line while there is room, at least
+SHORTEST = 2  #: behind those on their way, in a crowd
+AT_ONCE = 100  #: letters that are put off together, because their destination rests
+REMEMBERED = 10_000  #: destinations of which something is known
+
+
+@frozen
+class Hurry:
+    """What was put off while a destination was dead is to go now: what was not tried ``since``, from ``after`` on."""
+
+    since: float
+    after: float
+
+
+@define(eq=False)
+class Line:
+    """What goes to one destination, as far as it is in memory."""
+
+    key: str
+    destination: Destination
+    terms: Terms
+    parts: deque[Part] = Factory(deque)  #: waiting
+    ids: set[str] = Factory(set)  #: letters with a part here: waiting, attempted, being recorded
+    more: bool = False  #: there may be others in the database
+    hurry: Hurry | None = None
+    newest: bool = False  #: whether the next ones are taken from that end
+
+    @property
+    def needed(self) -> bool:
+        return bool(self.ids or self.more or self.hurry)
+
+    def lane(self) -> Lane:
+        """For the first in line."""
+        if self.destination.proven:
+            return Lane.PROVEN
+        return Lane.FRESH if self.parts[0].first and not self.destination.dead else Lane.AGAIN
 
 
 class Lines:
-    """A waiting line for each destination, then one for all. So a dead destination holds few of the common places."""
+    """``now`` is of a clock that nobody sets."""
 
-    def __init__(self, total: int, per_destination: int) -> None:
-        self._all = DeferredSemaphore(total)
-        self._per_destination = per_destination
-        self._lines: dict[str, DeferredSemaphore] = {}
+    def __init__(self, places: Places, now: Callable[[], float]) -> None:
+        self._places = places
+        self._now = now
+        self._lines: dict[str, Line] = {}
+        self._known: OrderedDict[str, Destination] = OrderedDict()
+        self._turns: dict[Lane, OrderedDict[Line, None]] = {lane: OrderedDict() for lane in Lane}
+        self._order = deque(Lane)
+        self.size = 0  #: parts in memory
+        self.others = False  #: there may be more for destinations that have no line
 
-    @asynccontextmanager
-    async def place(self, destination: str) -> AsyncIterator[None]:
-        """Wait for a place at the destination, and hold it."""
-        line = self._lines.setdefault(destination, DeferredSemaphore(self._per_destination))
-        await line.acquire()
-        try:
-            await self._all.acquire()
-            try:
-                yield
-            finally:
-                self._all.release()
-        finally:
-            line.release()
-            if line.tokens == line.limit:
-                self._lines.pop(destination, None)
+    def __iter__(self) -> Iterator[Line]:
+        return iter(list(self._lines.values()))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._lines
+
+    def get(self, key: str) -> Line | None:
+        return self._lines.get(key)
+
+    def open(self, key: str, terms: Terms) -> Line:
+        line = self._lines.get(key)
+        if line is None:
+            destination = self._known.pop(key, None) or Destination(terms.concurrency)
+            line = self._lines[key] = Line(key, destination, terms)
+        return line
+
+    def close(self, line: Line) -> None:
+        """If nobody needs it any more; what was learnt of its destination is kept for a while."""
+        if line.needed or self._lines.get(line.key) is not line:
+            return
+        del self._lines[line.key]
+        self._known[line.key] = line.destination
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    def behind(self, line: Line) -> None:
+        """Others are asked for before it, next time."""
+        if self._lines.pop(line.key, None) is line:
+            self._lines[line.key] = line
+
+    def room(self, line: Line | None = None) -> int:
+        """How many more may come into a line (one that does not exist yet) from the database."""
+        return min(self._bound(line) - (len(line.ids) if line else 0), BACKLOG - self.size)
+
+    def _bound(self, line: Line | None) -> int:
+        if line is None:
+            return SHORT
+        if line.destination.resting(self._now()):
+            return AT_ONCE
+        window = int(line.destination.window)
+        return window + SHORTEST if self.crowded else max(2 * window, SHORT)
+
+    def admits(self, key: str) -> bool:
+        """Whether a new letter may come in. If not, it is known that there is more."""
+        line = self._lines.get(key)
+        full = line is not None and len(line.ids) >= self._bound(line)
+        if self.size < CROWD and not full:
+            return True
+        if line is None:
+            self.others = True
+        else:
+            line.more = True
+        return False
+
+    @property
+    def crowded(self) -> bool:
+        return self.size > BACKLOG // 2
+
+    def low(self, line: Line) -> bool:
+        """Whether it is time to look for more of it."""
+        return len(line.ids) <= self._bound(line) // 2
+
+    # ---- Coming and going
+
+    def mark(self, line: Line, id: str) -> None:
+        """A letter that has a part here."""
+        line.ids.add(id)
+        self.size += 1
+
+    def unmark(self, line: Line, id: str) -> None:
+        if id in line.ids:
+            line.ids.remove(id)
+            self.size -= 1
+
+    def join(self, line: Line, part: Part) -> None:
+        """Who was asked for goes first."""
+        if part.asked:
+            line.parts.appendleft(part)
+        else:
+            line.parts.append(part)
+        self.mark(line, part.id)
+        self.offer(line)
+
+    # ---- Turns
+
+    def offer(self, line: Line) -> None:
+        """It takes part in the turns, if its first in line may go."""
+        for turns in self._turns.values():
+            if line in turns:
+                return
+        if line.parts and line.destination.room(self._now()):
+            self._turns[line.lane()][line] = None
+
+    def next(self) -> tuple[Line, Part, Lane] | None:
+        """Whose turn it is, among those for whom there is a place."""
+        for _ in Lane:
+            lane = self._order[0]
+            self._order.rotate(-1)
+            turns = self._turns[lane]
+            while turns and self._places.free(lane):
+                line, _ = turns.popitem(last=False)
+                if line.parts and line.destination.room(self._now()) and line.lane() is lane:
+                    return line, line.parts.popleft(), lane
+                self.offer(line)
+        return None

@@ -13,17 +13,20 @@ from mailstack.interfaces.spool import Result
 from mailstack.model.address import path
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delivered, Failed, Outcome, Waits
-from mailstack.queue.schedule import Schedule
+from mailstack.model.reply import Reply
+from mailstack.queue.destination import SUSPENDED
+from mailstack.queue.transports import Terms
 
 #: Postfix's words for states that say more.
 _STATUS = {"reported": "bounced", "delivered": "sent", "relayed": "sent"}
 
 
 class Verdict:
-    """``now`` is Unix time, of which the schedule is made; ``rng`` is for its jitter."""
+    """``terms`` are those of a domain; ``now`` is Unix time, of which the schedule is made; ``rng`` is for its
+    jitter."""
 
-    def __init__(self, schedule: Schedule, log: IEventLog, now: Callable[[], float], rng: Random) -> None:
-        self._schedule = schedule
+    def __init__(self, terms: Callable[[str], Terms], log: IEventLog, now: Callable[[], float], rng: Random) -> None:
+        self._terms = terms
         self._log = log
         self._now = now
         self._rng = rng
@@ -44,9 +47,10 @@ class Verdict:
             return Result(pending.number, failure, outcome.reply, outcome.relay)
         waits = isinstance(outcome, Waits)
         # An attempt that calls nobody only looks whether the route is another one now.
-        attempt = self._schedule.slowest if waits else pending.attempts + 1
-        following = self._schedule.next_attempt(
-            letter.released, letter.sender is None, attempt, self._now(), self._rng.random()
+        schedule = self._terms(pending.recipient.address.domain).schedule
+        attempt = schedule.slowest if waits else pending.attempts + 1
+        following = schedule.next_attempt(
+            letter.released, letter.sender is None, attempt, self._now(), self._rng.random(), pending.planned
         )
         if following is None:
             self._log.event(letter.id, from_=path(letter.sender), status="expired, returned to sender")
@@ -71,7 +75,7 @@ class Verdict:
             delay=_seconds(sum(times)),
             delays="/".join(map(_seconds, times)),
             dsn=result.reply.full_status,
-            status=f"{_STATUS.get(result.state, result.state)} ({result.reply})",
+            status=f"{_STATUS.get(result.state, result.state)} ({_words(result.reply)})",
         )
 
 
@@ -79,6 +83,11 @@ def _success(letter: Letter, recipient: Recipient, outcome: Delivered) -> str:
     """``sent``, unless the sender is to hear of it, and from us: RFC 3461 §5.2.2, §5.2.3."""
     told = recipient.reports_success and letter.sender is not None and outcome.action
     return outcome.action if told else "sent"
+
+
+def _words(reply: Reply) -> str:
+    """As a server has said them; of a letter that no server has heard of, Postfix's words alone."""
+    return reply.text if reply.text.startswith(SUSPENDED) else str(reply)
 
 
 def _seconds(interval: float) -> str:

@@ -20,8 +20,8 @@ OutOfTurn = Callable[[str, Sequence[str], ILine], Awaitable[None]]
 
 @implementer(IWaitingMail)
 class WaitingMail:
-    """``run`` makes the queue look, ``out_of_turn`` attempts one letter on a line that ``lines`` makes; ``now`` is Unix
-    time, ``seconds`` only counts."""
+    """``run`` makes the queue look, ``out_of_turn`` attempts one letter on a line that ``lines`` makes; ``seconds``
+    only counts."""
 
     def __init__(
         self,
@@ -30,7 +30,6 @@ class WaitingMail:
         out_of_turn: OutOfTurn,
         lines: Callable[[Errand], ILine],
         log: IEventLog,
-        now: Callable[[], float],
         seconds: Callable[[], float],
     ) -> None:
         self._spool = spool
@@ -38,7 +37,6 @@ class WaitingMail:
         self._out_of_turn = out_of_turn
         self._lines = lines
         self._log = log
-        self._now = now
         self._seconds = seconds
         self._started: dict[tuple[str, bool], float] = {}
 
@@ -49,7 +47,7 @@ class WaitingMail:
         # With its sub-domains, the domain is started too; but not the other way round.
         self._started |= {key: moment, (domain, False): moment}
         try:
-            count = await self._spool.hasten(domain, subdomains, self._now())
+            count = await self._spool.hasten(domain, subdomains)
         except OSError:
             # Another start of the domain may have failed meanwhile, and has taken both away.
             for failed in (key, (domain, False)):

@@ -10,6 +10,9 @@ from attrs import Factory, define, frozen
 from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter
 
+#: Seconds by which a letter may come from the future: clocks are set by that much, and it does no harm.
+TOLERANCE = 60.0
+
 
 @frozen
 class Settlement:
@@ -37,6 +40,20 @@ class Hastened:
     next_attempt: float
 
 
+@frozen
+class Corrected:
+    """A letter that came while the clock was wrong."""
+
+    id: str
+    arrived: float
+    not_before: float
+
+    @classmethod
+    def now(cls, id: str, arrived: float, not_before: float, now: float) -> Corrected:
+        """As if it had come now: if its sender holds it back, for as long as was asked."""
+        return cls(id, now, now + not_before - arrived if not_before > arrived else 0.0)
+
+
 @define
 class Batch:
     """One transaction and one sync."""
@@ -45,6 +62,7 @@ class Batch:
     settlements: list[Settlement] = Factory(list)
     reported: list[Reported] = Factory(list)
     hastened: list[Hastened] = Factory(list)
+    corrected: list[Corrected] = Factory(list)
     paths: set[Path] = Factory(set)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,10 @@ from zope.interface import implementer
 
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
 from mailstack.interfaces.log import IEventLog
-from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result
-from mailstack.model.letter import Due, Letter
+from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result, Wanted
+from mailstack.model.letter import ASKED, Due, Letter
 from mailstack.model.outcome import Outcome
-from mailstack.spool.batch import Batch, Hastened, Reported, Settlement
+from mailstack.spool.batch import TOLERANCE, Batch, Corrected, Hastened, Reported, Settlement
 from mailstack.spool.commit import GroupCommit, InThread
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
@@ -62,6 +62,7 @@ class DiskSpool:
         self._log = log
         self._arriving: set[FileIncoming] = set()
         self._adding: set[str] = set()
+        self._damaged: set[str] = set()
 
     def start(self) -> Repairs:
         """Open, or make, the spool, and repair what a crash left. Blocking; before any other call.
@@ -159,12 +160,32 @@ class DiskSpool:
             await self._enter(bounce, file)
             await self._commit.join(lambda batch: batch.reported.append(reported))
 
-    async def hasten(self, domain: str, subdomains: bool, now: float) -> int:
+    async def hasten(self, domain: str, subdomains: bool) -> int:
         waiting = await self._in_thread(self._reader.waiting, domain, subdomains)
-        later = [Hastened(id, number, now) for id, number, following in waiting if following > now]
+        visible = self._visible(id for id, _, _ in waiting)
+        later = [Hastened(id, number, ASKED) for id, number, _ in waiting if id in visible]
         for start in range(0, len(later), AT_ONCE):
             await self._commit.join(partial(_hasten, later[start : start + AT_ONCE]))
-        return len(self._visible(id for id, _, _ in waiting))
+        return len(visible)
+
+    async def hurry(self, destination: str, since: float, after: float, now: float, limit: int) -> float | None:
+        later = await self._in_thread(self._reader.later, destination, since, max(after, now), limit)
+        if not later:
+            return None
+        await self._commit.join(partial(_hasten, [Hastened(id, number, now) for id, number, _ in later]))
+        last: float = later[-1][2]
+        return last
+
+    async def rectify(self, now: float, longest: float) -> int:
+        future = await self._in_thread(self._reader.from_the_future, now + TOLERANCE)
+        corrected = [Corrected.now(id, arrived, not_before, now) for id, arrived, not_before in future]
+        for start in range(0, len(corrected), AT_ONCE):
+            await self._commit.join(partial(_correct, corrected[start : start + AT_ONCE]))
+        late = await self._in_thread(self._reader.unbelievable, now + longest)
+        hastened = [Hastened(id, number, now) for id, number in late]
+        for start in range(0, len(hastened), AT_ONCE):
+            await self._commit.join(partial(_hasten, hastened[start : start + AT_ONCE]))
+        return len({each.id for each in corrected} | {each.id for each in hastened})
 
     async def flush(self, paths: Iterable[Path]) -> None:
         await self._commit.flush(paths)
@@ -181,13 +202,33 @@ class DiskSpool:
 
     # ---- Asking
 
-    async def due(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
-        found: Sequence[Due]
-        found, damaged = await self._in_thread(self._reader.due, now, limit, list(exclude))
-        for id in damaged:
+    async def destinations(
+        self, now: float, limit: int, exclude: Iterable[str] = (), newest: bool = False
+    ) -> Sequence[str]:
+        found: Sequence[str] = await self._in_thread(self._reader.destinations, now, limit, list(exclude), newest)
+        return found
+
+    async def due(self, now: float, wanted: Sequence[Wanted]) -> Sequence[Sequence[Due]]:
+        damaged = set(self._damaged)
+        found: Sequence[Sequence[Due]] = await self._in_thread(self._reader.due, now, wanted, damaged)
+        self._warn_of(damaged)
+        return [self._seen(each) for each in found]
+
+    async def untold(self, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
+        damaged = set(self._damaged)
+        found: Sequence[Due] = await self._in_thread(self._reader.untold, limit, list(exclude), damaged)
+        self._warn_of(damaged)
+        return self._seen(found)
+
+    def _warn_of(self, damaged: set[str]) -> None:
+        """Once; until the next start nobody looks at them again."""
+        for id in damaged - self._damaged:
             self._log.warn(id, what="its row in the queue database makes no sense: it cannot be delivered")
-        visible = self._visible(due.letter.id for due in found)
-        return [due for due in found if due.letter.id in visible]
+        self._damaged |= damaged
+
+    def _seen(self, dues: Sequence[Due]) -> Sequence[Due]:
+        visible = self._visible(due.letter.id for due in dues)
+        return [due for due in dues if due.letter.id in visible]
 
     def _visible(self, ids: Iterable[str]) -> set[str]:
         """Without those that are not ours yet, or not any more."""
@@ -216,8 +257,8 @@ class DiskSpool:
         found: float | None = await self._in_thread(self._reader.next_due, after)
         return found
 
-    async def surviving(self, ids: Sequence[str]) -> set[str]:
-        found: set[str] = await self._in_thread(self._reader.surviving, ids)
+    async def surviving(self, ids: Sequence[str]) -> Mapping[str, Collection[int]]:
+        found: Mapping[str, Collection[int]] = await self._in_thread(self._reader.surviving, ids)
         return found
 
     async def changed(self) -> bool:
@@ -236,6 +277,10 @@ class DiskSpool:
 
     def path(self, id: str) -> str:
         return f"{self._messages}/{id}"
+
+
+def _correct(letters: Sequence[Corrected], batch: Batch) -> None:
+    batch.corrected.extend(letters)
 
 
 def _hasten(recipients: Sequence[Hastened], batch: Batch) -> None:

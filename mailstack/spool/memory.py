@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import BinaryIO
 
 from attrs import define, evolve
 from zope.interface import implementer
 
-from mailstack.interfaces.spool import IIncoming, ISpool, Lagging, Result
-from mailstack.model.letter import Due, Letter, Pending
+from mailstack.interfaces.spool import IIncoming, ISpool, Lagging, Result, Wanted
+from mailstack.model.letter import ASKED, Due, Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
+from mailstack.spool.batch import TOLERANCE, Corrected
 from mailstack.spool.states import DONE, UNREPORTED, WAITING
 
 NOT_TRIED = Reply(0, "", "")
@@ -26,6 +27,7 @@ class _Row:
     attempts: int = 0
     reply: Reply = NOT_TRIED
     relay: str = "none"
+    tried: float = -inf
 
 
 @define
@@ -50,7 +52,9 @@ class MemoryIncoming:
 
 @implementer(ISpool)
 class MemorySpool:
-    def __init__(self) -> None:
+    def __init__(self, destination: Callable[[str], str] = str) -> None:
+        """``destination``: by domain, where a recipient goes next."""
+        self._destination = destination
         self.stored: dict[str, _Stored] = {}
 
     def receive(self, id: str) -> IIncoming:
@@ -71,11 +75,16 @@ class MemorySpool:
             return
         for result in results:
             if result.number < len(stored.rows):
-                row = stored.rows[result.number]
-                row.state, row.next_attempt = result.state, result.next_attempt
-                row.reply, row.relay = result.reply, result.relay
-                row.attempts += 1
+                self._record(stored.rows[result.number], result)
         self._finish(id)
+
+    def _record(self, row: _Row, result: Result) -> None:
+        if result.state == "deferred" and row.state not in WAITING:
+            return
+        row.state, row.next_attempt = result.state, result.next_attempt
+        row.reply, row.relay = result.reply, result.relay
+        row.attempts += 1
+        row.tried = result.at
 
     async def report(
         self, id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
@@ -95,29 +104,47 @@ class MemorySpool:
         if all(row.state in DONE for row in self.stored[id].rows):
             del self.stored[id]
 
-    async def due(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
-        skip = set(exclude)
-        found = []
+    def _due_rows(self, now: float) -> Iterator[tuple[float, str, str]]:
+        """When, where and what."""
         for id, stored in self.stored.items():
-            times = [row.next_attempt for row in stored.rows if row.state in WAITING and row.next_attempt <= now]
-            times += [0.0 for row in stored.rows if row.state in UNREPORTED]
-            if times and id not in skip:
-                found.append((min(times), id))
-        return [self._due(id, now) for _, id in sorted(found)[:limit]]
+            for each, row in zip(stored.letter.recipients, stored.rows, strict=True):
+                if row.state in WAITING and row.next_attempt <= now:
+                    yield row.next_attempt, self._destination(each.address.domain), id
 
-    def _due(self, id: str, now: float) -> Due:
+    async def destinations(
+        self, now: float, limit: int, exclude: Iterable[str] = (), newest: bool = False
+    ) -> Sequence[str]:
+        rows = sorted(self._due_rows(now), reverse=newest)
+        skip = set(exclude)
+        return list(dict.fromkeys(where for _, where, _ in rows if where not in skip))[:limit]
+
+    async def due(self, now: float, wanted: Sequence[Wanted]) -> Sequence[Sequence[Due]]:
+        return [self._in_line(now, each) for each in wanted]
+
+    def _in_line(self, now: float, wanted: Wanted) -> list[Due]:
+        rows = sorted(self._due_rows(now), reverse=wanted.newest)
+        ids = dict.fromkeys(id for _, where, id in rows if where == wanted.destination and id not in wanted.exclude)
+        return [self._due(id, now, wanted.destination) for id in list(ids)[: wanted.limit]]
+
+    def _due(self, id: str, now: float, destination: str | None = None) -> Due:
         stored = self.stored[id]
         pending = tuple(
-            Pending(number, stored.letter.recipients[number], row.attempts)
-            for number, row in enumerate(stored.rows)
-            if row.state in WAITING and row.next_attempt <= now
+            Pending(number, each, row.attempts, row.next_attempt)
+            for number, (each, row) in enumerate(zip(stored.letter.recipients, stored.rows, strict=True))
+            if row.state in WAITING
+            and row.next_attempt <= now
+            and destination in (None, self._destination(each.address.domain))
         )
-        return Due(
-            stored.letter,
-            pending,
-            warned=stored.warned,
-            unreported=any(row.state in UNREPORTED for row in stored.rows),
-        )
+        return Due(stored.letter, pending, warned=stored.warned)
+
+    async def untold(self, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
+        skip = set(exclude)
+        found = [
+            Due(stored.letter, (), warned=stored.warned, unreported=True)
+            for id, stored in self.stored.items()
+            if id not in skip and any(row.state in UNREPORTED for row in stored.rows)
+        ]
+        return found[:limit]
 
     async def unreported(self, id: str) -> Mapping[int, Outcome]:
         rows = self.stored[id].rows if id in self.stored else []
@@ -129,7 +156,7 @@ class MemorySpool:
         late = {number: Delayed(row.reply, row.relay) for number, row in rows if row.attempts}
         return Lagging(late, any(row.next_attempt <= now for _, row in rows), stored.warned if stored else 0)
 
-    async def hasten(self, domain: str, subdomains: bool, now: float) -> int:
+    async def hasten(self, domain: str, subdomains: bool) -> int:
         found = set()
         for stored in self.stored.values():
             for recipient, row in zip(stored.letter.recipients, stored.rows, strict=True):
@@ -137,8 +164,38 @@ class MemorySpool:
                 if row.state in WAITING and (name == domain or (subdomains and name.endswith(f".{domain}"))):
                     found.add(stored.letter.id)
                     if row.state == "deferred":
-                        row.next_attempt = min(row.next_attempt, now)
+                        row.next_attempt = ASKED
         return len(found)
+
+    async def hurry(self, destination: str, since: float, after: float, now: float, limit: int) -> float | None:
+        rows = [
+            row
+            for stored in self.stored.values()
+            for each, row in zip(stored.letter.recipients, stored.rows, strict=True)
+            if row.state == "deferred" and self._destination(each.address.domain) == destination
+            if row.next_attempt > max(after, now) and row.tried < since
+        ]
+        first = sorted(rows, key=lambda row: row.next_attempt)[:limit]
+        last = first[-1].next_attempt if first else None
+        for row in first:
+            row.next_attempt = now
+        return last
+
+    async def rectify(self, now: float, longest: float) -> int:
+        return len([id for id, stored in self.stored.items() if self._rectify(stored, now, longest)])
+
+    def _rectify(self, stored: _Stored, now: float, longest: float) -> bool:
+        letter, future = stored.letter, stored.letter.arrived > now + TOLERANCE
+        if future:
+            right = Corrected.now(letter.id, letter.arrived, letter.not_before, now)
+            stored.letter = letter = evolve(letter, arrived=right.arrived, not_before=right.not_before)
+        late = [row for row in stored.rows if row.state == "deferred" and row.next_attempt > now + longest]
+        for row in stored.rows:
+            if row in late:
+                row.next_attempt = now
+            elif future and row.state == "active":
+                row.next_attempt = letter.released
+        return future or bool(late)
 
     async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
         found = [id for id in self.stored if self._ahead_of_time(id, domains)]
@@ -156,8 +213,12 @@ class MemorySpool:
         rows = [row for stored in self.stored.values() for row in stored.rows if row.state in WAITING]
         return min((row.next_attempt for row in rows if row.next_attempt > after), default=None)
 
-    async def surviving(self, ids: Sequence[str]) -> set[str]:
-        return {id for id in ids if id in self.stored and any(row.state != "hold" for row in self.stored[id].rows)}
+    async def surviving(self, ids: Sequence[str]) -> Mapping[str, Collection[int]]:
+        return {
+            id: {number for number, row in enumerate(self.stored[id].rows) if row.state in WAITING}
+            for id in ids
+            if id in self.stored
+        }
 
     async def changed(self) -> bool:
         return False

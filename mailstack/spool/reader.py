@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve
 
-from mailstack.interfaces.spool import Lagging
+from mailstack.interfaces.spool import Lagging, Wanted
 from mailstack.model.address import Address
 from mailstack.model.letter import NOT_SAID, Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
@@ -20,11 +20,33 @@ from mailstack.spool import notes
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
-DUE = f"""
-SELECT id FROM (
-    SELECT id, next_attempt FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt <= :now
-    UNION ALL SELECT id, 0.0 FROM recipients WHERE state IN {listed(UNREPORTED)}
-) WHERE id NOT IN (SELECT value FROM json_each(:exclude)) GROUP BY id ORDER BY min(next_attempt), id LIMIT :limit
+#: Read along an index, and only as far as is needed: SQLite knows no sense in that, so the index is named.
+DESTINATIONS = f"""
+SELECT DISTINCT destination FROM recipients INDEXED BY waiting
+WHERE state IN {listed(WAITING)} AND next_attempt <= :now
+      AND destination NOT IN (SELECT value FROM json_each(:exclude))
+ORDER BY next_attempt {{order}} LIMIT :limit
+"""
+IN_LINE = f"""
+SELECT DISTINCT id FROM recipients INDEXED BY in_line
+WHERE state IN {listed(WAITING)} AND destination = :destination AND next_attempt <= :now
+      AND id NOT IN (SELECT value FROM json_each(:exclude))
+ORDER BY next_attempt {{order}} LIMIT :limit
+"""
+UNTOLD = f"""
+SELECT DISTINCT id FROM recipients
+WHERE state IN {listed(UNREPORTED)} AND id NOT IN (SELECT value FROM json_each(:exclude)) LIMIT :limit
+"""
+#: Who was tried since has had its turn.
+LATER = f"""
+SELECT id, number, next_attempt FROM recipients AS later INDEXED BY in_line
+WHERE state IN {listed(WAITING)} AND destination = :destination AND next_attempt > :after AND state = 'deferred'
+      AND NOT EXISTS (SELECT 1 FROM history
+                      WHERE history.id = later.id AND history.number = later.number AND at >= :since)
+ORDER BY next_attempt LIMIT :limit
+"""
+UNBELIEVABLE = f"""
+SELECT id, number FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ? AND state = 'deferred'
 """
 #: The end of an address: ``@domain``, and ``.domain`` with sub-domains, else the same again.
 IN_DOMAIN = f"""
@@ -42,31 +64,72 @@ class Reader:
     def close(self) -> None:
         self._db.close()
 
-    def due(self, now: float, limit: int, exclude: Iterable[str]) -> tuple[list[Due], list[str]]:
-        """What is due; and letters whose rows are damaged."""
-        skip = json.dumps(list(exclude))
+    def destinations(self, now: float, limit: int, exclude: Iterable[str], newest: bool) -> list[str]:
+        query = DESTINATIONS.format(order="DESC" if newest else "ASC")
+        rows = self._rows(query, {"now": now, "limit": limit, "exclude": json.dumps(list(exclude))})
+        return [destination for (destination,) in rows]
+
+    def due(self, now: float, wanted: Sequence[Wanted], damaged: set[str]) -> list[list[Due]]:
+        """Letters whose rows make no sense are added to ``damaged``, and left out."""
+        letters: dict[str, tuple[Letter | None, int]] = {}
+        return [self._in_line(now, each, damaged, letters) for each in wanted]
+
+    def _in_line(
+        self, now: float, wanted: Wanted, damaged: set[str], letters: dict[str, tuple[Letter | None, int]]
+    ) -> list[Due]:
+        """``letters`` were read already: one with many destinations is read, and kept, once."""
+        query = IN_LINE.format(order="DESC" if wanted.newest else "ASC")
+        exclude = json.dumps([*wanted.exclude, *damaged])
+        where = {"destination": wanted.destination, "now": now, "limit": wanted.limit, "exclude": exclude}
         found: list[Due] = []
-        damaged: list[str] = []
-        for (id,) in self._rows(DUE, {"now": now, "limit": limit, "exclude": skip}):
+        for (id,) in self._rows(query, where):
             try:
-                due = self._due(id, now)
+                if id not in letters:
+                    letters[id] = self.letter(id)
+                due = self._due(*letters[id], now, wanted.destination)
             except (ValueError, IndexError):
-                damaged.append(id)
+                damaged.add(id)
             else:
                 found += [due] if due else []
-        return found, damaged
+        return found
 
-    def _due(self, id: str, now: float) -> Due | None:
-        letter, warned = self.letter(id)
+    def _due(self, letter: Letter | None, warned: int, now: float, destination: str | None = None) -> Due | None:
         if letter is None:
             return None
         rows = self._rows(
-            f"SELECT number, attempts FROM recipients WHERE id = ? AND state IN {listed(WAITING)}"
-            " AND next_attempt <= ? ORDER BY number",
-            (id, now),
+            f"SELECT number, attempts, next_attempt, destination FROM recipients WHERE id = ? AND state IN"
+            f" {listed(WAITING)} AND next_attempt <= ? ORDER BY number",
+            (letter.id, now),
         )
-        pending = tuple(Pending(number, letter.recipients[number], attempts) for number, attempts in rows)
-        return Due(letter, pending, warned=warned, unreported=bool(self.unreported(id)))
+        pending = tuple(
+            Pending(number, letter.recipients[number], attempts, planned)
+            for number, attempts, planned, where in rows
+            if destination in (None, where)
+        )
+        return Due(letter, pending, warned=warned)
+
+    def untold(self, limit: int, exclude: Iterable[str], damaged: set[str]) -> list[Due]:
+        found: list[Due] = []
+        for (id,) in self._rows(UNTOLD, {"limit": limit, "exclude": json.dumps([*exclude, *damaged])}):
+            try:
+                letter, warned = self.letter(id)
+            except (ValueError, IndexError):
+                damaged.add(id)
+            else:
+                found += [Due(letter, (), warned=warned, unreported=True)] if letter else []
+        return found
+
+    def later(self, destination: str, since: float, after: float, limit: int) -> list[tuple[str, int, float]]:
+        """Recipients at a destination whose next attempt is behind ``after``, not tried after ``since``."""
+        return self._rows(LATER, {"destination": destination, "since": since, "after": after, "limit": limit})
+
+    def unbelievable(self, horizon: float) -> list[tuple[str, int]]:
+        """Recipients that are to be tried again later than that. Looks at no others."""
+        return self._rows(UNBELIEVABLE, (horizon,))
+
+    def from_the_future(self, now: float) -> list[tuple[str, float, float]]:
+        """Letters that have come after ``now``, and until when their senders hold them back. Looks at all letters."""
+        return self._rows("SELECT id, arrived, not_before FROM messages WHERE arrived > ?", (now,))
 
     def waiting(self, domain: str, subdomains: bool) -> list[tuple[str, int, float]]:
         """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait."""
@@ -75,7 +138,7 @@ class Reader:
 
     def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
         try:
-            due = self._due(id, inf)
+            due = self._due(*self.letter(id), inf)
         except (ValueError, IndexError):
             return None  # damaged, as due() tells
         pending = tuple(each for each in due.pending if each.recipient.address.domain in domains) if due else ()
@@ -128,12 +191,12 @@ class Reader:
         earliest: float | None = rows[0][0]
         return earliest
 
-    def surviving(self, ids: Sequence[str]) -> set[str]:
-        rows = self._rows(
-            "SELECT DISTINCT id FROM recipients WHERE id IN (SELECT value FROM json_each(?)) AND state <> 'hold'",
-            (json.dumps(ids),),
-        )
-        return {id for (id,) in rows}
+    def surviving(self, ids: Sequence[str]) -> dict[str, set[int]]:
+        found: dict[str, set[int]] = {}
+        query = "SELECT id, number, state FROM recipients WHERE id IN (SELECT value FROM json_each(?))"
+        for id, number, state in self._rows(query, (json.dumps(ids),)):
+            found.setdefault(id, set()).update({number} if state in WAITING else ())
+        return found
 
     def notes(self) -> Sequence[tuple[str, dict[str, Any]]]:
         """What the command line has done, once: see :mod:`.notes`."""

@@ -16,10 +16,12 @@ from mailstack.spool.rows import history_row, result_row
 from mailstack.spool.schema import prepare, version
 from mailstack.spool.states import DONE, UNREPORTED, WAITING, listed
 
-SETTLE = """
+#: What the administrator has held or ended during the attempt stays so, unless the letter has gone out.
+SETTLE = f"""
 UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, attempts = attempts + 1,
        code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
 FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
+      AND (state IN {listed(WAITING)} OR new.value ->> 2 <> 'deferred')
 """
 #: A letter that somebody has dropped meanwhile has none.
 REMEMBER = """
@@ -37,6 +39,16 @@ UPDATE recipients SET next_attempt = new.value ->> 2 FROM json_each(?) AS new
 WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
       AND state = 'deferred' AND next_attempt > new.value ->> 2
 """
+CORRECT = (
+    """
+UPDATE messages SET arrived = new.value ->> 1, not_before = new.value ->> 2 FROM json_each(?) AS new
+WHERE messages.id = new.value ->> 0
+""",
+    """
+UPDATE recipients SET next_attempt = max(new.value ->> 1, new.value ->> 2) FROM json_each(?) AS new
+WHERE recipients.id = new.value ->> 0 AND state = 'active'
+""",
+)
 #: What came to be meanwhile, of other recipients, is still to be told.
 REPORTED = f"""
 UPDATE recipients SET state = iif(state = 'bounced', 'reported', 'sent') FROM json_each(?) AS told
@@ -109,7 +121,7 @@ class Store:
         Rows that a crash leaves before the sync are found by :mod:`mailstack.spool.recovery`. Busy: nothing was
         written, :meth:`write_patiently` may wait.
         """
-        if not (batch.letters or batch.touched or batch.hastened):
+        if not (batch.letters or batch.touched or batch.hastened or batch.corrected):
             return []
         try:
             return self._transact(batch)
@@ -194,6 +206,10 @@ class Store:
             self._db.execute(
                 HASTEN, (json.dumps([(each.id, each.number, each.next_attempt) for each in batch.hastened]),)
             )
+        if batch.corrected:
+            corrected = json.dumps([(each.id, each.arrived, each.not_before) for each in batch.corrected])
+            for statement in CORRECT:
+                self._db.execute(statement, (corrected,))
         if batch.reported:
             told = [(report.id, number) for report in batch.reported for number in report.numbers]
             self._db.execute(REPORTED, (json.dumps(told),))

@@ -15,7 +15,7 @@ from mailstack.queue.waiting import PAUSE, Errand, WaitingMail
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import ListLog, at_once
 from tests.fakes_accounts import HandClock
-from tests.spool.contract import LATER, letter
+from tests.spool.contract import LATER, all_due, letter
 
 NOW = 2000.0
 
@@ -50,9 +50,7 @@ class Place:
         self.runs = 0
         self.tried: list[str] = []
         self.line = FakeLine()
-        self.waiting = WaitingMail(
-            self.spool, self.run, self.try_now, self.line.make, self.log, lambda: NOW, self.clock
-        )
+        self.waiting = WaitingMail(self.spool, self.run, self.try_now, self.line.make, self.log, self.clock)
 
     async def try_now(self, id: str, domains: Sequence[str], line: ILine) -> None:
         assert line is self.line
@@ -75,7 +73,7 @@ class Place:
 
     @property
     def due(self) -> Iterable[str]:
-        return [due.letter.id for due in at_once(self.spool.due(NOW, 10))]
+        return [due.letter.id for due in all_due(self.spool, at_once, NOW)]
 
 
 @pytest.fixture
@@ -117,7 +115,7 @@ def test_sub_domains_include_the_domain(place: Place) -> None:
 
 
 def test_what_failed_may_be_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(domain: str, subdomains: bool, now: float) -> int:
+    async def broken(domain: str, subdomains: bool) -> int:
         raise OSError(errno.EIO, "broken")
 
     with monkeypatch.context() as context:
@@ -131,7 +129,7 @@ def test_two_starts_of_one_domain_that_fail_together(place: Place, monkeypatch: 
     """The domain alone, and with its sub-domains, on a full disk."""
     disk = {False: Deferred[None](), True: Deferred[None]()}
 
-    async def broken(domain: str, subdomains: bool, now: float) -> int:
+    async def broken(domain: str, subdomains: bool) -> int:
         await disk[subdomains]
         raise OSError(errno.ENOSPC, "full")
 

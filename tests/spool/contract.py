@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
-from mailstack.interfaces.spool import ISpool, Lagging, Result
+from mailstack.interfaces.spool import ISpool, Lagging, Result, Wanted
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delayed, Delivered, Failed
@@ -50,6 +50,19 @@ def letter(
     )
 
 
+def all_due(spool: ISpool, run: Callable[[Coroutine[Any, Any, Any]], Any], now: float) -> list[Due]:
+    """All that the queue would find, the longest waiting first: each letter once, with all of it that is due. First
+    those of which there is something to tell."""
+    found: dict[str, Due] = {due.letter.id: due for due in run(spool.untold(1000))}
+    keys = run(spool.destinations(now, 1000))
+    parts = [due for dues in run(spool.due(now, [Wanted(key, 1000) for key in keys])) for due in dues]
+    for part in sorted(parts, key=lambda due: (min(each.planned or 0.0 for each in due.pending), due.letter.id)):
+        before = found.get(part.letter.id, evolve(part, pending=()))
+        pending = sorted((*before.pending, *part.pending), key=lambda each: each.number)
+        found[part.letter.id] = evolve(before, pending=tuple(pending))
+    return list(found.values())
+
+
 class SpoolContract:
     """A subclass gives ``spool`` (a fixture or attribute) and ``run``, which waits for a coroutine."""
 
@@ -63,12 +76,15 @@ class SpoolContract:
         self.run(self.spool.add(added, incoming))
         return added
 
-    def due_ids(self, now: float, **options: Any) -> list[str]:
-        return [due.letter.id for due in self.run(self.spool.due(now, 100, **options))]
+    def due(self, now: float) -> list[Due]:
+        return all_due(self.spool, self.run, now)
+
+    def due_ids(self, now: float) -> list[str]:
+        return [due.letter.id for due in self.due(now)]
 
     def test_an_added_letter_is_due_at_once_and_as_it_was(self) -> None:
         added = self.add("L1", "alice@office.test", "two words@far.test".replace("two words", '"two words"'))
-        (due,) = self.run(self.spool.due(1000.0, 10))
+        (due,) = self.due(1000.0)
         assert due.letter == added
         assert [each.number for each in due.pending] == [0, 1]
         assert [each.attempts for each in due.pending] == [0, 0]
@@ -77,7 +93,7 @@ class SpoolContract:
 
     def test_the_null_sender_survives(self) -> None:
         self.add("L1", sender="")
-        (due,) = self.run(self.spool.due(1000.0, 10))
+        (due,) = self.due(1000.0)
         assert due.letter.sender is None
 
     def test_a_letter_whose_recipients_are_all_sent_is_gone(self) -> None:
@@ -97,7 +113,7 @@ class SpoolContract:
         self.run(self.spool.settle({"L1": [Result(0, "sent", OK), Result(1, "deferred", LATER, "none", 1060.0)]}))
         assert self.due_ids(1059.0) == []
         assert self.run(self.spool.next_due(1000.0)) == 1060.0
-        (due,) = self.run(self.spool.due(1060.0, 10))
+        (due,) = self.due(1060.0)
         assert [(each.number, each.attempts) for each in due.pending] == [(1, 1)]
 
     def test_a_letter_that_its_sender_holds_back_comes_in_its_time(self) -> None:
@@ -105,30 +121,88 @@ class SpoolContract:
         added = self.add("L1", arrived=1000.0, not_before=5000.0)
         assert self.due_ids(4999.0) == []
         assert self.run(self.spool.next_due(1000.0)) == 5000.0
-        (due,) = self.run(self.spool.due(5000.0, 10))
+        (due,) = self.due(5000.0)
         assert due.letter == added and due.letter.released == 5000.0
 
     def test_the_longest_waiting_comes_first_and_the_limit_holds(self) -> None:
         for number, arrived in enumerate((30.0, 10.0, 20.0)):
             self.add(f"L{number}", arrived=arrived)
         assert self.due_ids(100.0) == ["L1", "L2", "L0"]
-        assert [due.letter.id for due in self.run(self.spool.due(100.0, 2))] == ["L1", "L2"]
-        assert self.due_ids(100.0, exclude=["L1"]) == ["L2", "L0"]
+        here = "office.test"
+
+        def found(*wanted: Wanted) -> list[list[str]]:
+            return [[due.letter.id for due in each] for each in self.run(self.spool.due(100.0, wanted))]
+
+        assert found(Wanted(here, 2)) == [["L1", "L2"]]
+        assert found(Wanted(here, 2, newest=True)) == [["L0", "L2"]]
+        assert found(Wanted(here, 9, frozenset({"L1"})), Wanted("x.test", 9)) == [["L2", "L0"], []]
+        assert found() == []
+
+    def test_destinations_with_something_due(self) -> None:
+        for number, (arrived, domain) in enumerate([(30.0, "x"), (10.0, "y"), (20.0, "x"), (40.0, "z"), (900.0, "w")]):
+            self.add(f"L{number}", f"a@{domain}.test", arrived=arrived)
+        ask = self.spool.destinations
+        assert self.run(ask(100.0, 10)) == ["y.test", "x.test", "z.test"]
+        assert self.run(ask(100.0, 10, newest=True)) == ["z.test", "x.test", "y.test"]
+        assert self.run(ask(100.0, 2)) == ["y.test", "x.test"]
+        assert self.run(ask(100.0, 2, ["y.test"])) == ["x.test", "z.test"]
+
+    def test_a_letter_is_found_with_what_is_for_one_destination(self) -> None:
+        self.add("L1", "a@x.test", "b@y.test", "c@x.test")
+        ((x,), (y,)) = self.run(self.spool.due(1000.0, [Wanted("x.test", 5), Wanted("y.test", 5)]))
+        assert [each.number for each in x.pending] == [0, 2] and [each.number for each in y.pending] == [1]
+        assert x.letter == y.letter
+        assert x.pending[0].planned == 1000.0 and not x.pending[0].asked
+
+    def test_what_was_put_off_is_hastened_a_little_at_a_time(self) -> None:
+        """Not what was tried since, what is elsewhere, or what its sender holds back."""
+        for number in range(5):
+            self.add(f"L{number}", "a@x.test")
+            result = Result(0, "deferred", LATER, next_attempt=5000.0 + number, at=1500.0 if number else 2500.0)
+            self.run(self.spool.settle({f"L{number}": [result]}))
+        self.add("M1", "a@x.test", arrived=1000.0, not_before=6000.0)
+        self.add("M2", "a@y.test")
+        self.defer("M2", 0)
+        hurry = self.spool.hurry
+        assert self.run(hurry("x.test", 2000.0, 2000.0, 2000.0, 3)) == 5003.0
+        assert self.due_ids(2000.0) == ["L1", "L2", "L3"]
+        assert self.run(hurry("x.test", 2000.0, 5003.0, 2001.0, 3)) == 5004.0
+        assert self.run(hurry("x.test", 2000.0, 5004.0, 2001.0, 3)) is None
+        assert self.due_ids(2001.0) == ["L1", "L2", "L3", "L4"]
+
+    def test_what_a_wrong_clock_wrote_is_put_right(self) -> None:
+        """A pause of more than an hour was never made; nobody sends a letter tomorrow."""
+        far = 1e6
+        self.add("L1", "a@x.test", "b@x.test")
+        soon, never = (Result(n, "deferred", LATER, next_attempt=at) for n, at in ((0, 4000.0), (1, far)))
+        self.run(self.spool.settle({"L1": [soon, never]}))
+        self.add("L2", "a@x.test", arrived=far)
+        self.add("L3", "a@x.test", arrived=far, not_before=far + 600.0)
+        self.add("L4", "a@x.test", not_before=far)
+        assert self.run(self.spool.rectify(2000.0, 3600.0)) == 3
+        assert [(due.letter.id, len(due.pending)) for due in self.due(2000.0)] == [("L1", 1), ("L2", 1)]
+        assert self.due_ids(2600.0) == ["L1", "L2", "L3"]
+        (_, two, three) = self.due(2600.0)
+        assert (two.letter.arrived, two.letter.not_before) == (2000.0, 0.0)
+        assert (three.letter.arrived, three.letter.not_before) == (2000.0, 2600.0)
+        assert self.due_ids(far) == ["L1", "L2", "L3", "L4"]
+        assert self.run(self.spool.rectify(2000.0, 3600.0)) == 0
 
     def defer(self, id: str, *numbers: int) -> None:
         self.run(self.spool.settle({id: [Result(number, "deferred", LATER, "none", 5000.0) for number in numbers]}))
 
     def test_what_waits_for_a_domain_can_be_hastened(self) -> None:
-        """All of it is counted; what is due stays as it is, and so do recipients elsewhere."""
+        """All of it is counted; what was not tried yet stays as it is, and so do recipients elsewhere."""
         self.add("L1", "a@x.test", "b@y.test")
         self.defer("L1", 0, 1)
         self.add("L2", "a@x.test")
         self.add("L3", "a@sub.x.test", "a@notx.test", "x.test@y.test")
         self.defer("L3", 0, 1, 2)
         assert self.due_ids(2000.0) == ["L2"]
-        assert self.run(self.spool.hasten("x.test", False, 2000.0)) == 2
-        assert self.due_ids(2000.0) == ["L2", "L1"]
-        (_, due) = self.run(self.spool.due(2000.0, 10))
+        assert self.run(self.spool.hasten("x.test", False)) == 2
+        assert self.due_ids(2000.0) == ["L1", "L2"]
+        (due, _) = self.due(2000.0)
+        assert due.pending[0].asked
         assert [(each.number, each.attempts) for each in due.pending] == [(0, 1)]
 
     def test_sub_domains_can_be_hastened(self) -> None:
@@ -137,14 +211,14 @@ class SpoolContract:
         self.add("L3", "a@deep.sub.x.test")
         for id, numbers in (("L1", (0,)), ("L2", (0, 1, 2)), ("L3", (0,))):
             self.defer(id, *numbers)
-        assert self.run(self.spool.hasten("x.test", True, 2000.0)) == 3
-        pending = {due.letter.id: [each.number for each in due.pending] for due in self.run(self.spool.due(2000.0, 10))}
+        assert self.run(self.spool.hasten("x.test", True)) == 3
+        pending = {due.letter.id: [each.number for each in due.pending] for due in self.due(2000.0)}
         assert pending == {"L1": [0], "L2": [0], "L3": [0]}
 
     def test_what_is_done_does_not_wait(self) -> None:
         self.add("L1", "a@x.test", "b@y.test")
         self.run(self.spool.settle({"L1": [Result(0, "sent", OK), Result(1, "deferred", LATER, "none", 5000.0)]}))
-        assert self.run(self.spool.hasten("x.test", False, 2000.0)) == 0
+        assert self.run(self.spool.hasten("x.test", False)) == 0
         assert self.due_ids(2000.0) == []
 
     def test_what_waits_for_domains(self) -> None:
@@ -181,7 +255,7 @@ class SpoolContract:
                 {"L1": [Result(0, "bounced", NEVER, "mx.x.test"), Result(1, "deferred", LATER, "none", 5000.0)]}
             )
         )
-        (due,) = self.run(self.spool.due(2000.0, 10))
+        (due,) = self.due(2000.0)
         assert due.unreported and due.pending == ()
         assert self.run(self.spool.unreported("L1")) == {0: Failed(NEVER, "mx.x.test")}
         bounce = letter("B1", "a@far.test", sender="", content=b"report\n")
@@ -221,7 +295,7 @@ class SpoolContract:
         incoming = self.spool.receive("L1")
         incoming.write(b"x\n")
         self.run(self.spool.add(added, incoming))
-        (due,) = self.run(self.spool.due(1000.0, 10))
+        (due,) = self.due(1000.0)
         assert due.letter == added
         assert [each.number for each in due.pending] == [0, 1], "nothing is sent to what was expanded"
 
@@ -232,7 +306,7 @@ class SpoolContract:
         incoming.write(b"x\n")
         self.run(self.spool.add(added, incoming))
         self.run(self.spool.settle({"L1": [Result(0, "sent", OK)]}))
-        (due,) = self.run(self.spool.due(1000.0, 10))
+        (due,) = self.due(1000.0)
         assert due.unreported and due.pending == ()
         ((number, outcome),) = self.run(self.spool.unreported("L1")).items()
         assert number == 1 and outcome.action == "expanded"
@@ -248,7 +322,7 @@ class SpoolContract:
             Result(2, "bounced", NEVER, "mx.x.test"),
         ]
         self.run(self.spool.settle({"L1": results}))
-        (due,) = self.run(self.spool.due(2000.0, 10))
+        (due,) = self.due(2000.0)
         assert due.unreported and due.pending == ()
         assert self.run(self.spool.unreported("L1")) == {
             0: Delivered(OK, "local", action="delivered"),
@@ -264,7 +338,7 @@ class SpoolContract:
         self.run(self.spool.settle({"L1": [Result(0, "bounced", NEVER), Result(1, "bounced", NEVER)]}))
         self.run(self.spool.report("L1", [0, 2], None, None, 0))
         assert list(self.run(self.spool.unreported("L1"))) == [1]
-        (due,) = self.run(self.spool.due(2000.0, 10))
+        (due,) = self.due(2000.0)
         assert due.unreported and [each.number for each in due.pending] == [2]
         self.run(self.spool.settle({"L1": [Result(2, "sent", OK)]}))
         self.run(self.spool.report("L1", [1], None, None, 0))
@@ -285,7 +359,7 @@ class SpoolContract:
         self.add("L1")
         self.run(self.spool.settle({"L1": [Result(0, "deferred", LATER, "none", 1500.0)]}))
         self.run(self.spool.report("L1", [], None, None, 2))
-        (due,) = self.run(self.spool.due(1500.0, 10))
+        (due,) = self.due(1500.0)
         assert due.warned == 2
 
     def test_results_of_a_dropped_letter_are_ignored(self) -> None:
@@ -293,8 +367,12 @@ class SpoolContract:
         self.run(self.spool.report("NONE", [0], None, None, 1))
 
     def test_surviving_names_what_is_there(self) -> None:
-        self.add("L1")
-        assert self.run(self.spool.surviving(["L1", "L2"])) == {"L1"}
+        """And who of it still waits."""
+        self.add("L1", "a@x.test", "b@x.test")
+        self.add("L2", "a@x.test", "b@x.test")
+        self.run(self.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
+        found = self.run(self.spool.surviving(["L1", "L2", "L3"]))
+        assert {id: set(numbers) for id, numbers in found.items()} == {"L1": {1}, "L2": {0, 1}}
 
     def test_nothing_waits_in_an_empty_spool(self) -> None:
         assert self.run(self.spool.next_due(0.0)) is None

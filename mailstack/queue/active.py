@@ -1,0 +1,49 @@
+"""The letters in memory, and what of each is at work."""
+
+from __future__ import annotations
+
+from attrs import Factory, define
+
+from mailstack.interfaces.spool import Result
+from mailstack.model.letter import Due, Letter
+
+
+@define(eq=False)
+class Active:
+    """A letter in memory. Its parts for different destinations go their ways by themselves; what its sender is told
+    is told once for all of them."""
+
+    letter: Letter
+    warned: int
+    unreported: bool
+    #: where something of it waits for its turn, is attempted, or is being recorded
+    keys: set[str] = Factory(set)
+    untold: list[Result] = Factory(list)  #: of which the sender may have to be told
+    telling: bool = False
+    dropped: bool = False  #: the administrator has removed it
+
+    @classmethod
+    def of(cls, due: Due) -> Active:
+        return cls(due.letter, due.warned, due.unreported)
+
+
+@define(eq=False)
+class Part:
+    """What of a letter goes to one destination."""
+
+    active: Active
+    due: Due
+    key: str
+
+    @property
+    def id(self) -> str:
+        return self.due.letter.id
+
+    @property
+    def asked(self) -> bool:
+        """Somebody wants this attempt now."""
+        return any(each.asked for each in self.due.pending)
+
+    @property
+    def first(self) -> bool:
+        return all(each.attempts == 0 for each in self.due.pending)

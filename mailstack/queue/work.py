@@ -1,0 +1,295 @@
+"""What is in memory, at work: attempts, in turn, and what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from attrs import evolve
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from mailstack.interfaces.delivery import ITransport, Outcomes
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import ISpool, Result
+from mailstack.model.letter import Due
+from mailstack.queue.active import Part
+from mailstack.queue.attempts import Attempts
+from mailstack.queue.lines import Hurry, Line, Lines
+from mailstack.queue.places import Lane, Place, Places
+from mailstack.queue.telling import Telling
+from mailstack.queue.transports import LOCAL, Transports
+
+PATIENCE = 2.0  # seconds for which an attempt may keep its place from others
+BREATH = 0.1  # seconds in which letters gather that are put off because their destination rests
+
+Follow = Callable[[Deferred[None]], object]
+
+
+class Work:
+    """Takes letters, makes attempts as places and destinations allow, records what they come to, lets go."""
+
+    def __init__(
+        self,
+        spool: ISpool,
+        transports: Transports,
+        attempts: Attempts,
+        places: Places,
+        telling: Telling,
+        follow: Follow,
+        log: IEventLog,
+        clock: IReactorTime,
+        now: Callable[[], float],
+    ) -> None:
+        """``follow`` is told of all work that a stop has to wait for; ``now`` is Unix time."""
+        self._spool = spool
+        self._transports = transports
+        self._attempts = attempts
+        self._places = places
+        self._telling = telling
+        self._follow = follow
+        self._log = log
+        self._clock = clock
+        self._now = now
+        self.lines = Lines(places, clock.seconds)
+        self.coming: dict[str, Due] = {}  #: letters that have just been accepted, by id
+        self.here: set[str] = set()  #: letters on their way into our own Maildirs
+        self.calls = 0  #: how often somebody has called for attempts now, whatever is known of a destination
+        self.running = False
+        self._pumping = False
+        self._resting: set[Line] = set()
+        #: told when there is room, in a line or (None) elsewhere; and of the time of a next attempt
+        self.on_room: Callable[[Line | None], None] = lambda line: None
+        self.on_deferred: Callable[[float], None] = lambda at: None
+
+    # ---- Taking letters
+
+    def take(self) -> None:
+        """The letters that are coming. What stays here goes together: so it waits for the disk once. What finds no room
+        is left in the database, and looked for later."""
+        dues = list(self.coming.values())
+        self.coming.clear()
+        groups = self._transports.groups(dues)
+        # All parts of a letter are known before the first one ends: its sender is told of all at once.
+        admitted = {key: self._admit(key, group) for key, group in groups.items()}
+        self._put_here(admitted.pop(LOCAL, []))
+        left = [part for parts in admitted.values() for part in parts if not self._queue(part)]
+        for part in left:
+            self._release(part, [])
+        for due in dues:
+            if not due.pending:
+                self._telling.consider(self._telling.of(due))
+
+    def find(self, key: str, dues: Sequence[Due], more: bool) -> None:
+        """Letters from the database, as many as there was room for; whether there are ``more``."""
+        parts = self._admit(key, [due for due in dues if due.letter.id not in self.coming])
+        if key == LOCAL:
+            self._put_here(parts)
+            return
+        for part in parts:
+            line = self._line(part)
+            line.more = more
+            self.lines.join(line, part)
+        if parts:
+            self._serve(self._line(parts[0]))
+
+    def _admit(self, key: str, dues: Iterable[Due]) -> list[Part]:
+        """Without those that are here already."""
+        line = self.lines.get(key)
+        busy = self.here if key == LOCAL else line.ids if line else ()
+        parts = [Part(self._telling.of(due), due, key) for due in dues if due.letter.id not in busy]
+        for part in parts:
+            part.active.keys.add(key)
+        return parts
+
+    def _line(self, part: Part) -> Line:
+        domain = part.due.pending[0].recipient.address.domain
+        return self.lines.open(part.key, self._transports.terms(domain))
+
+    def _queue(self, part: Part) -> bool:
+        """Whether there is room for a letter that has just come."""
+        if not self.lines.admits(part.key):
+            return False
+        line = self._line(part)
+        self.lines.join(line, part)
+        self._serve(line)
+        return True
+
+    def keep(self, asked: Collection[str], surviving: Mapping[str, Collection[int]]) -> None:
+        """Of these letters nothing but that is to be attempted: the administrator has held, dropped or ended the rest.
+        What is being attempted is."""
+        for id in asked:
+            active = self._telling.letters.get(id)
+            if active is not None and id not in surviving:
+                active.dropped = True
+        for line in self.lines:
+            for part in [part for part in line.parts if part.id in asked]:
+                self._keep(line, part, surviving.get(part.id, ()))
+
+    def _keep(self, line: Line, part: Part, numbers: Collection[int]) -> None:
+        left = tuple(each for each in part.due.pending if each.number in numbers)
+        if len(left) == len(part.due.pending):
+            return
+        part.active.unreported = True  # perhaps: an end that is to be told
+        part.due = evolve(part.due, pending=left)
+        if not left:
+            line.parts.remove(part)
+            self._release(part, [])
+
+    # ---- Our own Maildirs
+
+    def _put_here(self, parts: list[Part]) -> None:
+        if parts and self.running:
+            self.here.update(part.id for part in parts)
+            self._follow(Deferred.fromCoroutine(self._deliver_here(parts)))
+
+    async def _deliver_here(self, parts: list[Part]) -> None:
+        started = self._now()
+        try:
+            outcomes = await self._attempts.outcomes(self._transports.local, [part.due for part in parts])
+        except CancelledError:
+            return
+        await self._settle(parts, outcomes, started)
+
+    # ---- Elsewhere
+
+    def _serve(self, line: Line) -> None:
+        """See to what waits in a line."""
+        destination = line.destination
+        if line.parts and destination.resting(self._clock.seconds()):
+            if line.parts[0].asked and destination.call < self.calls:
+                destination.call = self.calls
+                destination.wake()
+            elif line not in self._resting:
+                self._resting.add(line)
+                self._clock.callLater(BREATH, self._put_off, line)
+        self.lines.offer(line)
+        self._pump()
+
+    def _put_off(self, line: Line) -> None:
+        """All that is in the line of a destination that rests, without a try."""
+        self._resting.discard(line)
+        if not self.running:
+            return
+        if not line.destination.resting(self._clock.seconds()):
+            self._serve(line)
+            return
+        parts = list(line.parts)
+        line.parts.clear()
+        outcome = line.destination.suspended()
+        outcomes: list[Outcomes] = [{each.number: outcome for each in part.due.pending} for part in parts]
+        self._follow(Deferred.fromCoroutine(self._settle(parts, outcomes, self._now())))
+
+    def _pump(self) -> None:
+        """Begin all attempts that may begin. An attempt that ends at once comes back here: then the loop goes on."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self.running and (turn := self.lines.next()) is not None:
+                self._follow(Deferred.fromCoroutine(self._attempt(*turn)))
+        finally:
+            self._pumping = False
+
+    async def _attempt(self, line: Line, part: Part, lane: Lane) -> None:
+        era = line.destination.begin()
+        self.lines.offer(line)
+        place = self._places.take(lane)
+        mover = self._clock.callLater(PATIENCE, self._move, place)
+        outcomes: Outcomes | None = None
+        started = self._now()
+        try:
+            (outcomes,) = await self._attempts.outcomes(self._transports.remote, [part.due])
+        except CancelledError:
+            return  # The server stops. The letter is in the spool as it was.
+        finally:
+            if mover.active():
+                mover.cancel()
+            place.leave()
+            self._ended(line, era, outcomes or {})
+        await self._settle([part], [outcomes], started)
+
+    def _move(self, place: Place) -> None:
+        place.move()
+        self._pump()
+
+    def _ended(self, line: Line, era: int, outcomes: Outcomes) -> None:
+        """An attempt: what it says of the destination. One that has come back to life gets what was put off."""
+        destination = line.destination
+        if destination.end(era, outcomes.values(), self._clock.seconds(), line.terms.schedule.rest):
+            now = self._now()
+            line.hurry = Hurry(now, now)
+        elif destination.dead:
+            line.hurry = None
+        self._serve(line)
+
+    async def out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
+        """One attempt at what a letter has for these domains, if none of it is here already."""
+        ways = self._transports
+        lines = {self.lines.open(ways.destination(domain), ways.terms(domain)) for domain in domains}
+        if any(id in line.ids for line in lines):
+            for line in lines:
+                self.lines.close(line)
+            return
+        # Here before it is looked up: so whatever else may take it either has ended before, or does not begin.
+        for line in lines:
+            self.lines.mark(line, id)
+        try:
+            await self._out_of_turn(id, domains, transport)
+        finally:
+            for line in lines:
+                self._leave(line, id)
+
+    async def _out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
+        due = await self._spool.ahead_of_time(id, domains)
+        if due is None or due.letter.not_before > self._now():
+            return
+        part = Part(self._telling.of(due), due, key=" ".join(domains))
+        part.active.keys.add(part.key)
+        started = self._now()
+        try:
+            outcomes = await self._attempts.outcomes(transport, [due])
+        except CancelledError:
+            self._release(part, [])
+            return
+        await self._settle([part], outcomes, started)
+
+    # ---- What comes of it
+
+    async def _settle(self, parts: Sequence[Part], outcomes: Sequence[Outcomes | None], started: float) -> None:
+        """Parts of different letters."""
+        results: dict[str, list[Result]] = {}
+        alone: list[Part] = []
+        for part, found in zip(parts, outcomes, strict=True):
+            if part.active.dropped:
+                what = "was dropped by the administrator during an attempt: nobody is told"
+                self._log.event(part.id, what=what)
+            elif found is None:
+                alone.append(part)
+            else:
+                results[part.id] = self._attempts.results(part.due, found, started)
+        try:
+            await self._attempts.record(results)
+        finally:
+            for part in parts:
+                if part not in alone:
+                    self._release(part, results.get(part.id, []))
+        for part in alone:
+            self._put_here([part])
+        deferred = [each.next_attempt for part in results.values() for each in part if each.state == "deferred"]
+        if deferred:
+            self.on_deferred(min(deferred))
+
+    def _release(self, part: Part, results: Sequence[Result]) -> None:
+        part.active.keys.discard(part.key)
+        part.active.untold += results
+        self._telling.consider(part.active)
+        if part.key == LOCAL:
+            self.here.discard(part.id)
+            self.on_room(None)
+        elif line := self.lines.get(part.key):
+            self._leave(line, part.id)
+
+    def _leave(self, line: Line, id: str) -> None:
+        self.lines.unmark(line, id)
+        self.on_room(line)
+        self.lines.close(line)
