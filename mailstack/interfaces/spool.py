@@ -93,8 +93,9 @@ class ISpool(ILetterbox):
     async def due(now: float, wanted: Sequence[Wanted]) -> Sequence[Sequence[Due]]:
         """For each of the questions its letters, with those recipients that are due at that destination."""
 
-    async def untold(limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
-        """Letters with something :meth:`unreported`, and nothing pending in what is returned."""
+    async def untold(limit: int, after: str = "") -> Sequence[Due]:
+        """Letters with something :meth:`unreported`, in the order of ids, those behind ``after``. Nothing is pending in
+        what is returned."""
 
     async def unreported(id: str) -> Mapping[int, Outcome]:
         """The recipients of a letter, by number, of which no report has told yet, and ought to: those that failed, and

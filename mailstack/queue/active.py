@@ -34,6 +34,7 @@ class Part:
     active: Active
     due: Due
     key: str
+    found: bool = False  #: in the database: it has not just come
 
     @property
     def id(self) -> str:

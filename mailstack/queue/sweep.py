@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from attrs import evolve
@@ -12,7 +13,7 @@ from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool, Wanted
 from mailstack.model.letter import Due
 from mailstack.queue.attempts import STUCK
-from mailstack.queue.lines import AT_ONCE, BACKLOG, SHORT, Hurry, Line
+from mailstack.queue.lines import BACKLOG, Hurry, Line
 from mailstack.queue.telling import Telling
 from mailstack.queue.transports import LOCAL
 from mailstack.queue.work import Work
@@ -20,15 +21,18 @@ from mailstack.queue.work import Work
 LONGEST = 60.0  # seconds; the longest sleep, so that a clock that was set does no harm for longer
 PACE = 0.25  # seconds between two looks, if nothing but time has passed
 HAIR = 0.01  # seconds by which an attempt may be early: timers are not exact
-HERE = 200  # letters for our own Maildirs, from the database, at a time
-DESTINATIONS = 200  # that come into memory at a time
-UNTOLD = 1_000  # letters of which somebody is to be told, at a time
+#: Letters that come into memory at a time. The next ones come when the reactor has seen to all else once: so however
+#: long the queue is, new mail waits for few of them.
+MOUTHFUL = 10
+DESTINATIONS = 500  # where something is due, known at a time
+UNTOLD = 50  # letters of which somebody is to be told, at a time
 
 
 class Sweep:
-    """There are two kinds of looks: at all that is due, and, more often, only for lines of which it is known that there
-    is more. One look at a time; it asks for nothing that is in memory when it begins, and what is recorded has been
-    so before the next one. So nothing is taken twice."""
+    """A look at all tells where something is due; then one mouthful after the other is taken in.
+
+    There is one look at a time, and it asks for nothing that is in memory when it begins. What has been recorded since
+    was in memory then, and all queries and records go through one thread, in order. So nothing is taken twice."""
 
     def __init__(
         self, spool: ISpool, work: Work, telling: Telling, log: IEventLog, clock: IReactorTime, now: Callable[[], float]
@@ -47,7 +51,9 @@ class Sweep:
         self._some = False
         self._newest = False
         self._more_here = False
-        self._told = -LONGEST
+        self._others: deque[str] = deque()  #: destinations where something is due, and nothing in memory
+        self._told: str | None = ""  #: the last letter of which there was something to tell; None: all are told of
+        self._told_at = 0.0
         work.on_room = self._room
         work.on_deferred = lambda at: self.soon(max(at - now(), PACE))
 
@@ -69,14 +75,17 @@ class Sweep:
 
     def changed(self) -> None:
         """Somebody else has changed the queue."""
-        self._told = -LONGEST
+        self._told = ""
         self.soon()
 
     def _room(self, line: Line | None) -> None:
-        if self._more_here if line is None else (line.more or line.hurry) and self._lines.low(line):
+        if self._more_here if line is None else self._hungry(line):
             self._refill_soon()
-        if self._lines.others and self._lines.size <= BACKLOG * 3 // 4:
+        if self._lines.others and not self._others and self._lines.size <= BACKLOG * 3 // 4:
             self.soon()
+
+    def _hungry(self, line: Line) -> bool:
+        return (line.more or line.hurry is not None) and self._lines.low(line) and self._lines.room(line) > 0
 
     def _refill_soon(self) -> None:
         if self._work.running and (self._refill is None or not self._refill.active()):
@@ -105,61 +114,57 @@ class Sweep:
 
     async def _look(self, all: bool) -> None:
         now = self._now() + HAIR
-        wanted = [*self._for_here(all), *self._for_lines(all)]
         if all:
-            wanted += await self._for_others(now, BACKLOG - self._lines.size - sum(each.limit for each in wanted))
+            await self._look_at_all(now)
+        wanted = self._mouthful()
         if wanted:
             found = await self._spool.due(now, wanted)
             for each, dues in zip(wanted, found, strict=True):
                 self._found(each, dues)
         for line in self._lines:
-            if line.hurry is not None and not line.more:
+            if line.hurry is not None and not line.more and self._hungry(line):
                 await self._hasten(line, line.hurry)
-        if all:
-            await self._find_untold()
-            following = await self._spool.next_due(now)
-            self.soon(LONGEST if following is None else max(following - self._now(), PACE))
-            self._room(None)
+        if (
+            (self._more_here and not self._work.found_here)
+            or self._others
+            or any(self._hungry(line) for line in self._lines)
+        ):
+            self._refill_soon()
 
-    # ---- What is wanted
-
-    def _for_here(self, all: bool) -> list[Wanted]:
-        if not (all or self._more_here) or len(self._work.here) >= HERE:
-            self._more_here |= all
-            return []
-        return [Wanted(LOCAL, HERE, frozenset(self._work.here))]
-
-    def _for_lines(self, all: bool) -> list[Wanted]:
-        wanted: list[Wanted] = []
-        room = BACKLOG - self._lines.size
+    async def _look_at_all(self, now: float) -> None:
+        self._more_here = True
         for line in self._lines:
-            if not (all or line.more or line.hurry):
-                continue
-            limit = min(self._lines.room(line), room)
-            if limit <= 0:
-                line.more = True
-                continue
-            # From both ends in turn: so neither what waits long nor what has just come has to wait for all the rest.
+            line.more = True
+        if not self._others:
+            self._newest = not self._newest
+            here = [LOCAL, *(line.key for line in self._lines)]
+            self._others.extend(await self._spool.destinations(now, DESTINATIONS, here, self._newest))
+            self._lines.others = len(self._others) == DESTINATIONS
+        await self._find_untold()
+        following = await self._spool.next_due(now)
+        self.soon(LONGEST if following is None else max(following - self._now(), PACE))
+
+    # ---- A mouthful
+
+    def _mouthful(self) -> list[Wanted]:
+        wanted: list[Wanted] = []
+        if self._more_here and not self._work.found_here:
+            wanted.append(Wanted(LOCAL, MOUTHFUL, frozenset(self._work.here)))
+        left = min(MOUTHFUL, BACKLOG - self._lines.size)
+        hungry = [line for line in self._lines if line.more and self._hungry(line)][:left]
+        for line in hungry:
+            limit = min(self._lines.room(line), max(1, left // len(hungry)))
+            # From both ends in turn: so neither what waits long nor what has just come waits for all the rest.
             line.newest = not line.newest
             wanted.append(Wanted(line.key, limit, frozenset(line.ids), line.newest))
-            room -= limit
             self._lines.behind(line)
+        left -= len(hungry) * max(1, left // len(hungry)) if hungry else 0
+        while left > 0 and self._others:
+            key = self._others.popleft()
+            if key not in self._lines:
+                wanted.append(Wanted(key, 1, newest=self._newest))
+                left -= 1
         return wanted
-
-    async def _for_others(self, now: float, room: int) -> list[Wanted]:
-        """Destinations of which nothing is in memory."""
-        limit = min(room, DESTINATIONS)
-        if limit <= 0:
-            self._lines.others = True
-            return []
-        self._newest = not self._newest
-        here = [LOCAL, *(line.key for line in self._lines)]
-        keys = await self._spool.destinations(now, limit, here, self._newest)
-        self._lines.others = len(keys) == limit
-        share = min(SHORT, room // max(1, len(keys)))
-        return [Wanted(key, share, newest=self._newest) for key in keys]
-
-    # ---- What is found
 
     def _found(self, wanted: Wanted, dues: Sequence[Due]) -> None:
         more = len(dues) == wanted.limit
@@ -175,26 +180,23 @@ class Sweep:
 
     async def _hasten(self, line: Line, hurry: Hurry) -> None:
         """What was put off while the destination was dead, a little of it at a time."""
-        if self._lines.room(line) <= 0:
-            return
-        after = await self._spool.hurry(line.key, hurry.since, hurry.after, self._now(), AT_ONCE)
+        after = await self._spool.hurry(line.key, hurry.since, hurry.after, self._now(), self._lines.room(line))
         if line.hurry is not hurry:
             return  # it has died again
         line.hurry = None if after is None else evolve(hurry, after=after)
         line.more = after is not None
-        if line.more:
-            self._refill_soon()
         self._lines.close(line)
 
     async def _find_untold(self) -> None:
         """Letters of whose fate a crash, the disk or the administrator has left something to tell."""
-        if self._clock.seconds() - self._told < LONGEST:
-            return
-        self._told = self._clock.seconds()
-        found = await self._spool.untold(UNTOLD, list(self._telling.letters))
+        if self._told is None:
+            if self._clock.seconds() - self._told_at < LONGEST:
+                return
+            self._told = ""
+        found = await self._spool.untold(UNTOLD, self._told)
+        self._told, self._told_at = (found[-1].letter.id if len(found) == UNTOLD else None), self._clock.seconds()
         for due in found:
             if due.letter.id not in self._telling.letters and due.letter.id not in self._work.coming:
                 self._telling.consider(self._telling.of(due))
-        if len(found) == UNTOLD:
-            self._told = STUCK - LONGEST + self._clock.seconds()
-            self.soon(STUCK)
+        if self._told is not None:
+            self.soon(PACE)

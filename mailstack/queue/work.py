@@ -53,6 +53,7 @@ class Work:
         self.lines = Lines(places, clock.seconds)
         self.coming: dict[str, Due] = {}  #: letters that have just been accepted, by id
         self.here: set[str] = set()  #: letters on their way into our own Maildirs
+        self.found_here = 0  #: how many of them have come from the database
         self.calls = 0  #: how often somebody has called for attempts now, whatever is known of a destination
         self.running = False
         self._pumping = False
@@ -81,8 +82,9 @@ class Work:
 
     def find(self, key: str, dues: Sequence[Due], more: bool) -> None:
         """Letters from the database, as many as there was room for; whether there are ``more``."""
-        parts = self._admit(key, [due for due in dues if due.letter.id not in self.coming])
+        parts = self._admit(key, [due for due in dues if due.letter.id not in self.coming], found=True)
         if key == LOCAL:
+            self.found_here += len(parts)
             self._put_here(parts)
             return
         for part in parts:
@@ -92,11 +94,11 @@ class Work:
         if parts:
             self._serve(self._line(parts[0]))
 
-    def _admit(self, key: str, dues: Iterable[Due]) -> list[Part]:
+    def _admit(self, key: str, dues: Iterable[Due], found: bool = False) -> list[Part]:
         """Without those that are here already."""
         line = self.lines.get(key)
         busy = self.here if key == LOCAL else line.ids if line else ()
-        parts = [Part(self._telling.of(due), due, key) for due in dues if due.letter.id not in busy]
+        parts = [Part(self._telling.of(due), due, key, found) for due in dues if due.letter.id not in busy]
         for part in parts:
             part.active.keys.add(key)
         return parts
@@ -285,6 +287,7 @@ class Work:
         self._telling.consider(part.active)
         if part.key == LOCAL:
             self.here.discard(part.id)
+            self.found_here -= part.found
             self.on_room(None)
         elif line := self.lines.get(part.key):
             self._leave(line, part.id)

@@ -214,9 +214,9 @@ class DiskSpool:
         self._warn_of(damaged)
         return [self._seen(each) for each in found]
 
-    async def untold(self, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
+    async def untold(self, limit: int, after: str = "") -> Sequence[Due]:
         damaged = set(self._damaged)
-        found: Sequence[Due] = await self._in_thread(self._reader.untold, limit, list(exclude), damaged)
+        found: Sequence[Due] = await self._in_thread(self._reader.untold, limit, after, damaged)
         self._warn_of(damaged)
         return self._seen(found)
 

@@ -137,12 +137,11 @@ class MemorySpool:
         )
         return Due(stored.letter, pending, warned=stored.warned)
 
-    async def untold(self, limit: int, exclude: Iterable[str] = ()) -> Sequence[Due]:
-        skip = set(exclude)
+    async def untold(self, limit: int, after: str = "") -> Sequence[Due]:
         found = [
             Due(stored.letter, (), warned=stored.warned, unreported=True)
-            for id, stored in self.stored.items()
-            if id not in skip and any(row.state in UNREPORTED for row in stored.rows)
+            for id, stored in sorted(self.stored.items())
+            if id > after and any(row.state in UNREPORTED for row in stored.rows)
         ]
         return found[:limit]
 

@@ -35,7 +35,8 @@ ORDER BY next_attempt {{order}} LIMIT :limit
 """
 UNTOLD = f"""
 SELECT DISTINCT id FROM recipients
-WHERE state IN {listed(UNREPORTED)} AND id NOT IN (SELECT value FROM json_each(:exclude)) LIMIT :limit
+WHERE state IN {listed(UNREPORTED)} AND id > :after AND id NOT IN (SELECT value FROM json_each(:exclude))
+ORDER BY id LIMIT :limit
 """
 #: Who was tried since has had its turn.
 LATER = f"""
@@ -108,9 +109,9 @@ class Reader:
         )
         return Due(letter, pending, warned=warned)
 
-    def untold(self, limit: int, exclude: Iterable[str], damaged: set[str]) -> list[Due]:
+    def untold(self, limit: int, after: str, damaged: set[str]) -> list[Due]:
         found: list[Due] = []
-        for (id,) in self._rows(UNTOLD, {"limit": limit, "exclude": json.dumps([*exclude, *damaged])}):
+        for (id,) in self._rows(UNTOLD, {"limit": limit, "after": after, "exclude": json.dumps(list(damaged))}):
             try:
                 letter, warned = self.letter(id)
             except (ValueError, IndexError):
