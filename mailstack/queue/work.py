@@ -21,6 +21,9 @@ from mailstack.queue.transports import LOCAL, Transports
 
 PATIENCE = 2.0  # seconds for which an attempt may keep its place from others
 BREATH = 0.1  # seconds in which letters gather that are put off because their destination rests
+HEARING = (
+    1.5  # seconds after which we have heard that somebody has called for an attempt, though we have seen it before
+)
 
 Follow = Callable[[Deferred[None]], object]
 
@@ -156,14 +159,13 @@ class Work:
 
     def _serve(self, line: Line) -> None:
         """See to what waits in a line."""
-        destination = line.destination
-        if line.parts and destination.resting(self._clock.seconds()):
-            if line.parts[0].asked and destination.call < self.calls:
-                destination.call = self.calls
-                destination.wake()
+        if line.parts and line.destination.resting(self._clock.seconds()):
+            asked = line.parts[0].asked
+            if asked and line.destination.call < self.calls:
+                line.destination.wake()
             elif line not in self._resting:
                 self._resting.add(line)
-                self._clock.callLater(BREATH, self._put_off, line)
+                self._clock.callLater(HEARING if asked else BREATH, self._put_off, line)
         self.lines.offer(line)
         self._pump()
 
@@ -172,7 +174,8 @@ class Work:
         self._resting.discard(line)
         if not self.running:
             return
-        if not line.destination.resting(self._clock.seconds()):
+        called = line.parts and line.parts[0].asked and line.destination.call < self.calls
+        if called or not line.destination.resting(self._clock.seconds()):
             self._serve(line)
             return
         parts = list(line.parts)
@@ -193,6 +196,8 @@ class Work:
             self._pumping = False
 
     async def _attempt(self, line: Line, part: Part, lane: Lane) -> None:
+        if part.asked:
+            line.destination.call = self.calls
         era = line.destination.begin()
         self.lines.offer(line)
         place = self._places.take(lane)

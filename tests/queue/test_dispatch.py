@@ -98,6 +98,8 @@ class SlowTransport(FakeTransport):
 
 
 class World:
+    settings = SETTINGS
+
     def __init__(self, remote: FakeTransport | None = None) -> None:
         self.clock = Clock()
         self.spool = MiddlingSpool()
@@ -116,15 +118,15 @@ class World:
         return f"B{self.count}"
 
     def build(self) -> Dispatcher:
-        schedule = Schedule(SETTINGS)
+        schedule = Schedule(self.settings)
         mailer = Mailer("mail.office.test", self.directory, self.spool, self.new_id)
         postmaster = Address("postmaster", "office.test")
         voice = partial(VOICES.__getitem__, "en")
         rest = (postmaster, self.log, self.now, self.clock)
         reporter = Reporter(self.spool, mailer, schedule, self.until, voice, *rest)
-        terms = Terms.of(SETTINGS)
+        terms = Terms.of(self.settings)
         transports = Transports(self.local, self.remote, where, lambda domain: terms)
-        places = Places(SETTINGS.concurrency)
+        places = Places(self.settings.concurrency)
         verdict = Verdict(lambda domain: terms, self.log, self.now, Random(1))
         return Dispatcher(
             self.spool, transports, verdict, places, reporter, schedule.longest, self.log, self.clock, self.now
