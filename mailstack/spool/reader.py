@@ -49,6 +49,7 @@ ORDER BY next_attempt LIMIT :limit
 UNBELIEVABLE = f"""
 SELECT id, number FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ? AND state = 'deferred'
 """
+NEXT_DUE = f"SELECT min(next_attempt) FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ?"
 #: The end of an address: ``@domain``, and ``.domain`` with sub-domains, else the same again.
 IN_DOMAIN = f"""
 SELECT id, number, next_attempt FROM recipients
@@ -185,10 +186,7 @@ class Reader:
         return Lagging(late, trying, max((row[-1] for row in rows), default=self.letter(id)[1]))
 
     def next_due(self, after: float) -> float | None:
-        rows = self._rows(
-            f"SELECT min(next_attempt) FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ?",
-            (after,),
-        )
+        rows = self._rows(NEXT_DUE, (after,))
         earliest: float | None = rows[0][0]
         return earliest
 

@@ -102,13 +102,16 @@ class World:
 
     def __init__(self, remote: FakeTransport | None = None) -> None:
         self.clock = Clock()
-        self.spool = MiddlingSpool()
+        self.spool = self.make_spool()
         self.local, self.remote = FakeTransport(), remote or FakeTransport()
         self.log = ListLog()
         self.directory = MemoryDirectory(["alice@office.test", "bob@office.test"])
         self.count = 0
         self.dispatcher = self.build()
         self.dispatcher.startService()
+
+    def make_spool(self) -> MiddlingSpool:
+        return MiddlingSpool()
 
     def now(self) -> float:
         return START + self.clock.seconds()

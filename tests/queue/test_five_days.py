@@ -273,7 +273,7 @@ def test_what_was_put_off_is_warned_of_and_returned_in_its_time(days: Days) -> N
 
 def test_when_it_comes_back_all_goes_with_a_growing_window(days: Days) -> None:
     """Long before each letter's own time: what was put off waits for no step of four hours."""
-    for number in range(300):
+    for number in range(100):
         days.remote.outcomes[f"x{number}@one.test"] = [DOWN]
         days.accept(f"L{number:03}", f"x{number}@one.test")
     days.pass_time(20 * HOUR)
@@ -284,7 +284,7 @@ def test_when_it_comes_back_all_goes_with_a_growing_window(days: Days) -> None:
         days.pass_time(1)
     assert days.now() - back < HOUR
     days.pass_time(MINUTE)
-    assert len(days.remote.delivered) == 300 and not days.spool.stored
+    assert len(days.remote.delivered) == 100 and not days.spool.stored
 
 
 def test_what_was_refused_for_itself_is_not_hastened(days: Days) -> None:

@@ -21,7 +21,7 @@ from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import ListLog, at_once, in_place
-from tests.spool.contract import LATER, NEVER, SpoolContract, all_due, letter
+from tests.spool.contract import LATER, NEVER, OK, SpoolContract, all_due, letter
 
 
 class TestMemorySpool(SpoolContract):
@@ -401,6 +401,18 @@ class TestDesk:
         assert self.desk.retry(["L1", "NONE"]) == 1
         assert self.run(self.spool.changed())
         assert [due.letter.id for due in all_due(self.spool, self.run, 2000.0)] == ["L1", "L2"]
+
+    @pytest.mark.parametrize("state", ["hold", "bounced"])
+    def test_what_the_administrator_decides_during_an_attempt_stays_so(self, tmp_path: Path, state: str) -> None:
+        """Unless the letter has gone out."""
+        with closing(sqlite3.connect(tmp_path / "spool/queue.db")) as db:
+            db.execute("UPDATE recipients SET state = ? WHERE id = 'L1'", (state,))
+            db.commit()
+        later = Result(0, "deferred", LATER, next_attempt=5000.0)
+        self.run(self.spool.settle({"L1": [later, Result(1, "sent", OK)]}))
+        with closing(sqlite3.connect(tmp_path / "spool/queue.db")) as db:
+            found = db.execute("SELECT state FROM recipients WHERE id = 'L1' ORDER BY number").fetchall()
+        assert found == [(state,), ("sent",)]
 
     def test_dropped_letters_are_gone_with_their_files(self) -> None:
         assert self.desk.drop(["L1", "../queue.db"]) == 1
