@@ -49,8 +49,11 @@ class Corrected:
     not_before: float
 
     @classmethod
-    def now(cls, id: str, arrived: float, not_before: float, now: float) -> Corrected:
-        """As if it had come now: if its sender holds it back, for as long as was asked."""
+    def now(cls, id: str, arrived: float, not_before: float, hold: str, now: float) -> Corrected:
+        """As if it had come now. One that is held back is so until the moment that its sender has named, or for as long
+        as was asked, or as long as our own pause is."""
+        if hold.startswith("until;"):
+            return cls(id, now, not_before if not_before > now else 0.0)
         return cls(id, now, now + not_before - arrived if not_before > arrived else 0.0)
 
 

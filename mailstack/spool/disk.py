@@ -178,7 +178,7 @@ class DiskSpool:
 
     async def rectify(self, now: float, longest: float) -> int:
         future = await self._in_thread(self._reader.from_the_future, now + TOLERANCE)
-        corrected = [Corrected.now(id, arrived, not_before, now) for id, arrived, not_before in future]
+        corrected = [Corrected.now(id, came, before, wish, now) for id, came, before, wish in future]
         for start in range(0, len(corrected), AT_ONCE):
             await self._commit.join(partial(_correct, corrected[start : start + AT_ONCE]))
         late = await self._in_thread(self._reader.unbelievable, now + longest)

@@ -186,7 +186,7 @@ class MemorySpool:
     def _rectify(self, stored: _Stored, now: float, longest: float) -> bool:
         letter, future = stored.letter, stored.letter.arrived > now + TOLERANCE
         if future:
-            right = Corrected.now(letter.id, letter.arrived, letter.not_before, now)
+            right = Corrected.now(letter.id, letter.arrived, letter.not_before, letter.hold, now)
             stored.letter = letter = evolve(letter, arrived=right.arrived, not_before=right.not_before)
         late = [row for row in stored.rows if row.state == "deferred" and row.next_attempt > now + longest]
         for row in stored.rows:

@@ -129,9 +129,10 @@ class Reader:
         """Recipients that are to be tried again later than that. Looks at no others."""
         return self._rows(UNBELIEVABLE, (horizon,))
 
-    def from_the_future(self, now: float) -> list[tuple[str, float, float]]:
-        """Letters that have come after ``now``, and until when their senders hold them back. Looks at all letters."""
-        return self._rows("SELECT id, arrived, not_before FROM messages WHERE arrived > ?", (now,))
+    def from_the_future(self, now: float) -> list[tuple[str, float, float, str]]:
+        """Letters that have come after ``now``, until when they are held back, and their senders' wish. Looks at all
+        letters."""
+        return self._rows("SELECT id, arrived, not_before, hold FROM messages WHERE arrived > ?", (now,))
 
     def waiting(self, domain: str, subdomains: bool) -> list[tuple[str, int, float]]:
         """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait."""

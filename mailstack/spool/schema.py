@@ -110,7 +110,7 @@ def _upgrade(db: sqlite3.Connection) -> None:
         for table, column, kind in ADDED:
             if column not in {row[1] for row in db.execute(f"PRAGMA table_info({table})")}:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        for index in ("bounced", "waiting"):
+        for index in ("bounced", "waiting", "in_line"):
             db.execute(f"DROP INDEX IF EXISTS {index}")
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")

@@ -35,6 +35,7 @@ def letter(
     arrived: float = 1000.0,
     content: bytes = b"x\n",
     not_before: float = 0.0,
+    hold: str = "",
 ) -> Letter:
     return Letter(
         id,
@@ -47,6 +48,7 @@ def letter(
         False,
         zlib.crc32(content),
         not_before=not_before,
+        hold=hold,
     )
 
 
@@ -179,13 +181,15 @@ class SpoolContract:
         self.add("L2", "a@x.test", arrived=far)
         self.add("L3", "a@x.test", arrived=far, not_before=far + 600.0)
         self.add("L4", "a@x.test", not_before=far)
-        assert self.run(self.spool.rectify(2000.0, 3600.0)) == 3
+        self.add("L5", "a@x.test", arrived=far, not_before=far + 600.0, hold="until;1970-01-12T13:56:40Z")
+        assert self.run(self.spool.rectify(2000.0, 3600.0)) == 4
         assert [(due.letter.id, len(due.pending)) for due in self.due(2000.0)] == [("L1", 1), ("L2", 1)]
         assert self.due_ids(2600.0) == ["L1", "L2", "L3"]
         (_, two, three) = self.due(2600.0)
         assert (two.letter.arrived, two.letter.not_before) == (2000.0, 0.0)
         assert (three.letter.arrived, three.letter.not_before) == (2000.0, 2600.0)
         assert self.due_ids(far) == ["L1", "L2", "L3", "L4"]
+        assert self.due_ids(far + 600.0) == ["L1", "L2", "L3", "L4", "L5"], "the moment that was named is right"
         assert self.run(self.spool.rectify(2000.0, 3600.0)) == 0
 
     def defer(self, id: str, *numbers: int) -> None:
@@ -244,7 +248,7 @@ class SpoolContract:
 
     def test_a_letter_that_is_held_back_is_not_hastened(self) -> None:
         self.add("L1", "a@x.test", not_before=5000.0)
-        self.run(self.spool.hasten("x.test", False, 2000.0))
+        self.run(self.spool.hasten("x.test", False))
         assert self.due_ids(4999.0) == []
         assert self.due_ids(5000.0) == ["L1"]
 

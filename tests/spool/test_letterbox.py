@@ -16,7 +16,7 @@ from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.letterbox import Letterbox
 from tests.fakes import at_once
-from tests.spool.contract import letter
+from tests.spool.contract import all_due, letter
 from tests.spool.test_spool import Runner, open_spool
 
 
@@ -52,7 +52,7 @@ def test_the_server_notices_logs_and_finds_it(tmp_path: Path, spool: DiskSpool, 
     assert spool._log.events == [
         ("L1", {"uid": 1000, "from_": "<a@far.test>", "size": 300_000, "nrcpt": 1, "message-id": "<L1@office.test>"})
     ]
-    (due,) = run(spool.due(1e9, 10))
+    (due,) = all_due(spool, run, 1e9)
     assert due.letter == letter("L1", content=b"y" * 300_000)
     assert Path(spool.path("L1")).stat().st_size == 300_000
     run(spool.changed())
@@ -65,7 +65,7 @@ def test_it_is_taken_up_by_a_server_that_starts_later(tmp_path: Path, run: Runne
     drop_in(tmp_path, "L1")
     spool = open_spool(tmp_path, run)
     assert spool.repairs.orphans == 0 and spool.repairs.unacknowledged == ()
-    assert [due.letter.id for due in run(spool.due(1e9, 10))] == ["L1"]
+    assert [due.letter.id for due in all_due(spool, run, 1e9)] == ["L1"]
     assert spool._log.events[0][1]["uid"] == 1000
     spool.close()
 
@@ -99,7 +99,7 @@ def test_it_does_not_hide_the_servers_last_batch_from_the_next_start(
     Path(spool.path("L1")).write_bytes(b"")
     again = open_spool(tmp_path, run)
     assert again.repairs.unacknowledged == ("L1",) and again.repairs.quarantined == ()
-    assert [due.letter.id for due in run(again.due(1e9, 10))] == ["L2"]
+    assert [due.letter.id for due in all_due(again, run, 1e9)] == ["L2"]
     again.close()
     spool.__dict__.update(again.__dict__)
     spool.close = lambda: None  # type: ignore[method-assign]
@@ -112,7 +112,7 @@ def test_what_dies_before_the_row_is_nothing(tmp_path: Path, run: Runner) -> Non
     incoming.write(b"x" * 300_000)
     spool = open_spool(tmp_path, run)
     assert spool.repairs.orphans == 1
-    assert run(spool.due(1e9, 10)) == []
+    assert all_due(spool, run, 1e9) == []
     spool.close()
 
 
