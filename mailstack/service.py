@@ -28,7 +28,7 @@ from mailstack.delivery.ip import Here
 from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
-from mailstack.delivery.route import FETCH, MX, next_hop, route
+from mailstack.delivery.route import next_hop, route
 from mailstack.intake.free_space import FreeSpace
 from mailstack.intake.masquerade import SourceWatch
 from mailstack.intake.rate import SendingRates
@@ -40,14 +40,13 @@ from mailstack.interfaces.waiting import ILine
 from mailstack.log import EventLog
 from mailstack.maildir.mailbox import Mailboxes
 from mailstack.model.ids import Ids
-from mailstack.model.letter import Letter, Recipient
 from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.notices import Notices
 from mailstack.queue.places import SLOW, Places
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
-from mailstack.queue.transports import LOCAL, Terms, Transports
+from mailstack.queue.transports import LOCAL, REMEMBERED, TermsByDomain, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
 from mailstack.queue.wording import Voices
@@ -73,7 +72,6 @@ __all__ = ["MailServer", "Options", "makeService"]
 PASSWORD_THREADS = 2  # each check takes 64 MiB for a moment
 MOST_LOOKUPS = 100  # threads that wait for DNS: who has a dead name server must not keep others from theirs
 MAILBOX_THREADS = 4
-DESTINATIONS = 10_000  # domains whose next hop need not be looked up again
 RECEIVERS = ("smtp", "submission")
 STOPPED_FIRST = (*RECEIVERS, "pop3", "signals")  # what the others serve
 GC_THRESHOLD = 10_000  # new objects; Python's 700 looks for cycles twice a letter
@@ -90,7 +88,6 @@ class MailServer(MultiService):
         self._settings = options.settings
         self._reactor = reactor
         self._log = EventLog()
-        self._files = raise_limit()
         self.counts = LimitCounts(options.settings.server.data, reactor, time, self._log)
         self._add(self.counts)
         self._threads()
@@ -133,25 +130,25 @@ class MailServer(MultiService):
         hostname, data = settings.server.hostname, settings.server.data
         rng = Random()
         self.new_id = Ids(time, rng.getrandbits)
-        destination = lru_cache(DESTINATIONS)(self._destination)
+        destination = lru_cache(REMEMBERED)(self._destination)
         self.spool = DiskSpool(data, settings.spool.sync, self.disk.run, self._reactor, log, destination)
         local = LocalDelivery(data / "mail", hostname, self.directory, self.spool, self.spool, self.boxes.run, log)
         resolver = DnsResolver(self.lookups.run, settings.dns.servers)
         here = Here(self._listening_for_mail)
         remote = RemoteDelivery(self._reactor, settings, resolver, self.spool, log, rng, here=here)
         self._add(remote.pool)
-        terms = lru_cache(DESTINATIONS)(self._terms)
-        transports = Transports(local, self._forwarding(remote), destination, terms)
+        terms = TermsByDomain(settings.queue, settings.routes, route, self.directory.is_local)
+        transports = Transports(local, self._forwarding(remote), destination, terms.of)
         schedule = Schedule(settings.queue)
-        places = Places(settings.queue.concurrency, slow=min(SLOW, self._files // 2))
+        places = Places(settings.queue.concurrency, slow=min(SLOW, raise_limit() // 2))
         mailer = Mailer(hostname, self.directory, self.spool, self.new_id)
         postmaster = settings.server.postmaster
         self.voices = Voices(settings.server.language, settings.server.templates, log)
         voice = partial(getattr, self.voices, "voice")
-        reporter = Reporter(self.spool, mailer, schedule, self._until, voice, postmaster, log, time, self._reactor)
-        verdict = Verdict(terms, log, time, rng)
-        longest = max(schedule.for_route(each).longest for each in (MX, *dict(settings.routes).values()))
-        self.queue = Dispatcher(self.spool, transports, verdict, places, reporter, longest, log, self._reactor, time)
+        reporter = Reporter(self.spool, mailer, schedule, terms.until, voice, postmaster, log, time, self._reactor)
+        verdict = Verdict(terms.of, log, time, rng)
+        when = (terms.longest, log, self._reactor, time)
+        self.queue = Dispatcher(self.spool, transports, verdict, places, reporter, *when)
         self._add(self.queue)
         self.notices = Notices(mailer, self.spool, postmaster, voice, log, time, self.queue.wake)
         line = partial(Line, self._reactor, hostname, self.spool, log)
@@ -166,17 +163,8 @@ class MailServer(MultiService):
     def _destination(self, domain: str) -> str:
         return LOCAL if self.directory.is_local(domain) else next_hop(self._settings, domain).key
 
-    def _until(self, letter: Letter, recipient: Recipient) -> float | None:
-        found = route(self._settings.routes, recipient.address.domain)
-        if found.kind == FETCH:
-            return None
-        return letter.released + (found.lifetime or self._settings.queue.lifetime)
-
     def _listening_for_mail(self) -> Sequence[tuple[str, int]]:
         return [each for name in RECEIVERS for each in self.namedServices[name].addresses()]
-    def _terms(self, domain: str) -> Terms:
-        local = self.directory.is_local(domain)
-        return Terms.of(self._settings.queue, None if local else route(self._settings.routes, domain))
 
     def _sessions(self) -> None:
         settings = self._settings

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from attrs import Factory, define
 
-from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Due, Letter
 
 
 @define(eq=False)
 class Active:
-    """A letter in memory. Its parts for different destinations go their ways by themselves; what its sender is told
-    is told once for all of them."""
+    """A letter in memory. Its parts for different destinations go their ways by themselves."""
 
     letter: Letter
     warned: int
     unreported: bool
     #: where something of it waits for its turn, is attempted, or is being recorded
     keys: set[str] = Factory(set)
-    untold: list[Result] = Factory(list)  #: of which the sender may have to be told
-    telling: bool = False
+    telling: int = 0  #: how many reports on parts of it are on their way
     dropped: bool = False  #: the administrator has removed it
 
     @classmethod

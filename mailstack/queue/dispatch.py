@@ -54,7 +54,7 @@ class Dispatcher(Service):
         self._clock = clock
         self._now = now
         attempts = Attempts(spool, verdict, log, clock)
-        self._telling = Telling(reporter, log, clock, self.wake, self._follow)
+        self._telling = Telling(reporter, log, self.wake, self._follow)
         self._work = Work(spool, transports, attempts, places, self._telling, self._follow, log, clock, now)
         self._sweep = Sweep(spool, self._work, self._telling, log, clock, now)
         self._following: set[Deferred[None]] = set()

@@ -1,40 +1,34 @@
-"""Letters whose senders may have to be told: one report for each letter and moment."""
+"""The letters in memory, and the senders who may have to be told of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Due, Letter
 from mailstack.queue.active import Active
 from mailstack.queue.report import Reporter
 
-#: Seconds for which what there is to tell waits for other parts of the letter, which may have more to tell.
-GATHER = 60.0
-
 
 class Telling:
-    """The letters in memory, by id: each stays until all its parts have ended and its sender knows what there is."""
+    """Each letter stays until all its parts have ended, and what there was to tell of them is told."""
 
     def __init__(
         self,
         reporter: Reporter,
         log: IEventLog,
-        clock: IReactorTime,
         wake: Callable[[Letter], None],
-        follow: Callable[[Deferred[None]], None],
+        follow: Callable[[Deferred[None]], object],
     ) -> None:
         """``wake`` is for reports; ``follow`` is told of all work that a stop has to wait for."""
         self._reporter = reporter
         self._log = log
-        self._clock = clock
         self._wake = wake
         self._follow = follow
-        self._later: dict[Active, IDelayedCall] = {}
-        self.letters: dict[str, Active] = {}
+        self.letters: dict[str, Active] = {}  #: by id
 
     def of(self, due: Due) -> Active:
         active = self.letters.get(due.letter.id)
@@ -42,44 +36,31 @@ class Telling:
             active = self.letters[due.letter.id] = Active.of(due)
         return active
 
-    def consider(self, active: Active) -> None:
-        """A part has ended, or there was none: tell, wait, or let go."""
-        if active.telling:
-            return
-        if active.dropped:
-            active.untold.clear()
-            active.unreported = False
-        news = active.unreported or any(result.state != "sent" for result in active.untold)
-        if not active.keys:
-            if news:
-                self._tell(active)
-            elif self.letters.get(active.letter.id) is active:
-                del self.letters[active.letter.id]
-        elif news and active not in self._later:
-            self._later[active] = self._clock.callLater(GATHER, self._tell, active)
+    def consider(self, active: Active, results: Sequence[Result] = ()) -> None:
+        """A part has ended with these results, or there was none: tell, and let go of what is done with. That several
+        parts are told of together is the reporter's business."""
+        # A report may be waiting for the other parts: the last one has to say that it has ended, however it has.
+        unreported, active.unreported = active.unreported or (active.telling > 0 and not active.keys), False
+        if not active.dropped and (unreported or any(result.state != "sent" for result in results)):
+            active.telling += 1
+            self._follow(Deferred.fromCoroutine(self._report(active, results, unreported)))
+        self._let_go(active)
 
-    def _tell(self, active: Active) -> None:
-        if (timer := self._later.pop(active, None)) is not None and timer.active():
-            timer.cancel()
-        if not active.telling:
-            active.telling = True
-            self._follow(Deferred.fromCoroutine(self._report(active)))
+    def _let_go(self, active: Active) -> None:
+        if not (active.keys or active.telling) and self.letters.get(active.letter.id) is active:
+            del self.letters[active.letter.id]
 
-    def stop(self) -> None:
-        """What was to be told is found at the next start."""
-        for timer in self._later.values():
-            if timer.active():
-                timer.cancel()
-        self._later.clear()
-
-    async def _report(self, active: Active) -> None:
-        due = Due(active.letter, (), warned=active.warned, unreported=active.unreported)
-        results, active.untold, active.unreported = active.untold, [], False
+    async def _report(self, active: Active, results: Sequence[Result], unreported: bool) -> None:
+        due = Due(active.letter, (), warned=active.warned, unreported=unreported)
         try:
             await self._reporter.report(due, results, self._wake)
         except CancelledError:
             pass
         except Exception as error:
             self._log.failure(active.letter.id, repr(error))
-        active.telling = False
-        self.consider(active)
+        active.telling -= 1
+        self._let_go(active)
+
+    def stop(self) -> None:
+        """Nobody is waited for any more."""
+        self._reporter.hurry()

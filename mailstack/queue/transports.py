@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from attrs import evolve, frozen
 
 from mailstack.config.settings import Queue, Route
 from mailstack.interfaces.delivery import ITransport
-from mailstack.model.letter import Due, Pending
+from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.queue.schedule import Schedule
 
+REMEMBERED = 10_000  # domains
+Routes = Sequence[tuple[str, Route]]
 LOCAL = "local"  # the key of our own Maildirs
 
 
@@ -20,6 +23,7 @@ class Terms:
 
     schedule: Schedule
     concurrency: int  #: the most attempts at a time
+    fetched: bool = False  #: it waits until somebody comes for it
 
     @classmethod
     def of(cls, settings: Queue, route: Route | None = None) -> Terms:
@@ -27,7 +31,39 @@ class Terms:
         schedule, most = Schedule(settings), settings.concurrency_per_destination
         if route is None:
             return cls(schedule, most)
-        return cls(schedule.for_route(route), most if route.concurrency is None else route.concurrency)
+        most = most if route.concurrency is None else route.concurrency
+        return cls(schedule.for_route(route), most, route.kind == "fetch")
+
+
+class TermsByDomain:
+    """``route`` says which route is for a domain; it and ``is_local`` are asked once for each of many domains."""
+
+    def __init__(
+        self,
+        settings: Queue,
+        routes: Routes,
+        route: Callable[[Routes, str], Route],
+        is_local: Callable[[str], bool],
+    ) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._route = route
+        self._is_local = is_local
+        self.of = lru_cache(REMEMBERED)(self._of)
+
+    def _of(self, domain: str) -> Terms:
+        return Terms.of(self._settings, None if self._is_local(domain) else self._route(self._routes, domain))
+
+    @property
+    def longest(self) -> float:
+        """Seconds; no pause is longer, wherever a letter goes."""
+        terms = [Terms.of(self._settings), *(Terms.of(self._settings, each) for _, each in self._routes)]
+        return max(each.schedule.longest for each in terms)
+
+    def until(self, letter: Letter, recipient: Recipient) -> float | None:
+        """Until when a recipient is tried, Unix time; None: it waits to be fetched, which is no delay."""
+        terms = self.of(recipient.address.domain)
+        return None if terms.fetched else letter.released + terms.schedule.lifetime(bounce=letter.sender is None)
 
 
 @frozen

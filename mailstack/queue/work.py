@@ -288,8 +288,7 @@ class Work:
 
     def _release(self, part: Part, results: Sequence[Result]) -> None:
         part.active.keys.discard(part.key)
-        part.active.untold += results
-        self._telling.consider(part.active)
+        self._telling.consider(part.active, results)
         if part.key == LOCAL:
             self.here.discard(part.id)
             self.found_here -= part.found
