@@ -37,6 +37,7 @@ ROOTS_OF_ROOTS = {("service", "startup")}
 
 #: Twisted stays at the edges: where bytes, time and threads come from.
 TWISTED = {
+    "mailstack.admin.simulation",
     "mailstack.config.endpoints",
     "mailstack.delivery.connection",
     "mailstack.delivery.courier",

@@ -16,6 +16,7 @@ from mailstack.admin.alias import alias
 from mailstack.admin.check import check
 from mailstack.admin.explain import explain
 from mailstack.admin.limits import limits
+from mailstack.admin.mailq import mailq
 from mailstack.admin.output import clean
 from mailstack.admin.queue import queue
 from mailstack.admin.relay import relay
@@ -124,5 +125,5 @@ def sendmail(context: click.Context, words: Sequence[str]) -> None:
     context.exit(run(words, str(context.obj.source)))
 
 
-for command in (check, user, alias, queue, relay, session, explain, trace, limits):
+for command in (check, user, alias, queue, mailq, relay, session, explain, trace, limits):
     main.add_command(command)

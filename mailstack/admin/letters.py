@@ -1,16 +1,21 @@
-"""Letters of the queue, as JSON and for people."""
+"""Letters of the queue, as JSON and in lists."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import click
 
-from mailstack.admin.output import clean, count, size, table, utc
+from mailstack.admin.moments import short_span
+from mailstack.admin.output import clean, count, size, utc
 from mailstack.model.address import path
 from mailstack.model.entry import Entry, EntryRecipient
 
-COLOURS = {"active": "green", "deferred": "yellow", "hold": "cyan", "sent": "green", "bounced": "red"}
+COLOURS = {"active": "green", "deferred": "yellow", "hold": "cyan", "sent": "green", "bounced": "red", "dropped": "red"}
+#: The widths do not depend on what comes later, so that the first line need not wait for the last.
+_ROW = "{:<12}  {:>9}  {:>6}  {:<9}  {}  {}"
+_STATE_WIDTH = 8
+_SETTLED = ("sent", "bounced", "dropped")
 
 
 def as_object(entry: Entry) -> dict[str, object]:
@@ -34,50 +39,41 @@ def _recipient_object(recipient: EntryRecipient) -> dict[str, object]:
         "attempts": recipient.attempts,
         "next_attempt": utc(recipient.next_attempt),
         "last_reply": recipient.last_reply,
+        "destination": recipient.destination,
     }
 
 
-def listing(entries: Sequence[Entry]) -> Iterator[str]:
-    """A line a letter, and below it one for each recipient who waits."""
-    head, *lines = table(("ID", "SIZE", "ARRIVED", "NEXT ATTEMPT", "STATE", "SENDER"), [_row(each) for each in entries])
-    yield head
-    for line, entry in zip(lines, entries, strict=True):
-        yield line
+def listing(entries: Iterable[Entry], now: float) -> Iterator[str]:
+    """A line a letter, and below it two for each recipient who waits: who, and why."""
+    for number, entry in enumerate(entries):
+        if not number:
+            head = _ROW.format("ID", "SIZE", "AGE", "NEXT TRY", "STATE".ljust(_STATE_WIDTH), "SENDER")
+            yield click.style(head, bold=True)
+        yield _line(entry, now)
         for recipient in entry.recipients:
-            if recipient.state not in ("sent", "bounced"):
-                yield f"    {_recipient(recipient)}"
+            if recipient.state not in _SETTLED:
+                yield f"    {summary(recipient)}"
+                if recipient.last_reply:
+                    yield f"        {clean(recipient.last_reply)}"
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
-    times = (utc(entry.arrived) or "", utc(entry.next_attempt) or "-")
-    return (entry.id, size(entry.size), *times, entry.state, path(entry.sender))
+def _line(entry: Entry, now: float) -> str:
+    following = "-" if entry.next_attempt is None else _soon(entry.next_attempt, now)
+    age = short_span(max(0.0, now - entry.arrived))
+    state = coloured(entry.state, _STATE_WIDTH)
+    return _ROW.format(entry.id, size(entry.size), age, following, state, clean(path(entry.sender)))
 
 
-def sheet(entry: Entry) -> Iterator[str]:
-    """Everything about one letter but its content."""
-    facts = {
-        "Letter": entry.id,
-        "Sender": path(entry.sender),
-        "Arrived": utc(entry.arrived) or "",
-        "Size": size(entry.size),
-        "Next attempt": utc(entry.next_attempt) or "-",
-    }
-    for name, value in facts.items():
-        yield f"{name + ':':<14}{clean(value)}"
-    yield f"{'State:':<14}{_coloured(entry.state)}"
-    yield "Recipients:"
-    for recipient in entry.recipients:
-        yield f"  {_recipient(recipient)}"
-        if recipient.next_attempt is not None:
-            yield f"      next attempt {utc(recipient.next_attempt)}"
+def _soon(at: float, now: float) -> str:
+    return "now" if at <= now else f"in {short_span(at - now)}"
 
 
-def _recipient(recipient: EntryRecipient) -> str:
+def summary(recipient: EntryRecipient) -> str:
+    """One line: who, in which state, after how many attempts."""
     original = "" if recipient.original == recipient.address else f" (for {recipient.original})"
-    reply = f": {recipient.last_reply}" if recipient.last_reply else ""
     tries = count(recipient.attempts, "attempt")
-    return f"{clean(f'{recipient.address}{original}')} {_coloured(recipient.state)}, {tries}{clean(reply)}"
+    return f"{clean(f'{recipient.address}{original}')} {coloured(recipient.state)}, {tries}"
 
 
-def _coloured(state: str) -> str:
-    return click.style(state, fg=COLOURS.get(state))
+def coloured(state: str, width: int = 0) -> str:
+    return click.style(state, fg=COLOURS.get(state)) + " " * (width - len(state))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from textwrap import indent
 from unicodedata import east_asian_width
 
 import click
@@ -18,9 +19,21 @@ UNITS = ("KiB", "MiB", "GiB")
 
 
 def json_out(value: object) -> None:
+    click.echo(_json(value))
+
+
+def json_stream(values: Iterable[object]) -> None:
+    """The same as :func:`json_out` of a list, while it comes."""
+    number = 0
+    for number, value in enumerate(values, 1):
+        click.echo(("[\n" if number == 1 else ",\n") + indent(_json(value), "  "), nl=False)
+    click.echo("\n]" if number else "[]")
+
+
+def _json(value: object) -> str:
     """In any script, where the output can have it."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    click.echo(json.dumps(value, indent=2, ensure_ascii=codecs.lookup(encoding).name != "utf-8"))
+    return json.dumps(value, indent=2, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

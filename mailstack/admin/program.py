@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 #: What the other names stand for.
-NAMES = {"sendmail": ["sendmail"], "mailq": ["sendmail", "-bp"], "newaliases": ["sendmail", "-bi"]}
+NAMES = {"sendmail": ["sendmail"], "mailq": ["mailq"], "newaliases": ["sendmail", "-bi"]}
 
 
 def words_of(argv: Sequence[str]) -> list[str]:

@@ -77,7 +77,7 @@ def _list_queue(config: Path) -> None:
     """As the queue's own command does it; loaded here, because letters need none of it."""
     from mailstack.admin.cli import main
 
-    main(["-c", str(config), "queue", "list"], prog_name="mailstack")
+    main(["-c", str(config), "mailq"], prog_name="mailstack")
 
 
 def _new_ids() -> Callable[[], str]:

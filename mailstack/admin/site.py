@@ -46,6 +46,7 @@ class Site:
 
     source: Path
     open_queue: OpenQueue = open_queue
+    now: Callable[[], float] = time  #: Unix time
 
     @cached_property
     def settings(self) -> Settings:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from attrs import frozen
 from zope.interface import Interface
 
-from mailstack.model.entry import Entry
+from mailstack.model.deed import Deed
+from mailstack.model.entry import Ages, Changed, Entry, Moment
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
+from mailstack.model.selection import Selection
 
 
 @frozen
@@ -140,22 +142,34 @@ class ISpool(ILetterbox):
 
 
 class IQueueDesk(Interface):
-    """The queue for an administrator, from a process of its own. Blocking; the server notices changes by itself."""
+    """The queue for an administrator, from a process of its own. Blocking; the server notices changes by itself.
+    OSError when the queue cannot be read or changed."""
 
-    def entries() -> Sequence[Entry]:
-        """All letters, oldest first."""
+    def letters(selection: Selection, limit: int | None = None) -> Iterator[Entry]:
+        """Letters of which at least one recipient matches, the oldest first, read while they are asked for."""
 
     def entry(id: str) -> Entry | None:
         """One letter."""
 
+    def beginning(start: str) -> Sequence[str]:
+        """The first few ids that begin so, in any case of letters."""
+
+    def history(id: str) -> Sequence[Moment]:
+        """What happened to a letter and its recipients so far, in order."""
+
     def content(id: str) -> BinaryIO:
         """The stored file; FileNotFoundError."""
 
-    def retry(ids: Sequence[str]) -> int:
-        """Make all that waits due now, or when it is released, if that is later; the number of letters found."""
+    def ages(by: str, states: Sequence[str], steps: Sequence[float], now: float) -> Ages:
+        """The letters with recipients in one of these states, counted by their ``destination``, ``domain`` or
+        ``sender``, and by the longest ages in ``steps``: seconds, ascending."""
 
-    def drop(ids: Sequence[str]) -> int:
-        """Remove letters for good, without a bounce; the number found. The server's log tells of it."""
+    def choose(verb: str, selection: Selection, ids: Sequence[str] | None = None) -> Mapping[str, int]:
+        """Which letters, of these or of all, a deed would change, the oldest first; and how many recipients of each."""
+
+    def change(deed: Deed, ids: Sequence[str], selection: Selection) -> Changed:
+        """Do it to what of these letters still matches, all of it or nothing. A letter of which nothing is left goes,
+        with its file."""
 
 
 class IDurable(Interface):

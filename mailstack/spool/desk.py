@@ -5,35 +5,27 @@ Changes are rows; the server sees that the database has changed (``PRAGMA data_v
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from zope.interface import implementer
 
 from mailstack.interfaces.spool import IQueueDesk
-from mailstack.model.address import Address
-from mailstack.model.entry import Entry, EntryRecipient
-from mailstack.model.reply import Reply
-from mailstack.spool import notes
+from mailstack.model.deed import Deed
+from mailstack.model.entry import Ages, Changed, Entry, Moment
+from mailstack.model.selection import Selection
+from mailstack.spool import changes, entries
+from mailstack.spool.ages import ages
 from mailstack.spool.errors import as_os_error
-from mailstack.spool.schema import prepare, version
-from mailstack.spool.states import WAITING, listed
+from mailstack.spool.schema import VERSION, prepare, version
 
-_SELECT = """
-SELECT m.id, m.sender, m.size + m.lines, m.arrived, r.address, r.original, r.state, r.attempts, r.next_attempt,
-       r.code, r.status, r.reply
-FROM messages AS m JOIN recipients AS r USING (id) {where} ORDER BY m.id, r.number
-"""
-#: States that only say whether the sender was told; what they mean is shown.
-AS_SHOWN = {"reported": "bounced", "delivered": "sent", "relayed": "sent", "expanded": "sent"}
 #: Seconds to wait while the server is in the middle of a transaction.
 PATIENCE = 10.0
+#: Ids that may be named for a beginning that several share.
+NAMED = 10
 
 
 @implementer(IQueueDesk)
@@ -44,94 +36,73 @@ class QueueDesk:
         self._database = data / "spool" / "queue.db"
         self._messages = data / "spool" / "messages"
 
-    def entries(self) -> Sequence[Entry]:
-        with self._open() as db:
-            rows = db.execute(_SELECT.format(where="")).fetchall()
-        return [_entry(list(group)) for _, group in groupby(rows, key=lambda row: row[0])]
+    def letters(self, selection: Selection, limit: int | None = None) -> Iterator[Entry]:
+        with self._read() as db:
+            yield from entries.letters(db, selection, limit)
 
     def entry(self, id: str) -> Entry | None:
-        with self._open() as db:
-            rows = db.execute(_SELECT.format(where="WHERE m.id = ?"), (id,)).fetchall()
-        return _entry(rows) if rows else None
+        with self._read() as db:
+            return next(iter(entries.entries(db, [id])), None)
+
+    def beginning(self, start: str) -> Sequence[str]:
+        query = "SELECT id FROM messages WHERE substr(id, 1, length(?1)) = upper(?1) ORDER BY id LIMIT ?2"
+        with self._read() as db:
+            return [id for (id,) in db.execute(query, (start, NAMED))]
+
+    def history(self, id: str) -> Sequence[Moment]:
+        with self._read() as db:
+            return entries.history(db, id)
 
     def content(self, id: str) -> BinaryIO:
         return (self._messages / Path(id).name).open("rb")
 
-    def retry(self, ids: Sequence[str]) -> int:
-        with self._open() as db:
-            known = _known(db, ids)
-            db.executemany(
-                "UPDATE recipients SET next_attempt = (SELECT not_before FROM messages WHERE id = recipients.id)"
-                f" WHERE id = ? AND state IN {listed(WAITING)}",
-                [(id,) for id in known],
-            )
-        return len(known)
+    def ages(self, by: str, states: Sequence[str], steps: Sequence[float], now: float) -> Ages:
+        with self._read() as db:
+            return ages(db, by, states, steps, now)
 
-    def drop(self, ids: Sequence[str]) -> int:
-        with self._open() as db:
-            known = _known(db, ids)
-            for id in known:
-                notes.leave(db, id, what=f"dropped by uid {os.getuid()}: nobody is told")
-            for table in ("history", "recipients", "messages"):
-                db.executemany(f"DELETE FROM {table} WHERE id = ?", [(id,) for id in known])
+    def choose(self, verb: str, selection: Selection, ids: Sequence[str] | None = None) -> Mapping[str, int]:
+        with self._read() as db:
+            return changes.choose(db, verb, selection, ids)
+
+    def change(self, deed: Deed, ids: Sequence[str], selection: Selection) -> Changed:
+        if not self._database.exists():
+            return Changed()
+        with self._transaction() as db:
+            changed, finished = changes.change(db, deed, ids, selection, self._messages)
         # After the rows: what a crash in between leaves is a file without a row, which start-up removes.
-        for id in known:
+        for id in finished:
             (self._messages / id).unlink(missing_ok=True)
-        return len(known)
+        return changed
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """A database of this version. One of an older mailstack is brought up to it in memory, and stays as it is."""
+        with self._open() as db:
+            if version(db) == VERSION:
+                yield db
+                return
+            with closing(sqlite3.connect(":memory:")) as copy:
+                db.backup(copy)
+                prepare(copy)
+                yield copy
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._open() as db:
+            if version(db) < VERSION:
+                raise OSError(
+                    "the queue is one of an older mailstack: start the server once, which brings it up to date"
+                )
+            db.execute("BEGIN IMMEDIATE")
+            with db:
+                yield db
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection and one transaction on it."""
+        """Without a database, an empty one in memory."""
         try:
-            if self._database.exists():
-                db = sqlite3.connect(self._database, timeout=PATIENCE)
-            else:
-                db = sqlite3.connect(":memory:")
-                prepare(db)
-            with closing(db), db:
-                version(db)
+            path = self._database if self._database.exists() else ":memory:"
+            with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
                 yield db
         except sqlite3.Error as error:
             raise as_os_error(error) from error
-
-
-def _known(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
-    query = "SELECT id FROM messages WHERE id IN (SELECT value FROM json_each(?))"
-    return [id for (id,) in db.execute(query, (json.dumps(ids),))]
-
-
-def _entry(rows: list[tuple[Any, ...]]) -> Entry:
-    id, sender, size, arrived = rows[0][:4]
-    recipients = tuple(_recipient(row[4:], arrived) for row in rows)
-    waiting = [recipient.next_attempt for recipient in recipients if recipient.next_attempt is not None]
-    return Entry(
-        id,
-        Address.parse(sender) if sender else None,
-        size,
-        arrived,
-        min(waiting, default=None),
-        _state({recipient.state for recipient in recipients}),
-        recipients,
-    )
-
-
-def _recipient(row: tuple[Any, ...], arrived: float) -> EntryRecipient:
-    address, original, state, attempts, next_attempt, code, status, text = row
-    if state == "active" and next_attempt > arrived:
-        state = "deferred"  # what its sender holds back waits as what was tried does
-    return EntryRecipient(
-        Address.parse(address),
-        Address.parse(original),
-        AS_SHOWN.get(state, state),
-        attempts,
-        next_attempt if state in WAITING else None,
-        str(Reply(code, status, text)) if code else "",
-    )
-
-
-def _state(states: set[str]) -> str:
-    """A letter's state in one word: what its waiting recipients have in common, at most."""
-    for state in (*WAITING, "hold"):
-        if state in states:
-            return state
-    return "active"

@@ -15,7 +15,7 @@ from mailstack.model.letter import ASKED, Due, Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool.batch import TOLERANCE, Corrected
-from mailstack.spool.states import DONE, UNREPORTED, WAITING
+from mailstack.spool.states import ARRIVED, DONE, UNREPORTED, WAITING
 
 NOT_TRIED = Reply(0, "", "")
 
@@ -79,7 +79,8 @@ class MemorySpool:
         self._finish(id)
 
     def _record(self, row: _Row, result: Result) -> None:
-        if result.state == "deferred" and row.state not in WAITING:
+        # What the administrator has decided meanwhile holds, unless the letter has arrived.
+        if row.state not in WAITING and result.state not in ARRIVED:
             return
         row.state, row.next_attempt = result.state, result.next_attempt
         row.reply, row.relay = result.reply, result.relay

@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS recipients (
     number INTEGER NOT NULL,
     address TEXT NOT NULL,
     original TEXT NOT NULL,
-    state TEXT NOT NULL,             -- active, deferred, hold, sent, bounced, delivered, relayed, expanded, reported
+    state TEXT NOT NULL,             -- active, deferred, hold, sent, bounced, delivered, relayed, expanded, reported,
+                                     -- dropped
     attempts INTEGER NOT NULL DEFAULT 0,
     next_attempt REAL NOT NULL,
     code INTEGER NOT NULL DEFAULT 0, -- the last reply
@@ -58,7 +59,7 @@ CREATE TABLE IF NOT EXISTS history (  -- what attempts came to, while the letter
     code INTEGER NOT NULL,
     status TEXT NOT NULL,
     reply TEXT NOT NULL,
-    relay TEXT NOT NULL,
+    relay TEXT NOT NULL,             -- 'admin:' and a name: what that administrator did
     PRIMARY KEY (id, number, at)
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS notes (  -- what another process has done, for the server's log

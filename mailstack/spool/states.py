@@ -8,8 +8,12 @@ from collections.abc import Iterable
 WAITING = ("active", "deferred")
 #: The sender is to be told, and was not yet.
 UNREPORTED = ("bounced", "delivered", "relayed", "expanded")
+#: What an attempt comes to when the next hop, or the mailbox, has the letter.
+ARRIVED = ("sent", "delivered", "relayed")
 #: Nothing is left to do.
-DONE = ("sent", "reported")
+DONE = ("sent", "reported", "dropped")
+#: On hold, until the administrator releases it.
+HELD = ("hold",)
 
 
 def listed(states: Iterable[str]) -> str:

@@ -14,14 +14,14 @@ from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.rows import history_row, result_row
 from mailstack.spool.schema import prepare, version
-from mailstack.spool.states import DONE, UNREPORTED, WAITING, listed
+from mailstack.spool.states import ARRIVED, DONE, UNREPORTED, WAITING, listed
 
-#: What the administrator has held or ended during the attempt stays so, unless the letter has gone out.
+#: What the administrator has decided during the attempt holds, unless the letter has arrived.
 SETTLE = f"""
 UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, attempts = attempts + 1,
        code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
 FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
-      AND (state IN {listed(WAITING)} OR new.value ->> 2 <> 'deferred')
+      AND (state IN {listed(WAITING)} OR new.value ->> 2 IN {listed(ARRIVED)})
 """
 #: A letter that somebody has dropped meanwhile has none.
 REMEMBER = """

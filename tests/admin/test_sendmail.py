@@ -68,7 +68,7 @@ class TestOptions:
         [
             (["/opt/bin/mailstack", "queue", "list"], ["queue", "list"]),
             (["/usr/sbin/sendmail", "-t"], ["sendmail", "-t"]),
-            (["mailq"], ["sendmail", "-bp"]),
+            (["mailq"], ["mailq"]),
             (["newaliases"], ["sendmail", "-bi"]),
         ],
     )

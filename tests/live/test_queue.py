@@ -84,6 +84,7 @@ def test_listed_while_it_waits(make_office: MakeOffice, sink: Sink) -> None:
         "attempts": 1,
         "next_attempt": next_attempt,
         "last_reply": "450 4.7.1 Greylisted, come back later",
+        "destination": f"smtp:[127.0.0.1]:{sink.port}",
     }
     assert id in office.cli("queue", "list")
     assert "Subject: away" in office.cli("queue", "show", id)

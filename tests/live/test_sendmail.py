@@ -275,7 +275,7 @@ def test_what_can_be_taken_back(make_office: MakeOffice, names: Path) -> None:
     time.sleep(2.5)
     assert office.files("alice") == []
     office.cli("queue", "drop", id, "--yes")
-    office.wait_for_log(id, "dropped by")
+    office.wait_for_log(id, "Dropped by")
     assert office.queue() == [] and office.spooled() == [] and office.files("alice") == []
 
 

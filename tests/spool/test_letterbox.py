@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from mailstack.model.deed import DROP, HOLD, Deed
+from mailstack.model.selection import EVERYTHING
 from mailstack.spool import letterbox
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
@@ -70,20 +71,22 @@ def test_it_is_taken_up_by_a_server_that_starts_later(tmp_path: Path, run: Runne
     spool.close()
 
 
-def test_a_dropped_letter_leaves_a_line_in_the_log(tmp_path: Path, spool: DiskSpool, run: Runner) -> None:
-    drop_in(tmp_path, "L1", not_before=2000.0)
-    assert QueueDesk(tmp_path).drop(["L1", "L2"]) == 1
-    assert run(spool.changed())
-    assert spool._log.events[1:] == [("L1", {"what": f"dropped by uid {os.getuid()}: nobody is told"})]
-
-
-def test_one_that_is_held_back_is_shown_as_deferred_and_not_tried_early(tmp_path: Path, spool: DiskSpool) -> None:
+def test_what_the_administrator_does_leaves_a_line_in_the_log(tmp_path: Path, spool: DiskSpool, run: Runner) -> None:
     drop_in(tmp_path, "L1", not_before=2000.0)
     desk = QueueDesk(tmp_path)
-    (entry,) = desk.entries()
+    for verb in (HOLD, DROP):
+        desk.change(Deed(verb, "root", 1500.0, "by mistake"), ["L1", "L2"], EVERYTHING)
+    assert run(spool.changed())
+    assert spool._log.events[1:] == [
+        ("L1", {"what": f"{words} by the administrator: by mistake", "by": "root"})
+        for words in ("Put on hold", "Dropped")
+    ]
+
+
+def test_one_that_is_held_back_is_shown_as_deferred(tmp_path: Path, spool: DiskSpool) -> None:
+    drop_in(tmp_path, "L1", not_before=2000.0)
+    (entry,) = QueueDesk(tmp_path).letters(EVERYTHING)
     assert (entry.state, entry.next_attempt, entry.recipients[0].attempts) == ("deferred", 2000.0, 0)
-    assert desk.retry(["L1"]) == 1
-    assert desk.entries() == [entry]
 
 
 def test_it_does_not_hide_the_servers_last_batch_from_the_next_start(

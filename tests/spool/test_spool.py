@@ -16,12 +16,13 @@ from twisted.internet.task import Clock
 
 from mailstack.interfaces.spool import Result
 from mailstack.model.reply import Reply
+from mailstack.model.selection import EVERYTHING
 from mailstack.spool.commit import COMPANY
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import ListLog, at_once, in_place
-from tests.spool.contract import LATER, NEVER, OK, SpoolContract, all_due, letter
+from tests.spool.contract import LATER, NEVER, SpoolContract, all_due, letter
 
 
 class TestMemorySpool(SpoolContract):
@@ -365,61 +366,6 @@ class TestGroupCommit:
         assert done and self.sync.calls == 2
 
 
-class TestDesk:
-    @pytest.fixture(autouse=True)
-    def _spool(self, tmp_path: Path) -> Any:
-        self.run = Runner()
-        self.desk = QueueDesk(tmp_path)
-        self.before_any_server = self.desk.entries()
-        self.spool = open_spool(tmp_path, self.run)
-        for id in ("L1", "L2"):
-            incoming = self.spool.receive(id)
-            incoming.write(b"Subject: x\n\n")
-            self.run(self.spool.add(letter(id, "a@x.test", "b@x.test", content=b"Subject: x\n\n"), incoming))
-        self.run(
-            self.spool.settle(
-                {"L1": [Result(0, "sent", Reply(250, "2.0.0", "ok")), Result(1, "deferred", LATER, "none", 9e9)]}
-            )
-        )
-        yield
-        self.spool.close()
-
-    def test_without_a_database_the_queue_is_empty(self) -> None:
-        assert self.before_any_server == []
-
-    def test_it_shows_what_is_there(self) -> None:
-        first, second = self.desk.entries()
-        assert (first.id, first.state, first.next_attempt) == ("L1", "deferred", 9e9)
-        assert [each.state for each in first.recipients] == ["sent", "deferred"]
-        assert first.recipients[1].last_reply == "451 4.4.1 later"
-        assert (second.state, second.size) == ("active", 14)
-        assert self.desk.entry("NONE") is None
-
-    def test_the_server_notices_a_retry(self) -> None:
-        self.run(self.spool.changed())
-        assert not self.run(self.spool.changed())
-        assert self.desk.retry(["L1", "NONE"]) == 1
-        assert self.run(self.spool.changed())
-        assert [due.letter.id for due in all_due(self.spool, self.run, 2000.0)] == ["L1", "L2"]
-
-    @pytest.mark.parametrize("state", ["hold", "bounced"])
-    def test_what_the_administrator_decides_during_an_attempt_stays_so(self, tmp_path: Path, state: str) -> None:
-        """Unless the letter has gone out."""
-        with closing(sqlite3.connect(tmp_path / "spool/queue.db")) as db:
-            db.execute("UPDATE recipients SET state = ? WHERE id = 'L1'", (state,))
-            db.commit()
-        later = Result(0, "deferred", LATER, next_attempt=5000.0)
-        self.run(self.spool.settle({"L1": [later, Result(1, "sent", OK)]}))
-        with closing(sqlite3.connect(tmp_path / "spool/queue.db")) as db:
-            found = db.execute("SELECT state FROM recipients WHERE id = 'L1' ORDER BY number").fetchall()
-        assert found == [(state,), ("sent",)]
-
-    def test_dropped_letters_are_gone_with_their_files(self) -> None:
-        assert self.desk.drop(["L1", "../queue.db"]) == 1
-        assert set(self.run(self.spool.surviving(["L1", "L2"]))) == {"L2"}
-        assert not Path(self.spool.path("L1")).exists()
-
-
 def test_the_database_is_closed_to_others(tmp_path: Path) -> None:
     open_spool(tmp_path, Runner()).close()
     assert (tmp_path / "spool/queue.db").stat().st_mode & 0o077 == 0
@@ -507,11 +453,11 @@ class TestOlderAndNewer:
         with pytest.raises(OSError, match="newer mailstack"):
             open_spool(self.data, self.run)
         with pytest.raises(OSError, match="newer mailstack"):
-            QueueDesk(self.data).entries()
+            list(QueueDesk(self.data).letters(EVERYTHING))
         assert (self.data / "spool/queue.db").read_bytes() == before
 
     def test_command_line_reads_an_older_one_before_the_server_has_changed_it(self) -> None:
-        (entry,) = QueueDesk(self.data).entries()
+        (entry,) = QueueDesk(self.data).letters(EVERYTHING)
         assert [recipient.state for recipient in entry.recipients] == ["deferred", "bounced"]
 
 
@@ -523,6 +469,6 @@ def test_what_waits_for_its_report_is_shown_as_what_it_is(tmp_path: Path) -> Non
     run(spool.add(letter("L1", "a@x.test", "b@x.test", "c@x.test"), incoming))
     states = ("delivered", "relayed", "reported")
     run(spool.settle({"L1": [Result(number, state, LATER) for number, state in enumerate(states)]}))
-    (entry,) = QueueDesk(tmp_path).entries()
+    (entry,) = QueueDesk(tmp_path).letters(EVERYTHING)
     assert [recipient.state for recipient in entry.recipients] == ["sent", "sent", "bounced"]
     spool.close()

@@ -1,0 +1,131 @@
+"""What the administrator's verbs do to the rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from mailstack.model.deed import BOUNCE, DROP, HOLD, RELEASE, RETRY, Deed
+from mailstack.model.entry import Changed
+from mailstack.model.selection import Selection
+from mailstack.spool import notes
+from mailstack.spool.entries import ADMINISTRATOR
+from mailstack.spool.selection import condition, id_list
+from mailstack.spool.states import HELD, UNREPORTED, WAITING, listed
+from mailstack.spool.store import FINISHED, REMOVE
+
+
+@frozen
+class Change:
+    """From which states, to what, and the words of it in the history."""
+
+    states: tuple[str, ...]
+    sets: str
+    words: str
+    finishes: bool = False  #: it may be all that was left of the letter
+
+
+_VERDICT = "code = :code, status = :status, reply = :reply, relay = 'none'"
+CHANGES: Mapping[str, Change] = {
+    RETRY: Change(WAITING, "next_attempt = 0", "Asked to be tried at once"),
+    HOLD: Change(WAITING, "state = 'hold'", "Put on hold"),
+    RELEASE: Change(
+        HELD,
+        "state = iif(attempts, 'deferred', 'active'),"
+        " next_attempt = max(:at, (SELECT not_before FROM messages WHERE messages.id = recipients.id))",
+        "Released",
+    ),
+    DROP: Change(
+        WAITING + HELD + UNREPORTED, "state = 'dropped', code = 0, status = '', reply = :words", "Dropped", True
+    ),
+    BOUNCE: Change(
+        # RFC 3461 §5.2.6: who does not want to hear of failure is not told.
+        WAITING + HELD,
+        f"state = iif(notify = '' OR instr(notify, 'FAILURE'), 'bounced', 'reported'), {_VERDICT}",
+        "Returned to the sender",
+        True,
+    ),
+}
+
+_CHOSEN = """
+SELECT r.id, count(*) FROM recipients AS r CROSS JOIN messages AS m ON m.id = r.id
+WHERE {condition} GROUP BY r.id ORDER BY r.id
+"""
+_ROWS = """
+SELECT r.id, r.number, m.sender, r.state, r.next_attempt FROM recipients AS r CROSS JOIN messages AS m ON m.id = r.id
+WHERE {condition}
+"""
+_THESE = "FROM json_each(:rows) AS chosen WHERE recipients.id = chosen.value ->> 0 AND number = chosen.value ->> 1"
+_REMEMBER = """
+INSERT OR REPLACE INTO history (id, number, at, state, code, status, reply, relay)
+SELECT recipients.id, number, :at, state, 0, '', :words, :by FROM recipients, json_each(:rows) AS chosen
+WHERE recipients.id = chosen.value ->> 0 AND number = chosen.value ->> 1
+"""
+
+
+def choose(
+    db: sqlite3.Connection, verb: str, selection: Selection, ids: Sequence[str] | None = None
+) -> Mapping[str, int]:
+    sql, values = _condition(verb, selection, ids)
+    return dict(db.execute(_CHOSEN.format(condition=sql), values).fetchall())
+
+
+def _condition(verb: str, selection: Selection, ids: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
+    chosen = condition(selection)
+    sql = f"{chosen.sql} AND r.state IN {listed(CHANGES[verb].states)}"
+    if ids is None:
+        return sql, chosen.values
+    return f"{sql} AND r.id IN (SELECT value FROM json_each(:ids))", {**chosen.values, "ids": id_list(ids)}
+
+
+def change(
+    db: sqlite3.Connection, deed: Deed, ids: Sequence[str], selection: Selection, messages: Path
+) -> tuple[Changed, list[str]]:
+    """In one transaction of the caller; also returns the letters of which nothing is left, whose files can go."""
+    sql, values = _condition(deed.verb, selection, ids)
+    found = db.execute(_ROWS.format(condition=sql), values).fetchall()
+    lost = {id for id, *_ in found if not (messages / id).exists()} if deed.verb == RELEASE else set()
+    rows = [row for row in found if row[0] not in lost]
+    _apply(db, deed, rows)
+    touched = list(dict.fromkeys(id for id, *_ in rows))
+    for id in touched:
+        notes.leave(db, id, what=_words(deed), by=deed.by)
+    changed = Changed(
+        tuple(touched),
+        len(rows),
+        len({id for id, _, _, state, due in rows if state in WAITING and due <= deed.at}),
+        len({id for id, _, sender, *_ in rows if not sender}),
+        tuple(sorted(lost)),
+    )
+    return changed, _remove(db, touched) if CHANGES[deed.verb].finishes else []
+
+
+def _apply(db: sqlite3.Connection, deed: Deed, rows: Sequence[tuple[Any, ...]]) -> None:
+    what, verdict = CHANGES[deed.verb], deed.verdict
+    values = {
+        "rows": json.dumps([row[:2] for row in rows]),
+        "at": deed.at,
+        "words": _words(deed),
+        "by": f"{ADMINISTRATOR}{deed.by}",
+        "code": verdict.code,
+        "status": verdict.status,
+        "reply": verdict.text,
+    }
+    db.execute(f"UPDATE recipients SET {what.sets} {_THESE}", values)
+    db.execute(_REMEMBER, values)
+
+
+def _words(deed: Deed) -> str:
+    return f"{CHANGES[deed.verb].words} by the administrator" + (f": {deed.reason}" if deed.reason else "")
+
+
+def _remove(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+    finished = [id for (id,) in db.execute(FINISHED, (id_list(ids),))]
+    for statement in REMOVE:
+        db.execute(statement, (id_list(finished),))
+    return finished
