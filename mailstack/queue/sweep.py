@@ -50,6 +50,7 @@ class Sweep:
         self._all = False  #: what the next look is for
         self._some = False
         self._newest = False
+        self._starved = False  #: memory was full: somebody may wait for room
         self._more_here = False
         self._others: deque[str] = deque()  #: destinations where something is due, and nothing in memory
         self._told: str | None = ""  #: the last letter of which there was something to tell; None: all are told of
@@ -81,8 +82,18 @@ class Sweep:
     def _room(self, line: Line | None) -> None:
         if self._more_here if line is None else self._hungry(line):
             self._refill_soon()
+        # Not for each that goes: a look costs as much as a mouthful.
+        if not self._full() and self._starved and self._lines.room() >= MOUTHFUL:
+            self._starved = False
+            self._refill_soon()
         if self._lines.others and not self._others and self._lines.size <= BACKLOG * 3 // 4:
             self.soon()
+
+    def _full(self) -> bool:
+        """Whether there is no room at all for what is in the database, which is noted."""
+        full = self._lines.room() <= 0
+        self._starved |= full
+        return full
 
     def _hungry(self, line: Line) -> bool:
         return (line.more or line.hurry is not None) and self._lines.low(line) and self._lines.room(line) > 0
@@ -92,6 +103,8 @@ class Sweep:
             self._refill = self._clock.callLater(0, self._begin, False)
 
     def _begin(self, all: bool) -> None:
+        if not self._work.running:
+            return
         self._all |= all
         self._some = True
         if not self._looking:
@@ -109,8 +122,8 @@ class Sweep:
             self._log.failure("queue", repr(error))
             self.soon(STUCK)
         self._looking = False
-        if self._some and self._work.running:
-            self._refill = self._clock.callLater(0, self._begin, self._all)
+        if self._some:
+            self._refill_soon()
 
     async def _look(self, all: bool) -> None:
         now = self._now() + HAIR
@@ -126,7 +139,7 @@ class Sweep:
                 await self._hasten(line, line.hurry)
         if (
             (self._more_here and not self._work.found_here)
-            or self._others
+            or (self._others and not self._full())
             or any(self._hungry(line) for line in self._lines)
         ):
             self._refill_soon()

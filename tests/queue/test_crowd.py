@@ -150,6 +150,29 @@ def test_as_many_dead_hosts_as_letters(tmp_path: Path) -> None:
     assert sum(crowd.net.most.values()) == len(crowd.net.most), "each is tried once"
 
 
+def test_who_finds_no_room_is_waited_for_in_peace(tmp_path: Path) -> None:
+    """While memory is full of what waits for dead hosts, nobody looks again and again; when it is not, somebody does."""
+    crowd = Crowd(tmp_path, evolve(SETTINGS, concurrency=100))
+    crowd.fill(*[f"dead{number % 1_000}.test" for number in range(5_000)], "late.alive.test")
+    sweep, looks = crowd.dispatcher._sweep, 0
+    begin = sweep._begin
+
+    def counted(all: bool) -> None:
+        nonlocal looks
+        looks += 1
+        assert looks < 2_000, "looks without an end"
+        begin(all)
+
+    sweep._begin = counted  # type: ignore[method-assign]
+    crowd.pass_time(2)
+    assert crowd.dispatcher._work.lines.size == BACKLOG
+    before = looks
+    crowd.pass_time(20)
+    assert looks - before < 10
+    crowd.pass_time(60)
+    assert crowd.delivered() == 1
+
+
 def test_new_mail_does_not_wait_for_a_long_line_of_its_own_host(crowd: Crowd) -> None:
     """Lines are filled from both ends in turn."""
     crowd.fill(*["one.test"] * 3_000)
@@ -162,10 +185,14 @@ def test_new_mail_does_not_wait_for_a_long_line_of_its_own_host(crowd: Crowd) ->
     assert position - done < 150
 
 
-def test_the_window_grows_up_to_the_limit(crowd: Crowd) -> None:
+@pytest.mark.parametrize(("limit", "first"), [(2, 2), (8, 5)])
+def test_the_window_grows_up_to_the_limit(tmp_path: Path, limit: int, first: int) -> None:
+    crowd = Crowd(tmp_path, evolve(SETTINGS, concurrency=100, concurrency_per_destination=limit))
     crowd.fill(*["one.test"] * 500)
     crowd.pass_time(0.04)
-    assert crowd.net.most["one.test"] == 2, "[queue] concurrency_per_destination of these tests"
+    assert crowd.net.most["one.test"] == first
+    crowd.pass_time(5)
+    assert crowd.net.most["one.test"] == limit
 
 
 def test_turns_are_taken_by_destination(crowd: Crowd) -> None:
