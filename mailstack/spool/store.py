@@ -14,7 +14,7 @@ from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.rows import history_row, result_row
 from mailstack.spool.schema import prepare, version
-from mailstack.spool.states import ARRIVED, DONE, UNREPORTED, WAITING, listed
+from mailstack.spool.states import ARRIVED, DONE, HELD, UNREPORTED, WAITING, listed
 
 #: What the administrator has decided during the attempt holds, unless the letter has arrived.
 SETTLE = f"""
@@ -98,9 +98,9 @@ class Store:
         self._version = self._data_version()
 
     def _reroute(self) -> None:
-        """The routes may be others than when these letters came."""
+        """The routes may be others than when these letters came; those on hold may be released."""
         rows = self._db.execute(
-            f"SELECT id, number, address, destination FROM recipients WHERE state IN {listed(WAITING)}"
+            f"SELECT id, number, address, destination FROM recipients WHERE state IN {listed(WAITING + HELD)}"
         )
         found = ((id, number, self._destination(address.rpartition("@")[2]), was) for id, number, address, was in rows)
         changed = [(id, number, now) for id, number, now, was in found if now != was]
