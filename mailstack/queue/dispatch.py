@@ -59,6 +59,7 @@ class Dispatcher(Service):
         self._sweep = Sweep(spool, self._work, self._telling, log, clock, now)
         self._following: set[Deferred[None]] = set()
         self._ahead = 0.0
+        self._changed = False  #: by somebody else, and we have not seen yet how
         self._poll: IDelayedCall | None = None
 
     # ---- Service
@@ -168,9 +169,12 @@ class Dispatcher(Service):
             self._sweep.soon()
 
     async def _look_for_changes(self) -> None:
-        if not await self._spool.changed():
+        self._changed |= await self._spool.changed()
+        if not self._changed:
             return
         ids = list(self._telling.letters)
-        self._work.keep(set(ids), await self._spool.surviving(ids))
+        surviving = await self._spool.surviving(ids)
+        self._changed = False
+        self._work.keep(set(ids), surviving)
         self._work.calls += 1
         self._sweep.changed()

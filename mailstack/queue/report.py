@@ -54,6 +54,13 @@ class Reporter:
         letter = due.letter
         if not self._concerns(due, results):
             return
+        try:
+            await self._join(letter, wake)
+        except OSError as error:
+            # What was not reported stays so, and so due: the next sweep comes back here.
+            self.log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
+
+    async def _join(self, letter: Letter, wake: Wake) -> None:
         gathering = self._gathering.get(letter.id)
         if gathering is not None:
             gathering.again = True
@@ -63,9 +70,6 @@ class Reporter:
         gathering = self._gathering[letter.id] = Gathering(self.clock)
         try:
             await self._gather(gathering, letter, wake)
-        except OSError as error:
-            # What was not reported stays so, and so due: the next sweep comes back here.
-            self.log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
         finally:
             del self._gathering[letter.id]
 

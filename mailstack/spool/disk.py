@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -63,6 +64,7 @@ class DiskSpool:
         self._arriving: set[FileIncoming] = set()
         self._adding: set[str] = set()
         self._damaged: set[str] = set()
+        self._noted = False  #: another process may have left notes for the log
 
     def start(self) -> Repairs:
         """Open, or make, the spool, and repair what a crash left. Blocking; before any other call.
@@ -210,7 +212,10 @@ class DiskSpool:
 
     async def due(self, now: float, wanted: Sequence[Wanted]) -> Sequence[Sequence[Due]]:
         damaged = set(self._damaged)
-        found: Sequence[Sequence[Due]] = await self._in_thread(self._reader.due, now, wanted, damaged)
+        # Not asked for, or an answer with fewer than there was room for would seem to be all.
+        hidden = self._hidden_ids()
+        asked = [evolve(each, exclude=each.exclude | hidden) for each in wanted] if hidden else wanted
+        found: Sequence[Sequence[Due]] = await self._in_thread(self._reader.due, now, asked, damaged)
         self._warn_of(damaged)
         return [self._seen(each) for each in found]
 
@@ -232,7 +237,10 @@ class DiskSpool:
 
     def _visible(self, ids: Iterable[str]) -> set[str]:
         """Without those that are not ours yet, or not any more."""
-        return set(ids) - self._adding - self._store.taken_back
+        return set(ids) - self._hidden_ids()
+
+    def _hidden_ids(self) -> set[str]:
+        return self._adding | self._store.taken_back
 
     async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
         found: set[str] = set()
@@ -263,9 +271,18 @@ class DiskSpool:
 
     async def changed(self) -> bool:
         found: bool = await self._in_thread(self._store.changed)
-        if found:
-            self._tell(await self._in_thread(self._reader.notes))
+        self._noted |= found
+        if self._noted:
+            await self._tell_notes()
         return found
+
+    async def _tell_notes(self) -> None:
+        """If they cannot be had now, next time; who wants to know of the change does not wait for that."""
+        try:
+            self._tell(await self._in_thread(self._reader.notes))
+            self._noted = False
+        except OSError as error:
+            self._log.warn("spool", what=f"what the command line has done is not in the log yet: {error}")
 
     def _tell(self, notes: Sequence[tuple[str, Mapping[str, object]]]) -> None:
         """What the command line has done: it cannot write to our log by itself."""

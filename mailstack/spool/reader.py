@@ -33,6 +33,13 @@ WHERE state IN {listed(WAITING)} AND destination = :destination AND next_attempt
       AND id NOT IN (SELECT value FROM json_each(:exclude))
 ORDER BY next_attempt {{order}} LIMIT :limit
 """
+#: Without a destination, wherever they go.
+PENDING = f"""
+SELECT number, attempts, next_attempt FROM recipients
+WHERE id = :id AND state IN {listed(WAITING)} AND next_attempt <= :now
+      AND (:destination IS NULL OR destination = :destination)
+ORDER BY number
+"""
 UNTOLD = f"""
 SELECT DISTINCT id FROM recipients
 WHERE state IN {listed(UNREPORTED)} AND id > :after AND id NOT IN (SELECT value FROM json_each(:exclude))
@@ -98,16 +105,8 @@ class Reader:
     def _due(self, letter: Letter | None, warned: int, now: float, destination: str | None = None) -> Due | None:
         if letter is None:
             return None
-        rows = self._rows(
-            f"SELECT number, attempts, next_attempt, destination FROM recipients WHERE id = ? AND state IN"
-            f" {listed(WAITING)} AND next_attempt <= ? ORDER BY number",
-            (letter.id, now),
-        )
-        pending = tuple(
-            Pending(number, letter.recipients[number], attempts, planned)
-            for number, attempts, planned, where in rows
-            if destination in (None, where)
-        )
+        rows = self._rows(PENDING, {"id": letter.id, "now": now, "destination": destination})
+        pending = tuple(Pending(number, letter.recipients[number], *rest) for number, *rest in rows)
         return Due(letter, pending, warned=warned)
 
     def untold(self, limit: int, after: str, damaged: set[str]) -> list[Due]:
@@ -178,13 +177,14 @@ class Reader:
 
     def lagging(self, id: str, now: float) -> Lagging:
         rows = self._rows(
-            "SELECT number, attempts, next_attempt, code, status, reply, relay, warned"
-            f" FROM recipients JOIN messages USING (id) WHERE id = ? AND state IN {listed(WAITING)} ORDER BY number",
+            "SELECT number, attempts, next_attempt, code, status, reply, relay"
+            f" FROM recipients WHERE id = ? AND state IN {listed(WAITING)} ORDER BY number",
             (id,),
         )
-        late = {number: Delayed(Reply(*reply), relay) for number, tries, _, *reply, relay, _ in rows if tries}
+        late = {number: Delayed(Reply(*reply), relay) for number, tries, _, *reply, relay in rows if tries}
         trying = any(following <= now for _, _, following, *_ in rows)
-        return Lagging(late, trying, max((row[-1] for row in rows), default=self.letter(id)[1]))
+        ((warned,),) = self._rows("SELECT max(warned) FROM messages WHERE id = ?", (id,))
+        return Lagging(late, trying, warned or 0)
 
     def next_due(self, after: float) -> float | None:
         rows = self._rows(NEXT_DUE, (after,))

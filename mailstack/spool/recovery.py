@@ -7,6 +7,7 @@ batch were durable with their files: if one is missing, the disk has lost it, an
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import zlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from attrs import frozen
 
 from mailstack.spool.states import WAITING, listed
+from mailstack.spool.store import REMOVE
 
 PATIENCE = 10.0  # seconds to wait for another process
 QUARANTINE = "The message file is missing or damaged: held for the administrator"
@@ -36,8 +38,8 @@ def recover(database: Path, messages: Path) -> Repairs:
         db.execute("BEGIN IMMEDIATE")
         files = set(os.listdir(messages))  # noqa: PTH208 - names are all we need, and there may be very many
         unacknowledged = tuple(id for id, whole in _last_batch(db, messages) if not whole)
-        db.executemany("DELETE FROM recipients WHERE id = ?", [(id,) for id in unacknowledged])
-        db.executemany("DELETE FROM messages WHERE id = ?", [(id,) for id in unacknowledged])
+        for statement in REMOVE:
+            db.execute(statement, (json.dumps(unacknowledged),))
         rows = {id for (id,) in db.execute("SELECT id FROM messages")}
         missing = tuple(sorted(rows - files))
         db.executemany(

@@ -253,6 +253,28 @@ def test_a_letter_on_hold_or_ended_while_it_waits_in_memory_is_not_sent() -> Non
     assert list(world.spool.stored) == ["L2"]
 
 
+def test_a_change_is_heeded_although_the_disk_does_not_tell_at_once_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = SlowTransport()
+    world = World(slow)
+    for number in range(3):
+        world.accept(f"L{number}", "x@one.test")
+    assert len(slow.held) == 2, "the third waits in line"
+    world.spool.stored["L2"].rows[0].state = "hold"
+    world.spool.touched = True
+
+    async def broken(ids: Sequence[str]) -> None:
+        raise OSError("cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.spool, "surviving", broken)
+        world.pass_time(2)
+    world.pass_time(2)
+    while slow.held:
+        slow.held.pop(0).callback(None)
+    world.turn()
+    assert [id for id, _ in slow.delivered] == ["L0", "L1"]
+
+
 def test_what_is_held_during_its_attempt_stays_held_or_is_sent() -> None:
     for outcome, left in ((DOWN, ["L1"]), (TAKEN, [])):
         slow = SlowTransport()

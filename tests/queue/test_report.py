@@ -10,7 +10,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from mailstack.interfaces.spool import IIncoming, Result
+from mailstack.interfaces.spool import IIncoming, Lagging, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.reply import Reply
@@ -38,6 +38,11 @@ class FullSpool(MemorySpool):
         if self.full:
             raise OSError(errno.ENOSPC, "full")
         await super().report(id, told, bounce, content, warned)  # type: ignore[arg-type]
+
+    async def lagging(self, id: str, now: float) -> Lagging:
+        if self.full:
+            raise OSError(errno.EIO, "cannot be read")
+        return await super().lagging(id, now)
 
 
 class Office:
@@ -178,6 +183,20 @@ def test_a_full_disk_is_no_end_of_it() -> None:
     office.spool.full = False
     office.report([], unreported=True)
     assert office.woken == ["B1"]
+
+
+def test_a_disk_that_fails_while_others_are_waited_for_is_no_bug() -> None:
+    office = Office(*FIVE[:2])
+    first = office.end(0)
+    office.spool.full = True
+    second = office.end(1)
+    assert second.called and second.result is None
+    office.clock.advance(GATHER)
+    assert first.called and first.result is None
+    assert "cannot write the report to the sender yet" in str(office.log.warnings)
+    office.spool.full = False
+    office.report([], unreported=True)
+    assert len(office.told("B1")) == 2
 
 
 # ---- Delays

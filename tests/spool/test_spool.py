@@ -14,7 +14,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from mailstack.interfaces.spool import Result
+from mailstack.interfaces.spool import Result, Wanted
 from mailstack.model.reply import Reply
 from mailstack.model.selection import EVERYTHING
 from mailstack.spool.commit import COMPANY
@@ -82,6 +82,10 @@ class TestRestart:
         with closing(sqlite3.connect(self.data / "spool/queue.db")) as db:
             return db.execute(query).fetchall()
 
+    def execute(self, statement: str, *values: object) -> None:
+        with closing(sqlite3.connect(self.data / "spool/queue.db")) as db, db:
+            db.execute(statement, values)
+
     def test_what_attempts_came_to_is_known_as_long_as_the_letter_is_there(self) -> None:
         spool = open_spool(self.data, self.run)
         self.add(spool, "L1")
@@ -93,13 +97,15 @@ class TestRestart:
         assert self.rows(history) == []
         spool.close()
 
-    def test_where_letters_go_next_is_what_the_routes_say_now(self) -> None:
+    @pytest.mark.parametrize("state", ["active", "deferred", "hold"])
+    def test_where_letters_go_next_is_what_the_routes_say_now(self, state: str) -> None:
         open_spool(self.data, self.run).close()
         for routes, found in ((str, "office.test"), (str.upper, "OFFICE.TEST")):
             spool = DiskSpool(self.data, "filesystem", in_place, self.run.clock, ListLog(), routes)
             spool.start()
             if found == "office.test":
                 self.add(spool, "L1")
+                self.execute("UPDATE recipients SET state = ?", state)
             assert self.rows("SELECT destination FROM recipients") == [(found,)]
             spool.close()
 
@@ -121,8 +127,10 @@ class TestRestart:
         self.add(spool, "L2", b"whole\n")
         spool.close()
         (self.data / "spool/messages/L2").write_bytes(b"who")
+        self.execute("INSERT INTO history VALUES ('L2', 0, 1.0, 'hold', 0, '', 'Put on hold', 'admin:root')")
         spool = open_spool(self.data, self.run)
         assert spool.repairs.unacknowledged == ("L2",)
+        assert self.rows("SELECT * FROM history") == []
         assert [due.letter.id for due in all_due(spool, self.run, 1e9)] == ["L1"]
         spool.close()
 
@@ -172,6 +180,32 @@ class TestRestart:
         with sqlite3.connect(self.data / "spool/queue.db") as db:
             db.execute("UPDATE recipients SET address = 'nonsense' WHERE id = 'L1'")
         assert [due.letter.id for due in all_due(spool, self.run, 1e9)] == ["L2"]
+        spool.close()
+
+    def test_what_is_not_to_be_seen_yet_takes_no_room_in_an_answer(self) -> None:
+        """Fewer letters than were asked for mean that there are no more."""
+        spool = open_spool(self.data, self.run)
+        for id in ("L1", "L2", "L3"):
+            self.add(spool, id)
+        with spool._hidden("L1"):
+            (found,) = self.run(spool.due(1e9, [Wanted("office.test", 2)]))
+        assert [due.letter.id for due in found] == ["L2", "L3"]
+        spool.close()
+
+    def test_notes_that_cannot_be_read_now_are_read_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        spool = open_spool(self.data, self.run)
+        self.execute("""INSERT INTO notes (id, fields) VALUES ('L1', '{"what": "dropped"}')""")
+
+        def busy() -> None:
+            raise OSError(errno.EAGAIN, "busy")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(spool._reader, "notes", busy)
+            assert self.run(spool.changed()), "that something has changed is known"
+        log = spool._log
+        assert isinstance(log, ListLog) and not log.events
+        self.run(spool.changed())
+        assert log.events == [("L1", {"what": "dropped"})]
         spool.close()
 
     def test_a_database_that_is_none_is_an_os_error(self) -> None:
