@@ -42,7 +42,8 @@ class Hosts:
         if not hop.exchangers or is_address(hop.host):
             return [[hop.host]]
         found = await self._resolver.mail_exchangers(hop.host)
-        return found if isinstance(found, Reply) else in_order(found, self._hostname, self._rng)
+        ranks = found if isinstance(found, Reply) else in_order(found, self._hostname, self._rng)
+        return _to_be_mended(hop, ranks) if isinstance(ranks, Reply) else ranks
 
     async def of(self, hop: NextHop, names: Sequence[str], alone: bool) -> Found:
         """The hosts behind names of equal preference; ``alone``: there are no others."""
@@ -51,7 +52,7 @@ class Hosts:
         for name in names:
             addresses = await self._addresses(hop, name)
             if isinstance(addresses, Reply):
-                refusals.append(addresses)
+                refusals.append(_to_be_mended(hop, addresses))
                 continue
             found = [Host(name, address, hop.port) for address in alternating(addresses)]
             if any(self._is_ours(host) for host in found):
@@ -86,7 +87,12 @@ class Hosts:
 
 
 def _back_to_us(hop: NextHop, name: str) -> Reply:
-    """A route of mail.ini is our own mistake, which somebody will mend: no reason to return mail."""
-    if hop.named:
-        return Reply(451, "4.4.6", f"Mail loop: the route in mail.ini leads back to ourselves ({hop.host}:{hop.port})")
-    return loop(f"DNS says that mail for {hop.host} goes to {name}, and that is ourselves")
+    return _to_be_mended(hop, loop(f"DNS says that mail for {hop.host} goes to {name}, and that is ourselves"))
+
+
+def _to_be_mended(hop: NextHop, reply: Reply) -> Reply:
+    """A host of mail.ini that leads nowhere, or back to us, is our own mistake, which somebody will mend: no reason to
+    return mail."""
+    if not (hop.named and reply.permanent):
+        return reply
+    return Reply(451, f"4{reply.status[1:]}", f"mail.ini names {hop.host}, which is of no use: {reply.text}")

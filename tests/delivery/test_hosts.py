@@ -24,6 +24,8 @@ ZONE: Zone = {
     ("mx.good.test", "A"): ["192.0.2.1", "192.0.2.2"],
     ("mx.good.test", "AAAA"): ["2001:db8::1", "2001:db8::2"],
     ("backup.good.test", "A"): ["192.0.2.3"],
+    ("self.test", "MX"): ["10 mx.office.test."],
+    ("null.test", "MX"): ["0 ."],
     ("large.test", "A"): [f"192.0.2.{n}" for n in range(10)],
     ("evil.test", "MX"): ["10 mx.evil.test."],
     ("mx.evil.test", "A"): ["127.0.0.1"],
@@ -164,6 +166,23 @@ def test_route_back_to_ourselves_is_a_mistake_in_mail_ini(host: str) -> None:
     steps = found("x.test", route=Route("smtp", host, 2525, literal=True))
     assert addresses(steps) == []
     assert [(reply.code, reply.status) for reply in refusals(steps)] == [(451, "4.4.6")]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("missing.test", "4.1.2"), ("self.test", "4.4.6"), ("odd.test", "4.4.4"), ("null.test", "4.1.10")],
+)
+def test_route_to_nowhere_is_a_mistake_in_mail_ini(host: str, status: str) -> None:
+    """The domain of the recipient has nothing to do with it: mail waits."""
+    reply = found("good.test", route=Route("smtp", host, 25))
+    assert isinstance(reply, Reply)
+    assert (reply.code, reply.status) == (451, status)
+    assert host in reply.text
+
+
+def test_route_to_a_host_without_an_address() -> None:
+    steps = found("good.test", route=Route("lmtp", "missing.test", 24, literal=True))
+    assert [(reply.code, reply.status) for reply in refusals(steps)] == [(451, "4.1.2")]
 
 
 def test_ten_thousand_exchangers() -> None:
