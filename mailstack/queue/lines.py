@@ -151,12 +151,13 @@ class Lines:
     # ---- Turns
 
     def offer(self, line: Line) -> None:
-        """It takes part in the turns, if its first in line may go."""
-        for turns in self._turns.values():
-            if line in turns:
-                return
-        if line.parts and line.destination.room(self._now()):
-            self._turns[line.lane()][line] = None
+        """It takes part in the turns, if its first in line may go; where it does already, it keeps its place."""
+        lane = line.lane() if line.parts and line.destination.room(self._now()) else None
+        for each, turns in self._turns.items():
+            if each is lane:
+                turns.setdefault(line)
+            else:
+                turns.pop(line, None)
 
     def next(self) -> tuple[Line, Part, Lane] | None:
         """Whose turn it is, among those for whom there is a place."""

@@ -151,7 +151,7 @@ def test_as_many_dead_hosts_as_letters(tmp_path: Path) -> None:
 
 
 def test_who_finds_no_room_is_waited_for_in_peace(tmp_path: Path) -> None:
-    """While memory is full of what waits for dead hosts, nobody looks again and again; when it is not, somebody does."""
+    """While memory is full of what waits for dead hosts, nobody looks again and again; after that, somebody does."""
     crowd = Crowd(tmp_path, evolve(SETTINGS, concurrency=100))
     crowd.fill(*[f"dead{number % 1_000}.test" for number in range(5_000)], "late.alive.test")
     sweep, looks = crowd.dispatcher._sweep, 0
