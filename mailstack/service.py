@@ -319,7 +319,7 @@ class MailServer(MultiService):
         first = [self.namedServices[name] for name in STOPPED_FIRST]
         for services in (first, [service for service in self if service not in first]):
             await gatherResults([maybeDeferred(service.stopService) for service in services])
-        await self.disk.run(self.spool.close)
+        await self.spool.stop()
         self._log.event("mailstack", what="stopped")
 
 

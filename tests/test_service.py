@@ -36,12 +36,12 @@ def test_every_service_is_stopped(server: MailServer, monkeypatch: pytest.Monkey
 
         return stopping
 
-    async def run(function: Any) -> None:
+    async def stop_spool() -> None:
         stopped.append("spool")
 
     for service in server:
         monkeypatch.setattr(service, "stopService", stop(service))
-    monkeypatch.setattr(server.disk, "run", run)
+    monkeypatch.setattr(server.spool, "stop", stop_spool)
     server.stopService()
     assert stopped == sorted(stopped, key=STOPPED_FIRST.index)
     assert set(stopped) == set(STOPPED_FIRST)

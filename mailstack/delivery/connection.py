@@ -29,6 +29,8 @@ from mailstack.protocol.smtp_transaction import Envelope
 
 FAREWELL = 5.0  #: seconds for the answer to QUIT and the other side's close
 EARLY = 0.001  #: seconds by which a timer may strike before its time, as sums of floats are not exact
+#: For those whose turn had not come when it ended, of a letter that others have.
+CUT_OFF = Reply(451, "4.4.2", "The line was cut before it was this one's turn")
 
 #: Gives what follows the 354, in pieces, or (True) the end of data alone; OSError when the file cannot be read.
 Content = Callable[[bool], Iterator[bytes]]
@@ -115,12 +117,18 @@ class Connection(Protocol):
         return self.client.resting and not self.over
 
     async def send(self, envelope: Envelope, content: Content, allowed: float) -> None:
-        """A letter; what comes of it is the client's to say. Only while it is usable."""
+        """A letter; what comes of it is the client's to say. Only while it is usable. CancelledError: nobody has it."""
         self.letters += 1
         self._content = content
         self._allow(allowed)
         self._do(self.client.send(envelope))
-        await self.settled()
+        try:
+            await self.settled()
+        except CancelledError:
+            # By LMTP one after the other is told: who has it must not get it again.
+            if not any(reply.positive for reply in self.client.answers.values()):
+                raise
+            self.client.fail(CUT_OFF)
         self._content = None
         taken = any(reply.positive for reply in self.client.answers.values())
         self.refused = 0 if taken else self.refused + 1

@@ -9,6 +9,7 @@ from attrs import evolve
 from twisted.internet.defer import CancelledError
 from zope.interface import implementer
 
+from mailstack.delivery.connection import CUT_OFF
 from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -17,9 +18,7 @@ from mailstack.message.loops import BEEN_HERE, been_here, delivered_to
 from mailstack.model.address import Address, path
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delayed, Failed
-from mailstack.model.reply import Reply
 
-CUT_OFF = Delayed(Reply(451, "4.4.2", "The line was cut before it was this one's turn"))
 BLOCK = 64 * 1_024  #: octets read at once
 
 
@@ -59,7 +58,7 @@ class Forwarding:
             if first:
                 raise
             # What another part of the letter has come to must not be lost with it.
-            return [dict.fromkeys((one.number for one in due.pending), CUT_OFF) for due in dues]
+            return [dict.fromkeys((one.number for one in due.pending), Delayed(CUT_OFF)) for due in dues]
         found = [answer for answer in answers if answer is not None]
         assert len(found) == len(dues), "only our own Maildirs hold up others"
         return found

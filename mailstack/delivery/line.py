@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailstack.delivery.connection import Connection
+from mailstack.delivery.connection import CUT_OFF, Connection
 from mailstack.delivery.courier import OPENING
 from mailstack.delivery.parcel import Parcel, outcomes, packed
 from mailstack.interfaces.delivery import Outcomes
@@ -90,8 +90,13 @@ class Line(Connection):
         while rest := parcel.without(answers).envelope.recipients:
             if not self.usable():
                 return answers | dict.fromkeys(rest, NO_MORE)
-            await parcel.without(answers).hand_to(self)
-            if self.aborted:
+            try:
+                await parcel.without(answers).hand_to(self)
+            except CancelledError:
+                if not answers:
+                    raise
+                return answers | dict.fromkeys(rest, CUT_OFF)
+            if self.aborted and not answers:
                 raise CancelledError
-            answers |= self.client.answers
+            answers |= dict.fromkeys(rest, CUT_OFF) if self.aborted else self.client.answers
         return answers

@@ -50,14 +50,19 @@ class Attempts:
             return []
 
     async def record(self, results: Mapping[str, Sequence[Result]]) -> None:
-        """What happened is known; it must be written before anything else happens to these letters."""
+        """What happened is known; it must be written before anything else happens to these letters, or what was
+        delivered would be delivered again. A bug, perhaps of another letter in the same batch, is no exception."""
         while results:
             try:
                 await self._spool.settle(results)
                 break
+            except CancelledError:
+                raise
             except OSError as error:
                 for id in results:
                     self._log.warn(id, what=f"cannot record the delivery, and goes on trying: {error}")
+            except Exception as error:
+                self._log.failure("queue", f"cannot record {', '.join(results)}, and goes on trying: {error!r}")
             pause: Deferred[None] = Deferred()
             self._clock.callLater(STUCK, pause.callback, None)
             await pause

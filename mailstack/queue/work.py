@@ -101,10 +101,15 @@ class Work:
         """Without those that are here already."""
         line = self.lines.get(key)
         busy = self.here if key == LOCAL else line.ids if line else ()
-        parts = [Part(self._telling.of(due), due, key, found) for due in dues if due.letter.id not in busy]
+        parts = [self._part(due, key, found) for due in dues if due.letter.id not in busy]
         for part in parts:
             part.active.keys.add(key)
         return parts
+
+    def _part(self, due: Due, key: str, found: bool) -> Part:
+        """All parts share one letter, which may have a thousand recipients."""
+        active = self._telling.of(due)
+        return Part(active, due if due.letter is active.letter else evolve(due, letter=active.letter), key, found)
 
     def _line(self, part: Part) -> Line:
         domain = part.due.pending[0].recipient.address.domain

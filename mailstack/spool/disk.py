@@ -94,6 +94,13 @@ class DiskSpool:
         self._commit = GroupCommit(self._store, self._in_thread, self._clock, self._remove, self._arriving, self._log)
         return repairs
 
+    async def stop(self) -> None:
+        """Close it when all is written that has been given to it, also by those who were cut off while they waited: or
+        what they have delivered would be delivered again."""
+        with suppress(OSError):
+            await self._commit.flush(())
+        await self._in_thread(self.close)
+
     def close(self) -> None:
         """After the last call has returned. Blocking."""
         self._reader.close()

@@ -11,12 +11,13 @@ from twisted.internet.defer import CancelledError
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from mailstack.delivery.forwarding import CUT_OFF, Forwarding
+from mailstack.delivery.connection import CUT_OFF
+from mailstack.delivery.forwarding import Forwarding
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.message.loops import BEEN_HERE
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Delivered, Failed
+from mailstack.model.outcome import Delayed, Delivered, Failed
 from mailstack.model.reply import Reply
 from mailstack.protocol.srs import Srs
 from mailstack.spool.memory import MemorySpool
@@ -193,4 +194,4 @@ def test_the_server_stops_in_between(scene: Scene) -> None:
     """What was sent must not be sent again."""
     scene.onward.error, scene.onward.good = CancelledError(), 1
     due = scene.due("x@away.test", "team@office.test>y@away.test")
-    assert scene.deliver(due) == [{0: DELIVERED, 1: CUT_OFF}]
+    assert scene.deliver(due) == [{0: DELIVERED, 1: Delayed(CUT_OFF)}]

@@ -291,6 +291,16 @@ def test_a_server_that_stops(call: Call) -> None:
     assert call.clock.getDelayedCalls() == []
 
 
+def test_a_server_that_stops_between_two_transactions_for_one_letter(call: Call) -> None:
+    """Who has it does not get it again."""
+    call.open()
+    call.deliver("L1", "x@dialup.test", "y@dialup.test")
+    call.hear(b"250 ok\r\n250 ok\r\n452 4.5.3 too many\r\n354 go\r\n")
+    call.hear(b"250 2.0.0 taken\r\n")
+    call.line.abort()
+    assert [type(each) for _, each in sorted(call.outcomes.items())] == [Delivered, Delayed]
+
+
 def test_a_letter_whose_file_is_gone(call: Call) -> None:
     """It waits; the next one is sent."""
     call.open()

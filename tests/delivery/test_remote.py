@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
@@ -17,7 +17,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from mailstack.config.settings import Route, Settings, Smarthost
-from mailstack.delivery.connection import FAREWELL
+from mailstack.delivery.connection import CUT_OFF, FAREWELL
 from mailstack.delivery.ip import Here
 from mailstack.delivery.parcel import MAX_TEXT
 from mailstack.delivery.pool import Rules
@@ -111,7 +111,8 @@ class Scene:
             incoming.write(self.content)
             run(self.spool.add(letter, incoming))
         pending = tuple(Pending(number, recipient) for number, recipient in enumerate(everyone))
-        Deferred.fromCoroutine(self.remote.deliver([Due(letter, pending)])).addCallback(self._done)
+        self.work = Deferred.fromCoroutine(self.remote.deliver([Due(letter, pending)]))
+        self.work.addCallback(self._done)
         return self
 
     def _done(self, outcomes: Sequence[Mapping[int, Outcome]]) -> None:
@@ -681,6 +682,37 @@ def test_lmtp_is_the_delivery_itself() -> None:
     for line in ("220 hi", "250 hi", "250 ok", "250 ok", "354 go", "250 2.0.0 saved"):
         scene.say(line)
     assert isinstance(scene.outcome, Delivered) and scene.outcome.action == "delivered"
+
+
+def test_stop_between_two_transactions_for_one_letter() -> None:
+    """Who has it does not get it again."""
+    scene = Scene().deliver("a@x.test", "b@x.test")
+    open_with(scene, "LIMITS RCPTMAX=1")
+    for line in ("250 ok", "250 ok", "354 go", "250 2.0.0 queued", "250 ok"):
+        scene.say(line)
+    scene.work.cancel()
+    assert scene.transport.disconnected
+    assert texts(scene) == ["250 2.0.0 queued", str(CUT_OFF)]
+
+
+def test_stop_between_two_answers_by_lmtp() -> None:
+    scene = Scene(settings(("*", Route("lmtp", "192.0.2.1", 24, literal=True)))).deliver("a@x.test", "b@x.test")
+    scene.connect()
+    for line in ("220 hi", "250 hi", "250 ok", "250 ok", "250 ok", "354 go", "250 2.0.0 saved"):
+        scene.say(line)
+    scene.work.cancel()
+    assert scene.transport.disconnected and scene.quiet()
+    assert texts(scene) == ["250 2.0.0 saved", str(CUT_OFF)]
+
+
+def test_stop_before_anybody_has_it() -> None:
+    scene = Scene().deliver("a@x.test", "b@x.test")
+    open_with(scene)
+    for line in ("250 ok", "550 5.1.1 unknown", "250 ok", "354 go"):
+        scene.say(line)
+    scene.work.addErrback(lambda failure: failure.trap(CancelledError))
+    scene.work.cancel()
+    assert scene.outcomes is None and scene.transport.disconnected
 
 
 def test_letter_that_requires_tls_goes_back_without_it() -> None:

@@ -220,6 +220,25 @@ def test_more_new_mail_than_memory_is_for(crowd: Crowd) -> None:
     assert crowd.most <= count
 
 
+def test_a_letter_with_many_destinations_is_in_memory_once(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read again for each mouthful, with all its recipients."""
+    crowd.fill(*[f"dead{number}.test" for number in range(40)])
+    with closing(sqlite3.connect(crowd.folder / "spool/queue.db")) as db, db:
+        db.execute("UPDATE recipients SET number = CAST(substr(id, 2) AS INTEGER), id = 'L00000'")
+        db.execute("DELETE FROM messages WHERE id <> 'L00000'")
+    kept: list[Due] = []
+    deliver = crowd.net.deliver
+
+    async def keeping(dues: Sequence[Due]) -> Sequence[Outcomes]:
+        kept.extend(dues)
+        return await deliver(dues)
+
+    monkeypatch.setattr(crowd.net, "deliver", keeping)
+    crowd.pass_time(20)
+    assert len(kept) == 40
+    assert len({id(due.letter) for due in kept}) == 1
+
+
 # ---- Places
 
 

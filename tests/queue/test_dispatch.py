@@ -435,6 +435,22 @@ def test_a_mark_that_the_disk_refuses_is_tried_until_it_is_written(world: World)
     assert not world.spool.stored
 
 
+def test_a_mark_is_tried_until_it_is_written_although_a_bug_is_in_the_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stumble(results: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.spool, "settle", stumble)
+        world.accept("L1", "x@one.test")
+        world.pass_time(70)
+    world.pass_time(STUCK + 1)
+    assert world.remote.delivered == [("L1", "x@one.test")], "once"
+    assert not world.spool.stored
+    assert "cannot record L1" in str(world.log.failures)
+
+
 def test_a_report_that_the_disk_refuses_is_made_later(world: World) -> None:
     world.remote.outcomes = {"x@one.test": [NEVER]}
     settle = world.spool.settle

@@ -121,6 +121,15 @@ class TestRestart:
         assert spool.repairs.orphans == 0
         spool.close()
 
+    def test_what_was_recorded_at_the_last_moment_is_there_after_a_stop(self) -> None:
+        """Although nobody waits for it any more: an attempt is cut off when the server stops."""
+        spool = open_spool(self.data, self.run)
+        self.add(spool, "L1")
+        work = Deferred.fromCoroutine(spool.settle({"L1": [Result(0, "sent", LATER)]}))
+        work.addErrback(lambda _: None).cancel()
+        self.run(spool.stop())
+        assert self.rows("SELECT id FROM messages") == []
+
     def test_a_row_whose_body_the_crash_cut_off_was_never_acknowledged_and_goes(self) -> None:
         spool = open_spool(self.data, self.run)
         self.add(spool, "L1")
