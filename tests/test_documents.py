@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from click.testing import CliRunner
 
 from mailstack.admin.cli import main
 from mailstack.config.options import options
+from mailstack.config.reader import load
+from mailstack.config.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -179,3 +183,23 @@ def test_set_up_lines() -> None:
     done = [shlex.split(line) for line in (ROOT / ".ci/run").read_text("utf-8").splitlines() if line.strip()[:1] != "#"]
     for step in test.split(" && "):
         assert any(set(shlex.split(step)) <= set(words) for words in done), f"not in .ci/run: {step}"
+
+
+def test_second_server_of_the_tour(tmp_path: Path) -> None:
+    """It does not meet the first one, and is where the route of the tour leads: our own port would be a loop."""
+    steps = next(body for _, body in FENCED.findall(README) if "var/strict/etc/mail.ini" in body).splitlines()
+    shutil.copytree(ROOT / "etc", tmp_path / "etc")
+    subprocess.run(["sh", "-ec", "\n".join(steps[:-1])], cwd=tmp_path, check=True)
+    first, second = load(tmp_path / "etc/mail.ini"), load(tmp_path / "var/strict/etc/mail.ini")
+    assert second.server.domains == ("strict.test",)
+    assert steps[-1].endswith("-c var/strict/etc/mail.ini")
+    (port,) = re.findall(r"^strict\.test = smtp:\[127\.0\.0\.1\]:(\d+)$", blocks(README, "ini"), re.MULTILINE)
+    assert [f"tcp:{port}"] == [str(each) for each in second.smtp.listen]
+    for one, other in zip(_listens(first), _listens(second), strict=True):
+        assert not set(one) & set(other)
+    assert first.server.data != second.server.data
+
+
+def _listens(settings: Settings) -> list[tuple[object, ...]]:
+    services = (settings.smtp, settings.submission, settings.pop3)
+    return [tuple(getattr(each, name)) for each in services for name in ("listen", "listen_tls") if hasattr(each, name)]
