@@ -29,4 +29,5 @@ def main() -> None:
         sys.exit(run(rest[1:], config))
     from mailstack.admin.cli import main as command_line
 
-    command_line(words)
+    # A link's own name stands in the words already: "mailq mailq" would be no usage.
+    command_line(words, prog_name="mailstack")

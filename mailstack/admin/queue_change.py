@@ -18,7 +18,7 @@ from mailstack.admin.site import Failed, Site, warn
 from mailstack.model import deed as deeds
 from mailstack.model.deed import Deed
 from mailstack.model.entry import Changed
-from mailstack.model.selection import EVERYTHING, Selection
+from mailstack.model.selection import EVERYTHING, HOLD, Selection
 
 CHUNK = 500  # letters changed in one transaction, for which the server may have to wait
 
@@ -36,9 +36,14 @@ class Verb:
     useless: str = "nothing of the letter {id} waits"
 
 
-_HELD = "the letter {id} is on hold: release it first"
+#: What stands in the way of these with a letter on hold.
+_HELD = {
+    deeds.RETRY: "the letter {id} is on hold: release it first",
+    deeds.HOLD: "the letter {id} is on hold already",
+}
 VERBS = (
-    Verb(deeds.RETRY, "Try letters now instead of at their time.", "Try {what} now?", "{what} due now"),
+    Verb(deeds.RETRY, "Try letters now instead of at their time. What its sender holds back only an ID means.",
+         "Try {what} now?", "{what} due now"),
     Verb(deeds.HOLD, "Put letters on hold. Until released: no attempt, no warning, no return.", "Put {what} on hold?",
          "{what} on hold"),
     Verb(deeds.RELEASE, "Let letters on hold go on. They are due now.", "Release {what}?", "{what} released",
@@ -84,7 +89,7 @@ class _Order:
 
 def _run(site: Site, verb: Verb, order: _Order) -> None:
     if [bool(order.ids), order.selection is not None, order.everything].count(True) != 1:
-        raise click.UsageError("Give the IDs of letters, or filters, or --all.")
+        raise click.UsageError("Give either the IDs of letters, or filters, or --all.")
     if verb.name == deeds.RETRY and not order.ids:
         # What its sender wants sent later is sent now only if somebody means just that letter.
         order = evolve(order, selection=evolve(order.selection or EVERYTHING, released_before=site.now()))
@@ -158,7 +163,7 @@ def _remark(verb: Verb, changed: Changed) -> None:
     if verb.name == deeds.BOUNCE:
         click.echo("The server writes the reports.")
         if changed.untold:
-            click.echo(f"{count(changed.untold, 'letter')} from the null sender: nobody is told, and it is dropped.")
+            click.echo(f"{count(changed.untold, 'letter')} from the null sender dropped: there is nobody to tell.")
     if changed.due and verb.name != deeds.RETRY:
         due = count(changed.due, "letter was", "letters were")
         click.echo(f"{due} due: if one is being sent at this moment, that attempt goes on and may succeed.")
@@ -176,8 +181,8 @@ def _problem(site: Site, verb: Verb, id: str) -> str:
     entry = site.queue.entry(id)
     if entry is None:
         return clean(f"there is no letter {id} in the queue")
-    held = verb.name == deeds.RETRY and entry.state == "hold"
-    return clean((_HELD if held else verb.useless).format(id=id))
+    held = _HELD.get(verb.name) if entry.state == HOLD else None
+    return clean((held or verb.useless).format(id=id))
 
 
 def _administrator() -> str:

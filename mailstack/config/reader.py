@@ -55,7 +55,7 @@ def _text(path: Path) -> str:
         raise ConfigurationError([Problem(path, 0, "", "this is a folder, not a file", fix)]) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        fix = "name another file with -c, or make this one readable"
+        fix = "name another file with -c (sendmail: -C), or make this one readable"
         raise ConfigurationError([Problem(path, 0, "", f"cannot be read: {reason}", fix)]) from None
     try:
         return octets.decode("utf-8-sig").replace("\r\n", "\n")

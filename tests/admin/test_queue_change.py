@@ -70,7 +70,7 @@ def test_hold_and_release(office: Office) -> None:
     assert run(office, "hold", "--sender", "alice") == "2 letters (3 recipients) on hold\n"
     assert states(office) == {"L1": ["hold", "hold"], "L2": ["hold"], "L3": ["deferred"]}
     assert office.run("queue", "retry", "L1").stderr == "Error: the letter L1 is on hold: release it first\n"
-    assert office.run("queue", "hold", "L1").stderr == "Error: nothing of the letter L1 waits\n"
+    assert office.run("queue", "hold", "L1").stderr == "Error: the letter L1 is on hold already\n"
     assert office.run("queue", "release", "L3").stderr == "Error: the letter L3 is not on hold\n"
     assert run(office, "release", "--all") == "2 letters (3 recipients) released\n"
     assert run(office, "release", "--all") == "No letter for that is in the queue.\n"
@@ -150,7 +150,7 @@ def test_bounce(office: Office) -> None:
 
 
 def test_a_report_goes_back_to_nobody(office: Office) -> None:
-    assert "1 letter from the null sender: nobody is told, and it is dropped." in run(office, "bounce", "L3")
+    assert "1 letter from the null sender dropped: there is nobody to tell." in run(office, "bounce", "L3")
 
 
 def test_what_may_be_on_its_way_is_said(office: Office) -> None:

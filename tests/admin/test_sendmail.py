@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from mailstack.admin import sendmail, sendmail_ways
 from mailstack.admin.cli import main
+from mailstack.admin.program import main as program
 from mailstack.admin.program import words_of
 from mailstack.admin.sendmail_errors import Unsent, refused
 from mailstack.admin.sendmail_letter import Author, Draft, House, draft, read
@@ -74,6 +75,13 @@ class TestOptions:
     )
     def test_names_of_the_program(self, argv: list[str], words: list[str]) -> None:
         assert words_of(argv) == words
+
+    def test_usage_by_another_name(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr("sys.argv", ["/usr/bin/mailq", "--help"])
+        with pytest.raises(SystemExit) as end:
+            program()
+        assert end.value.code == 0
+        assert capsys.readouterr().out.startswith("Usage: mailstack mailq [OPTIONS]\n")
 
 
 class TestReading:

@@ -109,6 +109,7 @@ def test_every_act_is_of_use() -> None:
         (Reply(0, "", "收件人邮箱空间已满"), "recipient", "mailbox is full"),
         (Reply(550, "5.7.30", "REQUIRETLS support required"), YOU, "REQUIRETLS"),
         (Reply(550, "5.7.606", "Access denied, banned sending IP [192.0.2.7]"), US, "Microsoft blocks"),
+        (Reply(554, "5.7.0", "Returned by the administrator: not now"), YOU, "administrator of the sending server"),
     ],
     ids=str,
 )  # fmt: skip
