@@ -146,7 +146,7 @@ class Explained:
         word = adviser.dictionary.word
         recipient = f"<{self.told.recipient}>" if self.told.recipient else word("fates", "not named")
         name = f"{word('fates', 'Recipient')}{adviser.dictionary.colon}{recipient}"
-        return f"{name} ({word('fates', self.told.action)})"
+        return f"{name}{adviser.dictionary.aside(word('fates', self.told.action))}"
 
 
 def _fact(label: str, text: str, dictionary: Dictionary) -> str:

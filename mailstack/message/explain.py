@@ -23,8 +23,8 @@ GREETING, MESSAGE, RESPONSE, UNKNOWN, HIDDEN, LONG, ANY = (
     "greeting", "message", "response", "unknown", "hidden", "long", "any",
 )  # fmt: skip
 
-#: A colon, a full stop, and what is between two sentences.
-_PUNCTUATION = {"en": (": ", ".", " "), "zh": ("：", "。", "")}  # noqa: RUF001 - that is a Chinese colon
+#: A colon, a full stop, what is between two sentences, and brackets around an aside.
+_PUNCTUATION = {"en": (": ", ".", " ", " ({})"), "zh": ("：", "。", "", "（{}）")}  # noqa: RUF001 - they are Chinese
 
 _NUMBER = re.compile(r"[0-9][0-9,]*")
 
@@ -82,7 +82,7 @@ class Dictionary:
         kind, _, rest = status.partition(".")
         found = self.status.get(rest)
         if found is not None and not (kind == "2" and rest.endswith(".0")):
-            colon, stop, _ = _PUNCTUATION[self.language]
+            colon, stop, *_ = _PUNCTUATION[self.language]
             yield {**found, self.language: f"{status}{colon}{found[self.language]}{stop}"}
 
     def keyword(self, line: str) -> Meaning | None:
@@ -104,6 +104,10 @@ class Dictionary:
     def gap(self) -> str:
         """Between two sentences."""
         return _PUNCTUATION[self.language][2]
+
+    def aside(self, text: str) -> str:
+        """In brackets, behind a word."""
+        return _PUNCTUATION[self.language][3].replace("{}", text)
 
     def value(self, text: str) -> str:
         """How a session ended, and other facts; what is no word stays as it is."""

@@ -114,7 +114,8 @@ def _title(wording: Wording, fate: Fate) -> str:
     if recipient.original == recipient.address:
         return address
     original = one_line(recipient.original.unicode, MAX_ADDRESS)
-    return f"{address} ({wording.dictionary.word('fates', 'sent to {}').replace('{}', original)})"
+    dictionary = wording.dictionary
+    return f"{address}{dictionary.aside(dictionary.word('fates', 'sent to {}').replace('{}', original))}"
 
 
 def _explained(wording: Wording, fate: Fate, brief: bool) -> Iterator[str]:

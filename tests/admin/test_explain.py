@@ -87,7 +87,7 @@ def test_report_for_people() -> None:
     assert "Recipient: <bob@example.com> (failed)\n  What happened: " in done.stdout
     assert "\n\nRecipient: <carol@example.org> (failed)\n" in done.stdout
     assert "  The answer: 550 5.1.1 <bob@example.com>... User unknown\n" in done.stdout
-    assert "收件人：<bob@example.com> (投递失败)" in run(str(SAMPLES / "sendmail.eml"), "--lang", "zh").stdout  # noqa: RUF001
+    assert "收件人：<bob@example.com>（投递失败）" in run(str(SAMPLES / "sendmail.eml"), "--lang", "zh").stdout  # noqa: RUF001
 
 
 def test_report_that_does_not_say_why(tmp_path: Path) -> None:
