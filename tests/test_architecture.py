@@ -25,15 +25,24 @@ LAYERS: dict[str, set[str]] = {
     "versions": set(),
     "log": {"config", "interfaces"},
     "startup": {"config", "log"},
-    "service": STAGES | COMMON | {"log", "startup"},
+    # The server is put together in three pieces.
+    "outbound": {"delivery", "queue", "spool"} | COMMON,
+    "inbound": {"accounts", "intake", "maildir", "outbound", "server"} | COMMON,
+    "service": STAGES | COMMON | {"inbound", "log", "outbound", "startup"},
     **dict.fromkeys(STAGES - {"admin"}, COMMON),
     # The other composition root: commands work on the files and the queue as the server does.
-    "admin": STAGES | COMMON,
+    "admin": STAGES | COMMON | {"outbound"},
 }
 
 #: Nobody imports them: what they need is given to them, what they make is theirs alone.
-ROOTS = {"admin", "service", "startup"}
-ROOTS_OF_ROOTS = {("service", "startup")}
+ROOTS = {"admin", "inbound", "outbound", "service", "startup"}
+ROOTS_OF_ROOTS = {
+    ("admin", "outbound"),
+    ("inbound", "outbound"),
+    ("service", "inbound"),
+    ("service", "outbound"),
+    ("service", "startup"),
+}
 
 #: Twisted stays at the edges: where bytes, time and threads come from.
 TWISTED = {
@@ -47,7 +56,9 @@ TWISTED = {
     "mailstack.delivery.remote",
     "mailstack.delivery.tls",
     "mailstack.eager",
+    "mailstack.inbound",
     "mailstack.log",
+    "mailstack.outbound",
     "mailstack.queue.attempts",
     "mailstack.queue.dispatch",
     "mailstack.queue.gathering",

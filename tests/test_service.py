@@ -41,7 +41,7 @@ def test_every_service_is_stopped(server: MailServer, monkeypatch: pytest.Monkey
 
     for service in server:
         monkeypatch.setattr(service, "stopService", stop(service))
-    monkeypatch.setattr(server.spool, "stop", stop_spool)
+    monkeypatch.setattr(server.out.spool, "stop", stop_spool)
     server.stopService()
     assert stopped == sorted(stopped, key=STOPPED_FIRST.index)
     assert set(stopped) == set(STOPPED_FIRST)

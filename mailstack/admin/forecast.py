@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from mailstack.config.settings import Settings
-from mailstack.delivery.route import FETCH, route
+from mailstack.delivery.route import FETCH
 from mailstack.model.entry import Entry, EntryRecipient
 from mailstack.queue.schedule import RETURN, WARNING
 from mailstack.queue.transports import TermsByDomain
@@ -23,14 +23,9 @@ class Forecast:
     end: float  #: when it is given up
 
 
-def terms_of(settings: Settings) -> TermsByDomain:
-    """What holds for mail to each domain, as the server has it."""
-    return TermsByDomain(settings.queue, settings.routes, route, lambda domain: domain in settings.server.domains)
-
-
 def forecasts(settings: Settings, entry: Entry, now: float) -> Mapping[int, Forecast]:
     """Of the recipients who wait, by their number. What is on hold has no future."""
-    terms = terms_of(settings)
+    terms = TermsByDomain(settings)
     return {each.number: _forecast(terms, entry, each, now) for each in entry.recipients if each.state in _WAITING}
 
 

@@ -11,6 +11,7 @@ import selectors
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic, time
 
@@ -24,11 +25,10 @@ from mailstack.admin.rehearsal import without_server
 from mailstack.admin.sendmail_errors import EX_NOPERM, EX_OSERR, EX_SOFTWARE, EX_TEMPFAIL, Unsent
 from mailstack.config.hosts import Target, reached_here
 from mailstack.config.settings import Settings
-from mailstack.delivery.route import next_hop
+from mailstack.delivery.route import destination
 from mailstack.intake.free_space import FreeSpace
 from mailstack.intake.reception import Reception
 from mailstack.interfaces.log import IEventLog
-from mailstack.queue.transports import LOCAL
 from mailstack.spool.letterbox import Letterbox
 
 PIECE = 64 * 1024  # octets that are passed on at once
@@ -85,17 +85,13 @@ class Inside:
         """``message_id`` is for the log."""
         self._trouble = Trouble()
         directory = Directory(settings, monotonic, time, self._trouble)
-
-        def destination(domain: str) -> str:
-            return LOCAL if directory.is_local(domain) else next_hop(settings, domain).key
-
         data = settings.server.data
         if settings.accounts.srs:
             # Before the server has made the key, there are no return addresses.
             with suppress(FileNotFoundError):
                 directory.remember(key_file(data).read_bytes())
         try:
-            letterbox = Letterbox(data, destination, userid, message_id)
+            letterbox = Letterbox(data, partial(destination, settings), userid, message_id)
         except OSError as error:
             raise Unsent(EX_TEMPFAIL, f"{_words(error)}; nothing was sent") from None
         free_space = FreeSpace(data, monotonic)

@@ -18,10 +18,9 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailstack.accounts.directory import Directory
-from mailstack.admin.forecast import terms_of
 from mailstack.config.settings import Settings
 from mailstack.delivery.remote import WAITS
-from mailstack.delivery.route import FETCH, next_hop
+from mailstack.delivery.route import FETCH, destination
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IIncoming
@@ -30,13 +29,10 @@ from mailstack.model.ids import Ids
 from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Delayed, Delivered, Outcome
 from mailstack.model.reply import Reply
+from mailstack.outbound import dispatcher
 from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.mailer import Mailer
-from mailstack.queue.places import Places
-from mailstack.queue.report import Reporter
-from mailstack.queue.schedule import RETURN, TRY, WARNING, Schedule
-from mailstack.queue.transports import LOCAL, Transports
-from mailstack.queue.verdict import Verdict
+from mailstack.queue.schedule import RETURN, TRY, WARNING
 from mailstack.queue.wording import Voices
 from mailstack.spool.memory import MemorySpool
 
@@ -122,7 +118,6 @@ class Simulation:
     def __init__(self, settings: Settings, question: Question, start: float, rng: Random) -> None:
         self._clock = Clock()
         self._clock.advance(start)
-        self._question = question
         self._back = start + question.down
         self._steps: list[Step] = []
         new_id = Ids(self._clock.seconds, rng.getrandbits)
@@ -131,32 +126,27 @@ class Simulation:
         self._log = _Log(self._letter.id, self._note)
         self._directory = Directory(settings, monotonic, time, self._log)
         self._settings = settings
-        self.destination = self._destination(question.recipient.domain)
+        self.destination = destination(settings, question.recipient.domain)
         self._queue = self._dispatcher(rng, new_id)
-
-    def _destination(self, domain: str) -> str:
-        return LOCAL if self._directory.is_local(domain) else next_hop(self._settings, domain).key
 
     def _dispatcher(self, rng: Random, new_id: Callable[[], str]) -> Dispatcher:
         settings, now, log = self._settings, self._clock.seconds, self._log
         script = _Script(self._letter.id, self._outcome, self._note)
-        schedule, terms = Schedule(settings.queue), terms_of(settings)
         mailer = Mailer(settings.server.hostname, self._directory, self._spool, new_id)
-        voice = partial(getattr, Voices(settings.server.language, settings.server.templates, log), "voice")
-        rest = (voice, settings.server.postmaster, log, now, self._clock)
-        reporter = Reporter(self._spool, mailer, schedule, terms.until, *rest)
-        places = Places(settings.queue.concurrency, slow=settings.queue.concurrency)
-        transports = Transports(script, script, self._destination, terms.of)
-        return Dispatcher(
+        voices = Voices(settings.server.language, settings.server.templates, log)
+        return dispatcher(
+            settings,
             self._spool,
-            transports,
-            Verdict(terms.of, log, now, rng),
-            places,
-            reporter,
-            terms.longest,
+            script,
+            script,
+            partial(destination, settings),
+            mailer,
+            lambda: voices.voice,
             log,
             self._clock,
             now,
+            rng,
+            slow=settings.queue.concurrency,
         )
 
     def _note(self, event: str, text: str) -> None:

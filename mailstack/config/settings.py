@@ -139,6 +139,9 @@ class Route:
     concurrency: int | None = None  #: in the place of [queue] concurrency_per_destination
 
 
+MX = Route("mx")
+
+
 @frozen
 class Smarthost:
     host: str = ""  #: "" when there is none; in [] without MX look-up
@@ -196,12 +199,22 @@ class Settings:
     tls: Tls = Tls()
     relay: Relay = Relay()
     queue: Queue = Queue()
-    routes: tuple[tuple[str, Route], ...] = (("*", Route("mx")),)  #: (domain, .domain or *, next hop)
+    routes: tuple[tuple[str, Route], ...] = (("*", MX),)  #: (domain, .domain or *, next hop)
     smarthost: Smarthost = Smarthost()
     spool: Spool = Spool()
     dns: Dns = Dns()
     limits: Limits = Limits()
     log: Log = Log()
+
+    def route(self, domain: str) -> Route:
+        """The most exact one: the domain itself, then the longest ``.suffix``, then ``*``; without any, by MX."""
+        table = dict(self.routes)
+        labels = domain.split(".")
+        suffixes = ["." + ".".join(labels[start:]) for start in range(1, len(labels))]
+        for pattern in (domain, *suffixes, "*"):
+            if pattern in table:
+                return table[pattern]
+        return MX
 
     @property
     def services(self) -> dict[str, Listener]:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mailstack.config.settings import Route, Settings
-from mailstack.interfaces.delivery import OPPORTUNISTIC, NextHop
+from mailstack.interfaces.delivery import LOCAL, OPPORTUNISTIC, NextHop
 
-MX = Route("mx")
 FETCH = "fetch"  # the key of mail that waits until it is fetched
 
 
-def route(routes: Sequence[tuple[str, Route]], domain: str) -> Route:
-    """The most exact route: the domain itself, then the longest ``.suffix``, then ``*``; without any, by MX."""
-    table = dict(routes)
-    labels = domain.split(".")
-    suffixes = ["." + ".".join(labels[start:]) for start in range(1, len(labels))]
-    for pattern in (domain, *suffixes, "*"):
-        if pattern in table:
-            return table[pattern]
-    return MX
+def destination(settings: Settings, domain: str) -> str:
+    """The key by which the queue knows where mail for a domain goes: LOCAL, or that of the next hop."""
+    return LOCAL if domain in settings.server.domains else next_hop(settings, domain).key
 
 
 def next_hop(settings: Settings, domain: str) -> NextHop:
     """``domain`` is in lower case, as in :class:`~mailstack.model.address.Address`."""
-    found = route(settings.routes, domain)
+    found = settings.route(domain)
     if found.kind == "smarthost":
         return _smarthost(settings)
     if found.kind == "fetch":

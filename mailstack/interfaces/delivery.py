@@ -13,6 +13,7 @@ from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
 
 OPPORTUNISTIC = "opportunistic"
+LOCAL = "local"  #: the key of the destination that our own Maildirs are
 
 #: What one attempt at one letter came to, by recipient number.
 Outcomes = dict[int, Outcome]

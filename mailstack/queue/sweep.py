@@ -9,13 +9,13 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool, Wanted
 from mailstack.model.letter import Due
 from mailstack.queue.attempts import STUCK
 from mailstack.queue.lines import BACKLOG, Hurry, Line
 from mailstack.queue.telling import Telling
-from mailstack.queue.transports import LOCAL
 from mailstack.queue.work import Work
 
 LONGEST = 60.0  # seconds; the longest sleep, so that a clock that was set does no harm for longer

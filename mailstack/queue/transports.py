@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from attrs import evolve, frozen
 
-from mailstack.config.settings import Queue, Route
+from mailstack.config.settings import Queue, Route, Settings
 from mailstack.interfaces.delivery import ITransport
 from mailstack.model.letter import Due, Letter, Pending, Recipient
 from mailstack.queue.schedule import Schedule
 
 REMEMBERED = 10_000  # domains
-Routes = Sequence[tuple[str, Route]]
-LOCAL = "local"  # the key of our own Maildirs
 
 
 @frozen
@@ -36,28 +34,21 @@ class Terms:
 
 
 class TermsByDomain:
-    """``route`` says which route is for a domain; it and ``is_local`` are asked once for each of many domains."""
+    """By [queue], [routes] and which domains are ours; remembered for many of them."""
 
-    def __init__(
-        self,
-        settings: Queue,
-        routes: Routes,
-        route: Callable[[Routes, str], Route],
-        is_local: Callable[[str], bool],
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._routes = routes
-        self._route = route
-        self._is_local = is_local
         self.of = lru_cache(REMEMBERED)(self._of)
 
     def _of(self, domain: str) -> Terms:
-        return Terms.of(self._settings, None if self._is_local(domain) else self._route(self._routes, domain))
+        local = domain in self._settings.server.domains
+        return Terms.of(self._settings.queue, None if local else self._settings.route(domain))
 
     @property
     def longest(self) -> float:
         """Seconds; no pause is longer, wherever a letter goes."""
-        terms = [Terms.of(self._settings), *(Terms.of(self._settings, each) for _, each in self._routes)]
+        queue, routes = self._settings.queue, self._settings.routes
+        terms = [Terms.of(queue), *(Terms.of(queue, each) for _, each in routes)]
         return max(each.schedule.longest for each in terms)
 
     def until(self, letter: Letter, recipient: Recipient) -> float | None:

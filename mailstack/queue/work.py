@@ -8,7 +8,7 @@ from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from mailstack.interfaces.delivery import ITransport, Outcomes
+from mailstack.interfaces.delivery import LOCAL, ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool, Result
 from mailstack.model.letter import Due
@@ -17,13 +17,11 @@ from mailstack.queue.attempts import Attempts
 from mailstack.queue.lines import Hurry, Line, Lines
 from mailstack.queue.places import Lane, Place, Places
 from mailstack.queue.telling import Telling
-from mailstack.queue.transports import LOCAL, Transports
+from mailstack.queue.transports import Transports
 
 PATIENCE = 2.0  # seconds for which an attempt may keep its place from others
 BREATH = 0.1  # seconds in which letters gather that are put off because their destination rests
-HEARING = (
-    1.5  # seconds after which we have heard that somebody has called for an attempt, though we have seen it before
-)
+HEARING = 1.5  # seconds after which a call for an attempt has been heard, though we have seen the letter before
 
 Follow = Callable[[Deferred[None]], object]
 

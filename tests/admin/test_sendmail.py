@@ -383,7 +383,7 @@ class TestRun:
         assert "users cannot be read" in capsys.readouterr().err
 
     def test_a_bug_is_told_and_nothing_is_sent(self, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-        monkeypatch.setattr(sendmail_ways, "next_hop", None)
+        monkeypatch.setattr(sendmail_ways, "destination", lambda settings, domain: 1 / 0)
         assert sent(monkeypatch, b"x\n", "friend@far.test") == 70
         assert "a bug, please report it" in capsys.readouterr().err
         assert stored(site) == [] and list((site / "data/spool/messages").iterdir()) == []

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from mailstack.config.settings import Route, Smarthost
-from mailstack.delivery.route import MX, next_hop, route
+from mailstack.config.settings import MX, Route, Smarthost
+from mailstack.delivery.route import destination, next_hop
 from tests.delivery.some_settings import settings
 
 ROUTES = (
@@ -32,7 +32,7 @@ ROUTES = (
     ],
 )
 def test_most_exact_route(domain: str, host: str) -> None:
-    assert route(ROUTES, domain).host == host
+    assert settings(*ROUTES).route(domain).host == host
 
 
 def test_what_is_fetched_goes_nowhere() -> None:
@@ -41,7 +41,14 @@ def test_what_is_fetched_goes_nowhere() -> None:
 
 
 def test_mx_by_default() -> None:
-    assert route((), "example.com") == MX
+    assert settings().route("example.com") == MX
+
+
+def test_our_own_domains_are_one_destination() -> None:
+    """Whatever [routes] say of them."""
+    made = settings(("*", Route("smtp", "hop.test")))
+    assert destination(made, "office.test") == "local"
+    assert destination(made, "example.com") == next_hop(made, "example.com").key
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from mailstack.config.settings import Queue
-from mailstack.interfaces.delivery import Outcomes
+from mailstack.interfaces.delivery import LOCAL, Outcomes
 from mailstack.interfaces.spool import IIncoming, Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter, Recipient
@@ -29,7 +29,7 @@ from mailstack.queue.mailer import Mailer
 from mailstack.queue.places import Places
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
-from mailstack.queue.transports import LOCAL, Terms, Transports
+from mailstack.queue.transports import Terms, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import FakeTransport, ListLog, at_once

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from mailstack.config.settings import DAY, HOUR, Queue, Route
+from mailstack.config.settings import DAY, HOUR, Accounts, Queue, Route, Server, Settings
+from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.queue.schedule import JITTER
 from mailstack.queue.transports import Terms, TermsByDomain
@@ -20,14 +21,15 @@ ROUTES = (
 )
 
 
-def choose(routes: Sequence[tuple[str, Route]], domain: str) -> Route:
-    table = dict(routes)
-    return table.get(domain, table["*"])
+def settings(*routes: tuple[str, Route]) -> Settings:
+    nowhere = Path("/nowhere")
+    server = Server("mail.office.test", ("office.test",), nowhere, Address("postmaster", "office.test"))
+    return Settings(nowhere, server, Accounts(nowhere, None), routes=routes)
 
 
 @pytest.fixture
 def terms() -> TermsByDomain:
-    return TermsByDomain(Queue(), ROUTES, choose, lambda domain: domain == "office.test")
+    return TermsByDomain(settings(*ROUTES))
 
 
 def test_each_route_has_its_own(terms: TermsByDomain) -> None:
@@ -44,7 +46,7 @@ def test_our_own_mailboxes_have_no_route(terms: TermsByDomain) -> None:
 
 def test_the_longest_pause_of_all(terms: TermsByDomain) -> None:
     assert terms.longest == 9 * HOUR * (1 + JITTER)
-    assert TermsByDomain(Queue(), (), choose, bool).longest == 4 * HOUR * (1 + JITTER)
+    assert TermsByDomain(settings()).longest == 4 * HOUR * (1 + JITTER)
 
 
 def test_until_when_a_recipient_is_tried(terms: TermsByDomain) -> None:

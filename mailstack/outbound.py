@@ -1,0 +1,125 @@
+"""The way out, put together: the spool, the queue, and the ways from there to a mailbox or to another server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache, partial
+from random import Random
+from time import monotonic, time
+from typing import Any
+
+from attrs import frozen
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
+
+from mailstack.config.settings import Settings
+from mailstack.delivery.dns import DnsResolver
+from mailstack.delivery.forwarding import Forwarding
+from mailstack.delivery.ip import Here
+from mailstack.delivery.line import Line
+from mailstack.delivery.local import LocalDelivery
+from mailstack.delivery.remote import RemoteDelivery
+from mailstack.delivery.route import destination
+from mailstack.interfaces.accounts import IDirectory
+from mailstack.interfaces.delivery import ITransport
+from mailstack.interfaces.log import IEventLog
+from mailstack.interfaces.spool import ISpool
+from mailstack.interfaces.waiting import ILine
+from mailstack.message.voice import Voice
+from mailstack.queue.dispatch import Dispatcher
+from mailstack.queue.mailer import Mailer
+from mailstack.queue.notices import Notices
+from mailstack.queue.places import Places
+from mailstack.queue.report import Reporter
+from mailstack.queue.schedule import Schedule
+from mailstack.queue.transports import REMEMBERED, TermsByDomain, Transports
+from mailstack.queue.verdict import Verdict
+from mailstack.queue.waiting import WaitingMail
+from mailstack.queue.wording import Voices
+from mailstack.spool.disk import DiskSpool
+
+Run = Callable[..., Awaitable[Any]]  #: calls a function in a thread
+
+
+@frozen
+class Pools:
+    """Threads for what blocks."""
+
+    disk: Run  #: one call at a time, in order
+    mailboxes: Run
+    lookups: Run  #: in DNS
+
+
+def dispatcher(
+    settings: Settings,
+    spool: ISpool,
+    local: ITransport,
+    remote: ITransport,
+    destination: Callable[[str], str],
+    mailer: Mailer,
+    voice: Callable[[], Voice],
+    log: IEventLog,
+    clock: IReactorTime,
+    now: Callable[[], float],
+    rng: Random,
+    slow: int,
+) -> Dispatcher:
+    """The queue at work, also where it is only simulated. ``slow``: the most attempts that may take their time."""
+    terms, postmaster = TermsByDomain(settings), settings.server.postmaster
+    return Dispatcher(
+        spool,
+        Transports(local, remote, destination, terms.of),
+        Verdict(terms.of, log, now, rng),
+        Places(settings.queue.concurrency, slow),
+        Reporter(spool, mailer, Schedule(settings.queue), terms.until, voice, postmaster, log, now, clock),
+        terms.longest,
+        log,
+        clock,
+        now,
+    )
+
+
+class Outbound:
+    """``services`` are to be started and stopped with the server, ``voices`` to be loaded before."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: IDirectory,
+        pools: Pools,
+        reactor: Any,  # as in MailServer
+        log: IEventLog,
+        new_id: Callable[[], str],
+        rng: Random,
+        here: Here,
+        slow: int,
+    ) -> None:
+        self._directory = directory
+        self._log = log
+        self._header_size = settings.limits.header_size
+        hostname, data = settings.server.hostname, settings.server.data
+        where = lru_cache(REMEMBERED)(partial(destination, settings))
+        self.spool = DiskSpool(data, settings.spool.sync, pools.disk, reactor, log, where)
+        self.voices = Voices(settings.server.language, settings.server.templates, log)
+        mailer = Mailer(hostname, directory, self.spool, new_id)
+        local = LocalDelivery(data / "mail", hostname, directory, self.spool, self.spool, pools.mailboxes, log)
+        resolver = DnsResolver(pools.lookups, settings.dns.servers)
+        remote = RemoteDelivery(reactor, settings, resolver, self.spool, log, rng, here=here)
+        onward = self._forwarding(remote)
+        self.queue = dispatcher(
+            settings, self.spool, local, onward, where, mailer, self._voice, log, reactor, time, rng, slow
+        )
+        self.services: Sequence[Service] = (remote.pool, self.queue)
+        postmaster = settings.server.postmaster
+        self.notices = Notices(mailer, self.spool, postmaster, self._voice, log, time, self.queue.wake)
+        line = partial(Line, reactor, hostname, self.spool, log)
+        self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, monotonic)
+
+    def _voice(self) -> Voice:
+        return self.voices.voice
+
+    def _forwarding(self, onward: ITransport) -> Forwarding:
+        return Forwarding(onward, self._directory, self.spool, self._header_size, self._log)
+
+    async def _out_of_turn(self, id: str, domains: Sequence[str], line: ILine) -> None:
+        await self.queue.out_of_turn(id, domains, self._forwarding(line))
