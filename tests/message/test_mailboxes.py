@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from email.headerregistry import Address as LibraryAddress
 from email.headerregistry import HeaderRegistry
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -118,10 +118,10 @@ def test_what_has_no_one_meaning(value: str) -> None:
 def test_hostile_field_takes_no_time(value: str) -> None:
     """In the worst case, once, some milliseconds."""
     octets = (value * MAX_FIELD).encode()[:MAX_FIELD]
-    began = perf_counter()
+    began = process_time()
     with contextlib.suppress(BadField):
         found(octets)
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 def test_ten_thousand_authors() -> None:

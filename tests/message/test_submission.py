@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -93,9 +93,9 @@ def test_author_beyond_ascii() -> None:
 )
 def test_hundred_thousand_fields_take_no_time(piece: bytes) -> None:
     header = b"x: y\n" + piece * 100_000
-    began = perf_counter()
+    began = process_time()
     completed(header)
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 LINES = st.sampled_from(
