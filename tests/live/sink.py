@@ -72,6 +72,11 @@ class Sink:
         self._server.server_close()
         self._thread.join()
 
+    @property
+    def heard(self) -> list[str]:
+        """All commands but QUIT: a connection that rests says that two seconds after the letters of another test."""
+        return [line for _, line in self.lines if line != "QUIT"]
+
     def times(self, verb: str) -> list[float]:
         """When this command was heard."""
         return [when for when, line in self.lines if line.upper().startswith(verb)]

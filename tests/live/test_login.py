@@ -54,7 +54,7 @@ def test_wrong_password(office: Office, sink: Sink, name: str, mechanism: str) -
     assert "535 5.7.8" in done.stdout
     assert office.logged(f"SASL {mechanism} authentication failed", f"sasl_username={name}")
     assert "not-the-password" not in office.log()
-    assert sink.lines == []
+    assert sink.heard == []
 
 
 def test_answers_wait_after_failures_and_nobody_else_does(office: Office) -> None:

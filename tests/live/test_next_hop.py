@@ -146,7 +146,7 @@ def test_domain_that_takes_no_mail(
     recipient = fates.get_payload(1)
     assert (recipient["Action"], recipient["Status"]) == ("failed", status)
     office.wait_for_empty_queue()
-    assert sink.lines == []
+    assert sink.heard == []
 
 
 def test_dns_fails(make_office: MakeOffice, sink: Sink, dns: DnsServer) -> None:

@@ -44,7 +44,7 @@ def test_probe(office: Office, sink: Sink, sender: str, recipient: str) -> None:
         wire.ask(mail(sender))
         assert wire.ask(b"RCPT TO:<" + octets(recipient) + b">").startswith("5")
         assert wire.ask(b"DATA").startswith("503 ")
-    assert office.queue() == [] == sink.lines
+    assert office.queue() == [] == sink.heard
     assert office.files("alice") == []
 
 
@@ -54,7 +54,7 @@ def test_probe_on_the_port_of_users(office: Office, sink: Sink, sender: str, rec
         wire.ask(b"EHLO tester.test")
         assert wire.ask(mail(sender)).startswith("530 5.7.0 ")
         assert wire.ask(b"RCPT TO:<" + octets(recipient) + b">").startswith("50")
-    assert sink.lines == []
+    assert sink.heard == []
 
 
 def test_user_cannot_send_as_somebody_else(office: Office) -> None:
