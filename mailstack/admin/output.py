@@ -6,13 +6,13 @@ import codecs
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from textwrap import indent
 from unicodedata import east_asian_width
 
 import click
 
 from mailstack.admin.clean import clean as clean
+from mailstack.model.moment import written
 
 GAP = "  "  # between two columns
 UNITS = ("KiB", "MiB", "GiB")
@@ -46,7 +46,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def utc(time: float | None) -> str | None:
     """ISO 8601, in whole seconds."""
-    return None if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if time is None else written(time)
 
 
 def size(octets: int) -> str:
