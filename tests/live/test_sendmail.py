@@ -279,6 +279,14 @@ def test_what_can_be_taken_back(make_office: MakeOffice, names: Path) -> None:
     assert office.queue() == [] and office.spooled() == [] and office.files("alice") == []
 
 
+def test_what_is_held_back_goes_early_if_it_is_named(make_office: MakeOffice, names: Path) -> None:
+    office = make_office({"submission": {"undo": "1h"}}).start()
+    id = run(str(names / "sendmail"), "-v", "alice", input="urgent\n").stdout.split()[-1]
+    assert office.cli("queue", "retry", id) == "1 letter due now\n"
+    assert office.wait_for_files("alice", 1)
+    office.wait_for_empty_queue()
+
+
 def test_submissions_wait(make_office: MakeOffice, sink: Sink) -> None:
     """HOLDFOR, over the net: for recipients here and elsewhere, and over a restart."""
     office = make_office(next_hop(sink)).start()
