@@ -29,8 +29,10 @@ TURN = 1_024  #: days until a stamp comes again
 MAX_AGE = TURN - 2  #: days; the last one of a turn is tomorrow
 
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_TAG = re.compile(r"SRS([01])[=+-]", re.IGNORECASE)
-_THIRD_HAND = re.compile(r"SRS1[=+-][^=]*=(?P<first>[^=]+)=(?P<rest>[=+-].*)", re.IGNORECASE)
+#: ASCII, or the long s of old prints would be one, too.
+_ANY_CASE = re.IGNORECASE | re.ASCII
+_TAG = re.compile(r"SRS([01])[=+-]", _ANY_CASE)
+_THIRD_HAND = re.compile(r"SRS1[=+-][^=]*=(?P<first>[^=]+)=(?P<rest>[=+-].*)", _ANY_CASE)
 
 
 class Fault(Enum):
@@ -62,7 +64,7 @@ class Srs:
         if tag is None:
             return None
         hash, _, rest = address.local[tag.end() :].partition("=")
-        if not hmac.compare_digest(self._hash(tag[1], rest).encode(), hash.upper().encode()):
+        if not hash.isascii() or not hmac.compare_digest(self._hash(tag[1], rest), hash.upper()):
             return Fault.FORGED
         try:
             return self._read(tag[1], rest, now)

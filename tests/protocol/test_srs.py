@@ -68,6 +68,17 @@ def test_who_is_written_in_is_found_again(sender: Address, days: int) -> None:
         assert found == sender
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("S", "\u017f"), ("I", "\u0131")])
+def test_letters_whose_capital_is_one_of_ours(ours: str, theirs: str) -> None:
+    """Case does not count, but a long s is no s, and an i without a dot no i."""
+    for sender in (Address(f"alice{number}", "far.test") for number in range(30)):
+        made = outward(sender)
+        front, rest = made.local[:13], made.local[13:]
+        for place in (place for place, letter in enumerate(front) if letter == ours):
+            changed = front[:place] + theirs + front[place + 1 :] + rest
+            assert SRS.homeward(spelled(made, changed), NOW) in (None, Fault.FORGED)
+
+
 @settings(max_examples=500)
 @given(st.data())
 def test_whatever_is_changed_is_noticed(data: st.DataObject) -> None:
