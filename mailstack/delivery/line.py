@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -15,7 +15,7 @@ from mailstack.delivery.parcel import Parcel, outcomes, packed
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
-from mailstack.interfaces.waiting import ILine
+from mailstack.interfaces.waiting import Errand, ILine
 from mailstack.model.letter import Due
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_client import SmtpClient
@@ -25,8 +25,6 @@ from mailstack.protocol.smtp_opening import Manner
 LONGEST = 12 * 3_600.0  #: seconds until no letter is begun any more: a line may be slow, and much may wait for it
 #: For recipients that the last letter of a session leaves over.
 NO_MORE = Reply(452, "4.5.3", "The server takes no more in this session (MAILMAX)")
-
-Errand = Callable[[ILine], Awaitable[None]]
 
 
 @implementer(ILine)

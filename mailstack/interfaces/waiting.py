@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from zope.interface import Interface
@@ -38,6 +38,10 @@ class ILine(ITransport, ITurn):
 
     def quit() -> None:
         """There are no more."""
+
+
+#: What is done on a connection as soon as it is ours.
+Errand = Callable[[ILine], Awaitable[None]]
 
 
 class IWaitingMail(Interface):

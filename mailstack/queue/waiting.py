@@ -9,12 +9,10 @@ from zope.interface import implementer
 
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
-from mailstack.interfaces.waiting import ILine, ITurn, IWaitingMail
+from mailstack.interfaces.waiting import Errand, ILine, ITurn, IWaitingMail
 
 PAUSE = 60.0  # seconds between two starts for one domain, or anybody could keep us busy with a dead host
 
-#: What is done on a connection as soon as it is ours.
-Errand = Callable[[ILine], Awaitable[None]]
 OutOfTurn = Callable[[str, Sequence[str], ILine], Awaitable[None]]
 
 

@@ -10,8 +10,8 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from mailstack.interfaces.spool import Result
-from mailstack.interfaces.waiting import ILine, ITurn
-from mailstack.queue.waiting import PAUSE, Errand, WaitingMail
+from mailstack.interfaces.waiting import Errand, ILine, ITurn
+from mailstack.queue.waiting import PAUSE, WaitingMail
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import ListLog, at_once
 from tests.fakes_accounts import HandClock
