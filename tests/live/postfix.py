@@ -44,6 +44,7 @@ virtual_gid_maps = static:{owner}
 
 _MASTER = """\
 127.0.0.1:{port} inet n - n - - smtpd
+pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr
 tlsmgr    unix  - - n 1000? 1 tlsmgr
@@ -90,6 +91,11 @@ class Postfix:
 
     def reload(self) -> None:
         self._run("reload")
+
+    def flush(self) -> None:
+        """Try all that waits, now. (With pauses of a second it may find a letter still at work, and leave it alone for
+        minutes.)"""
+        self._run("flush")
 
     def letters(self) -> list[Path]:
         return list(self.root.glob("mail/x/new/*"))
