@@ -297,7 +297,8 @@ class DiskSpool:
             self._log.event(id, **fields)
 
     def open(self, id: str) -> BinaryIO:
-        return Path(self.path(id)).open("rb")
+        # Not Path.open: making the Path costs a third of it.
+        return open(self.path(id), "rb")  # noqa: PTH123
 
     def path(self, id: str) -> str:
         return f"{self._messages}/{id}"
