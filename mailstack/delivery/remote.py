@@ -169,12 +169,15 @@ class RemoteDelivery:
         return outcomes(dict.fromkeys(numbers, reply), search.relay, setup, unreachable=unreachable)
 
     async def _reuse(self, way: Way, parcel: Parcel) -> _Heard | None:
-        """By a connection that rests. None: there is none, or it turned out to be dead, which is no fault of the letter
-        and costs it nothing; it is surely not there."""
+        """By a connection that rests. None: there is none, or it turned out to be dead or of no use, which is no fault
+        of the letter and costs it nothing; it is surely not there."""
         connection = self.pool.take(way)
         if connection is None:
             return None
         await parcel.hand_to(connection)
+        if _out_of_step(connection):
+            connection.quit()
+            return None
         self.pool.rest(way, connection)
         if connection.client.broken is not None and not connection.client.all_sent:
             return None
@@ -215,3 +218,10 @@ class RemoteDelivery:
             search.refused(client.broken, label(host))
             return None
         return _Heard(connection, setup)
+
+
+def _out_of_step(connection: Connection) -> bool:
+    """503 is said of the order of commands, not of the letter: to this server a session has one letter, perhaps."""
+    client = connection.client
+    replies = client.answers.values()
+    return not client.all_sent and bool(replies) and all(reply.code == 503 for reply in replies)

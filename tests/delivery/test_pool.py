@@ -179,6 +179,23 @@ def test_one_letter_at_a_time(hall: Hall) -> None:
     assert (one.heard(), two.heard()) == (ENVELOPE, [])
 
 
+def test_server_that_has_one_letter_for_a_session(hall: Hall) -> None:
+    """503 to the second MAIL is about the order of commands: the letter goes by a connection of its own."""
+    server = hall.opened()
+    results = hall.deliver()
+    assert server.heard() == ENVELOPE
+    assert server.say("503 5.5.1 sender already specified", "503 5.5.1 no", "503 5.5.1 no") == ["QUIT"]
+    assert results == []
+    assert hall.answer().take() == []
+    assert isinstance(outcome(results), Delivered)
+
+
+def test_503_on_a_new_connection_is_an_answer(hall: Hall) -> None:
+    results = hall.deliver()
+    hall.answer().say("503 5.5.1 no", "503 5.5.1 no", "503 5.5.1 no")
+    assert isinstance(outcome(results), Failed)
+
+
 def test_rest_is_short(hall: Hall) -> None:
     """Then it is closed as it should be, and nothing is left."""
     server = hall.opened()
