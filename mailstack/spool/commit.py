@@ -70,6 +70,14 @@ class GroupCommit:
         self._pressing = 0
         self._busy = False
         self._start: IDelayedCall | None = None
+        self._idle: list[Deferred[None]] = []
+
+    async def idle(self) -> None:
+        """Until nothing is on its way to the disk, and nothing waits for that."""
+        while self._busy or self._waiters:
+            waiter: Deferred[None] = Deferred()
+            self._idle.append(waiter)
+            await waiter
 
     async def flush(self, paths: Iterable[Path]) -> None:
         await self.join(lambda batch: batch.paths.update(paths), urgent=False)
@@ -117,6 +125,9 @@ class GroupCommit:
         await self._tidy()
         self._busy = False
         self._plan()
+        idle, self._idle = self._idle, []
+        for each in idle:
+            each.callback(None)
 
     async def _tidy(self) -> None:
         """Between two batches, when everybody has their answer: a failure here is nobody's."""

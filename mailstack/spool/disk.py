@@ -96,13 +96,13 @@ class DiskSpool:
 
     async def stop(self) -> None:
         """Close it when all is written that has been given to it, also by those who were cut off while they waited: or
-        what they have delivered would be delivered again."""
-        with suppress(OSError):
-            await self._commit.flush(())
+        what they have delivered would be delivered again. And when the files of letters that are done with are removed:
+        or the next start would find them, and speak of a crash."""
+        await self._commit.idle()
         await self._in_thread(self.close)
 
     def close(self) -> None:
-        """After the last call has returned. Blocking."""
+        """At once. Blocking."""
         self._reader.close()
         self._store.close()
         if isinstance(self._sync, FilesystemSync):

@@ -340,6 +340,29 @@ class TestFailingDisk:
         assert Path(self.spool.path("L1")).exists()
 
 
+def test_stop_comes_after_the_last_file_is_removed(tmp_path: Path) -> None:
+    """Whoever waits for the last batch may be the last to stop, while the batch is not quite done."""
+    run, calls = Runner(), list[str]()
+
+    async def noted(function: Any, *args: Any) -> Any:
+        calls.append(function.__name__)
+        return function(*args)
+
+    spool = DiskSpool(tmp_path, "filesystem", noted, run.clock, ListLog(), str)
+    spool.start()
+    incoming = spool.receive("L1")
+    incoming.write(b"x\n")
+    run(spool.add(letter("L1"), incoming))
+
+    async def last() -> None:
+        await spool.settle({"L1": [Result(0, "sent", LATER)]})
+        await spool.stop()
+
+    run(last())
+    assert calls[-2:] == ["_unlink", "close"]
+    assert not (tmp_path / "spool/messages/L1").exists()
+
+
 class TestGroupCommit:
     @pytest.fixture(autouse=True)
     def _spool(self, tmp_path: Path) -> Any:
