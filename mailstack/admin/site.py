@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from time import time
+from time import sleep, time
 from typing import TypeVar
 
 import click
@@ -47,6 +47,7 @@ class Site:
     source: Path
     open_queue: OpenQueue = open_queue
     now: Callable[[], float] = time  #: Unix time
+    pause: Callable[[float], object] = sleep  #: seconds
 
     @cached_property
     def settings(self) -> Settings:

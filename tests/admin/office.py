@@ -25,6 +25,7 @@ class Office:
         self.ini.write_text(MAIL_INI)
         self.queue = Filled(folder / "data")
         self.now = NOW
+        self.pauses: list[float] = []
 
     @property
     def users(self) -> Path:
@@ -35,7 +36,10 @@ class Office:
         return self.folder / "data/aliases"
 
     def run(self, *args: str, input: str | bytes | None = None) -> Result:
-        return CliRunner().invoke(main, list(args), input=input, obj=Site(self.ini, now=lambda: self.now))
+        return CliRunner().invoke(main, list(args), input=input, obj=self._site())
+
+    def _site(self) -> Site:
+        return Site(self.ini, now=lambda: self.now, pause=self.pauses.append)
 
     def json(self, *args: str) -> Any:
         result = self.run(*args, "--json")

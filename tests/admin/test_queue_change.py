@@ -52,6 +52,15 @@ def test_retry(office: Office) -> None:
     assert run(office, "retry", "--all") == "3 letters (4 recipients) due now\n"
 
 
+def test_server_gets_its_turn(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two transactions there is a pause, or mail that arrives would wait for all of them."""
+    run(office, "hold", "--all")
+    assert office.pauses == [], "one transaction is followed by none"
+    monkeypatch.setattr(queue_change, "CHUNK", 1)
+    run(office, "release", "--all")
+    assert office.pauses == [queue_change.BREATH] * 2
+
+
 def test_retry_of_all_leaves_to_their_senders_what_is_to_wait(office: Office) -> None:
     office.queue.add("L4", "a@x.test", arrived=NOW - 60, not_before=NOW + 60)
     assert run(office, "retry", "--all") == "3 letters (4 recipients) due now\n"
