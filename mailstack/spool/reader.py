@@ -99,7 +99,8 @@ class Reader:
             except (ValueError, IndexError):
                 damaged.add(id)
             else:
-                found += [due] if due else []
+                # Nothing: the administrator has held, ended or dropped it between the two queries.
+                found += [due] if due and due.pending else []
         return found
 
     def _due(self, letter: Letter | None, warned: int, now: float, destination: str | None = None) -> Due | None:

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from mailstack.interfaces.spool import Result, Wanted
+from mailstack.model.deed import BOUNCE, DROP, HOLD, Deed
 from mailstack.model.reply import Reply
 from mailstack.model.selection import EVERYTHING
 from mailstack.spool.commit import COMPANY
@@ -338,6 +339,27 @@ class TestFailingDisk:
                 with pytest.raises(OSError):
                     self.run(self.spool.add(letter("L1"), incoming))
         assert Path(self.spool.path("L1")).exists()
+
+
+@pytest.mark.parametrize("verb", [HOLD, BOUNCE, DROP])
+def test_what_the_administrator_ends_while_it_is_looked_up_is_not_due(tmp_path: Path, verb: str) -> None:
+    run = Runner()
+    spool = open_spool(tmp_path, run)
+    for id in ("L1", "L2"):
+        incoming = spool.receive(id)
+        incoming.write(b"x\n")
+        run(spool.add(letter(id), incoming))
+    look_up = spool._reader.letter
+
+    def meanwhile(id: str) -> Any:
+        if id == "L1":
+            QueueDesk(tmp_path).change(Deed(verb, "root", 0.0), ["L1"], EVERYTHING)
+        return look_up(id)
+
+    spool._reader.letter = meanwhile  # type: ignore[method-assign]
+    ((found,),) = run(spool.due(2000.0, [Wanted("office.test", 10)]))
+    assert found.letter.id == "L2" and found.pending
+    spool.close()
 
 
 def test_stop_comes_after_the_last_file_is_removed(tmp_path: Path) -> None:
