@@ -135,18 +135,25 @@ def test_domain_without_mx(make_office: MakeOffice, sink: Sink, dns: DnsServer) 
 
 
 @pytest.mark.parametrize(("domain", "status"), [("null.test", "5.1.10"), ("gone.test", "5.1.2")])
-def test_domain_that_takes_no_mail(
-    make_office: MakeOffice, sink: Sink, dns: DnsServer, domain: str, status: str
-) -> None:
+def test_domain_that_takes_no_mail(make_office: MakeOffice, dns: DnsServer, domain: str, status: str) -> None:
     """The sender hears of it at once: RFC 7505, and names that do not exist."""
-    office = make_office(by_mx(sink, dns)).start()
+    office = make_office({"dns": {"servers": f"127.0.0.1:{dns.port}"}, "routes": {"*": "mx"}}).start()
     send(office, RAW, f"x@{domain}")
     (path,) = office.wait_for_files("alice")
     _, fates, _ = bounce_in(path).iter_parts()
     recipient = fates.get_payload(1)
     assert (recipient["Action"], recipient["Status"]) == ("failed", status)
     office.wait_for_empty_queue()
-    assert sink.heard == []
+
+
+@pytest.mark.parametrize("domain", ["null.test", "gone.test"])
+def test_host_of_mail_ini_that_takes_no_mail(make_office: MakeOffice, sink: Sink, dns: DnsServer, domain: str) -> None:
+    """It was written there by mistake, and somebody will mend it: no reason to return mail."""
+    office = make_office(by_mx(sink, dns)).start()
+    send(office, RAW, f"x@{domain}")
+    deferred(office)
+    assert f"mail.ini names {domain}, which is of no use" in office.queue()[0]["recipients"][0]["last_reply"]
+    assert sink.heard == [] and office.files("alice") == []
 
 
 def test_dns_fails(make_office: MakeOffice, sink: Sink, dns: DnsServer) -> None:
