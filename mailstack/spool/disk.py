@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -25,9 +24,12 @@ from mailstack.spool.batch import TOLERANCE, Batch, Corrected, Hastened, Reporte
 from mailstack.spool.commit import GroupCommit, InThread
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
+from mailstack.spool.lock import locked
 from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
 from mailstack.spool.store import Store
+
+T = TypeVar("T")
 
 AT_ONCE = 1_000  # rows changed in one transaction, which the reactor waits for
 SQLITE = (3, 38, 0)  # has the operator ->> that the statements use
@@ -74,7 +76,7 @@ class DiskSpool:
         if sqlite3.sqlite_version_info < SQLITE:
             raise OSError(f"SQLite {sqlite3.sqlite_version} is too old, the queue needs {'.'.join(map(str, SQLITE))}")
         make_folders(self._messages)
-        self._lock = _lock(self._folder / "lock")
+        self._lock = locked(self._folder / "lock")
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
         self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
         database = self._folder / "queue.db"
@@ -173,28 +175,35 @@ class DiskSpool:
         waiting = await self._in_thread(self._reader.waiting, domain, subdomains)
         visible = self._visible(id for id, _, _ in waiting)
         later = [Hastened(id, number, ASKED) for id, number, _ in waiting if id in visible]
-        for start in range(0, len(later), AT_ONCE):
-            await self._commit.join(partial(_hasten, later[start : start + AT_ONCE]))
+        await self._in_pieces(later, lambda batch: batch.hastened)
         return len(visible)
 
     async def hurry(self, destination: str, since: float, after: float, now: float, limit: int) -> float | None:
         later = await self._in_thread(self._reader.later, destination, since, max(after, now), limit)
         if not later:
             return None
-        await self._commit.join(partial(_hasten, [Hastened(id, number, now) for id, number, _ in later]))
+        hastened = [Hastened(id, number, now) for id, number, _ in later]
+        await self._in_pieces(hastened, lambda batch: batch.hastened)
         last: float = later[-1][2]
         return last
 
     async def rectify(self, now: float, longest: float) -> int:
         future = await self._in_thread(self._reader.from_the_future, now + TOLERANCE)
         corrected = [Corrected.now(id, came, before, wish, now) for id, came, before, wish in future]
-        for start in range(0, len(corrected), AT_ONCE):
-            await self._commit.join(partial(_correct, corrected[start : start + AT_ONCE]))
+        await self._in_pieces(corrected, lambda batch: batch.corrected)
         late = await self._in_thread(self._reader.unbelievable, now + longest)
         hastened = [Hastened(id, number, now) for id, number in late]
-        for start in range(0, len(hastened), AT_ONCE):
-            await self._commit.join(partial(_hasten, hastened[start : start + AT_ONCE]))
+        await self._in_pieces(hastened, lambda batch: batch.hastened)
         return len({each.id for each in corrected} | {each.id for each in hastened})
+
+    async def _in_pieces(self, rows: Sequence[T], place: Callable[[Batch], list[T]]) -> None:
+        """One batch after the other; ``place`` says where in it they belong."""
+
+        def add(piece: Sequence[T], batch: Batch) -> None:
+            place(batch).extend(piece)
+
+        for start in range(0, len(rows), AT_ONCE):
+            await self._commit.join(partial(add, rows[start : start + AT_ONCE]))
 
     async def flush(self, paths: Iterable[Path]) -> None:
         await self._commit.flush(paths)
@@ -302,25 +311,6 @@ class DiskSpool:
 
     def path(self, id: str) -> str:
         return f"{self._messages}/{id}"
-
-
-def _correct(letters: Sequence[Corrected], batch: Batch) -> None:
-    batch.corrected.extend(letters)
-
-
-def _hasten(recipients: Sequence[Hastened], batch: Batch) -> None:
-    batch.hastened.extend(recipients)
-
-
-def _lock(path: Path) -> int:
-    """One server for one data folder; the lock goes with the process, however it ends."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise OSError(f"another mailstack is using {path.parent.parent}") from None
-    return fd
 
 
 def _unlink(paths: Sequence[str]) -> None:
