@@ -31,26 +31,38 @@ listen_tls =
 [relay]
 networks = 127.0.0.0/8
 [routes]
-* = smtp:[127.0.0.1]:{sink}
+{routes}
 [spool]
 sync = {sync}
 [limits]
 connections = 10000
 connections_per_client = 10000
+{more}
 """
 
 
 class Mailstack:
     def __init__(
-        self, root: str | pathlib.Path, port: int, sink: int, sync: str = "auto", users: list[str] = USERS
+        self,
+        root: str | pathlib.Path,
+        port: int,
+        sink: int,
+        sync: str = "auto",
+        users: list[str] = USERS,
+        routes: str = "",
+        more: str = "",
     ) -> None:
+        """``routes`` in the place of the one to the sink, ``more`` sections of mail.ini."""
         self.root = pathlib.Path(root).resolve()
-        self.port, self.sink, self.sync, self.users = port, sink, sync, users
+        self.port, self.sync, self.users = port, sync, users
         self.mail = self.root / "data/mail"
+        self._routes, self._more = routes or f"* = smtp:[127.0.0.1]:{sink}", more
 
     def start(self) -> Mailstack:
-        (self.root / "data").mkdir(parents=True)
-        (self.root / "mail.ini").write_text(CONF.format(port=self.port, sink=self.sink, sync=self.sync))
+        (self.root / "data").mkdir(parents=True, exist_ok=True)
+        (self.root / "mail.ini").write_text(
+            CONF.format(port=self.port, sync=self.sync, routes=self._routes, more=self._more)
+        )
         # Nobody logs in, so a hash that nothing matches will do.
         (self.root / "data/users").write_text(
             "".join(f"{user}@example.org:{{PLAIN}}no-log-in\n" for user in self.users)

@@ -4,6 +4,7 @@
 
 prints the seconds until the server greets, its memory then and after a while, and how long a fresh letter for a Maildir
 and one for another server take meanwhile. DNS says SERVFAIL for every domain but one, whose server takes everything.
+Needs Debian's ``postfix`` for that (``.ci/install``).
 """
 
 from __future__ import annotations
@@ -12,42 +13,18 @@ import argparse
 import pathlib
 import socket
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import zlib
 from contextlib import closing
 
-from load import Client, in_new, percentile, until
-from postfix import wait_greeting
+from load import Client, Sink, in_new, memory, percentile, until
+from ours import Mailstack
 
 from mailstack.spool.schema import prepare
 
-CONF = """\
-[server]
-hostname = mail.example.org
-domains = example.org
-data = data
-[smtp]
-listen = tcp:{port}:interface=127.0.0.1
-[submission]
-listen =
-listen_tls =
-[pop3]
-listen =
-listen_tls =
-[relay]
-networks = 127.0.0.0/8
-[dns]
-servers = 127.0.0.1:{dns}
-[routes]
-alive.example.net = smtp:[127.0.0.1]:{sink}
-[limits]
-connections = 10000
-connections_per_client = 10000
-"""
+ALIVE = "alive.example.net"
 CONTENT = b"Received: by mail.example.org\nSubject: it waits\n\n" + (b"x" * 76 + b"\n") * 50
 LINKS = 30_000  # of one file, as messages; ext4 allows 65,000
 FRESH = 20  # letters of each kind
@@ -101,42 +78,6 @@ def serve_dns() -> int:
     return int(sock.getsockname()[1])
 
 
-class Sink:
-    """A server that takes everything, and counts."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._socket.getsockname()[1])
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while True:
-            connection, _ = self._socket.accept()
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as lines:
-            connection.sendall(b"220 sink\r\n")
-            data = False
-            for line in lines:
-                if data:
-                    data = line != b".\r\n"
-                    self.taken += not data
-                elif line[:4].upper() == b"DATA":
-                    data = True
-                    connection.sendall(b"354 go on\r\n")
-                    continue
-                if not data:
-                    connection.sendall(b"250 ok\r\n")
-
-
-def rss(pid: int) -> float:
-    """MiB."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
 def send(port: int, to: str) -> None:
     client = Client(port)
     client.command(b"HELO client.example")
@@ -146,37 +87,30 @@ def send(port: int, to: str) -> None:
 
 
 def measure(root: pathlib.Path, port: int, count: int, destinations: int, pause: float) -> None:
-    sink = Sink()
     fill(root / "data", count, destinations)
-    (root / "mail.ini").write_text(CONF.format(port=port, dns=serve_dns(), sink=sink.port))
-    (root / "data/users").write_text("user1@example.org:{PLAIN}no-log-in\nsomebody@example.org:{PLAIN}no-log-in\n")
-    (root / "data/aliases").touch()
-    maildir = root / "data/mail/example.org/user1"
-    twistd = pathlib.Path(sys.executable).with_name("twistd")
-    command = [twistd, "-n", "--pidfile=", "mailstack", "-c", root / "mail.ini"]
-    with (root / "log").open("wb") as log:
+    dns = f"[dns]\nservers = 127.0.0.1:{serve_dns()}"
+    route = f"{ALIVE} = smtp:[127.0.0.1]:{port + 1}"
+    users = ["user1", "somebody"]
+    with Sink(port + 1, root / "counters") as sink:
+        server = Mailstack(root, port, sink.port, users=users, routes=route, more=dns)
         start = time.perf_counter()
-        server = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, cwd=root)
-    try:
-        wait_greeting(port)
-        greeted = time.perf_counter() - start
-        first = rss(server.pid)
-        here, away = [], []
-        for number in range(FRESH):
-            start = time.perf_counter()
-            send(port, "user1@example.org")
-            until(lambda: in_new([maildir]), number + 1, 60)
-            here.append(time.perf_counter() - start)
-            start = time.perf_counter()
-            send(port, "u@alive.example.net")
-            until(lambda: sink.taken, number + 1, 60)
-            away.append(time.perf_counter() - start)
-            time.sleep(pause / FRESH)
-        last = rss(server.pid)
-        cpu = sum(float(word) for word in pathlib.Path(f"/proc/{server.pid}/stat").read_text().split()[13:15]) / 100
-    finally:
-        server.terminate()
-        server.wait(30)
+        with server:
+            greeted = time.perf_counter() - start
+            first = memory(server.pid())
+            here, away = [], []
+            for number in range(FRESH):
+                start = time.perf_counter()
+                send(port, "user1@example.org")
+                until(lambda: in_new([server.mail / "example.org/user1"]), number + 1, 60)
+                here.append(time.perf_counter() - start)
+                start = time.perf_counter()
+                send(port, f"u@{ALIVE}")
+                until(sink.letters, number + 1, 60)
+                away.append(time.perf_counter() - start)
+                time.sleep(pause / FRESH)
+            last = memory(server.pid())
+            words = pathlib.Path(f"/proc/{server.pid()}/stat").read_text().split()
+            cpu = sum(map(float, words[13:15])) / 100
     text = (root / "log").read_text(errors="replace")
     print(f"{count:7,} letters for {destinations:7,} destinations")
     print(f"  until it greets     {greeted:6.2f} s")

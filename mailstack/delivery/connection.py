@@ -7,7 +7,6 @@ from itertools import chain
 from math import inf
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -21,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailstack import eager
-from mailstack.delivery.tls import Handshake
+from mailstack.delivery.tls import Handshake, TlsDetails
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_client import Action, Close, Send, SmtpClient
 from mailstack.protocol.smtp_dialogue import Pour, Rest, Secure, Wait
@@ -34,19 +33,6 @@ CUT_OFF = Reply(451, "4.4.2", "The line was cut before it was this one's turn")
 
 #: Gives what follows the 354, in pieces, or (True) the end of data alone; OSError when the file cannot be read.
 Content = Callable[[bool], Iterator[bytes]]
-
-
-@frozen
-class TlsDetails:
-    """What a handshake came to."""
-
-    version: str
-    cipher: str
-    bits: int = 0
-
-    def __str__(self) -> str:
-        """As Postfix has it in its log."""
-        return f"{self.version} with cipher {self.cipher} ({self.bits}/{self.bits} bits)"
 
 
 def _nobody_cares(connection: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from attrs import frozen
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
 from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
@@ -121,6 +122,19 @@ class Handshake:
         if self.problem:
             return "Untrusted"
         return "Trusted" if self._name_problem else "Verified"
+
+
+@frozen
+class TlsDetails:
+    """What a handshake came to."""
+
+    version: str
+    cipher: str
+    bits: int = 0
+
+    def __str__(self) -> str:
+        """As Postfix has it in its log."""
+        return f"{self.version} with cipher {self.cipher} ({self.bits}/{self.bits} bits)"
 
 
 def _mismatch(certificate: crypto.X509, names: Sequence[str]) -> str:
