@@ -21,7 +21,7 @@ from mailstack.intake.relay import RelayRule
 from mailstack.intake.surroundings import Surroundings, unheard
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.sessions import ISessions
-from mailstack.maildir.mailbox import Mailboxes
+from mailstack.maildir.mailboxes import Mailboxes
 from mailstack.outbound import Outbound, Run
 from mailstack.server import pop3, smtp
 from mailstack.server.certificates import Certificates

@@ -27,6 +27,9 @@ class IMailbox(Interface):
     def open(index: int) -> BinaryIO:
         """The message as stored (LF line ends). FileNotFoundError when another program removed it."""
 
+    def letter_id(index: int) -> str | None:
+        """The queue id under which this server has delivered the message; None: it came another way."""
+
     def delete(indexes: Iterable[int]) -> Sequence[int]:
         """Remove messages; already gone is as good. Returns those that could not be removed."""
 

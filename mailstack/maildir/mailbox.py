@@ -1,4 +1,4 @@
-"""Maildirs for reading: other programs may deliver, flag, move and remove letters at the same time.
+"""One Maildir for reading: other programs may deliver, flag, move and remove letters at the same time.
 
 A session sees the letters that were there when it began. It changes nothing but what it deletes: letters stay in
 ``new`` until a program that knows flags takes them over.
@@ -10,45 +10,13 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 from typing import BinaryIO
 
 from zope.interface import implementer
 
-from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, Item, MailboxInUse
+from mailstack.interfaces.mailboxes import IMailbox, Item
 from mailstack.maildir import names
 from mailstack.maildir.sizes import wire_octets
-from mailstack.model.address import Address
-
-
-@implementer(IMailboxes)
-class Mailboxes:
-    """The Maildirs below ``root``; ``mailbox`` tells where an account has its own, None: no such account."""
-
-    def __init__(self, root: Path, mailbox: Callable[[Address], str | None]) -> None:
-        self._root = root
-        self._mailbox = mailbox
-        self._in_use: set[Path] = set()
-        self._guard = Lock()
-
-    def open(self, account: Address) -> IMailbox:
-        place = self._mailbox(account)
-        if place is None:
-            raise FileNotFoundError(f"{account} is not an account any more")
-        folder = self._root / place
-        with self._guard:
-            if folder in self._in_use:
-                raise MailboxInUse
-            self._in_use.add(folder)
-        try:
-            return Mailbox(folder, self._release)
-        except BaseException:
-            self._release(folder)
-            raise
-
-    def _release(self, folder: Path) -> None:
-        with self._guard:
-            self._in_use.discard(folder)
 
 
 @implementer(IMailbox)
@@ -66,6 +34,9 @@ class Mailbox:
 
     def open(self, index: int) -> BinaryIO:
         return self._open(self._bases[index])
+
+    def letter_id(self, index: int) -> str | None:
+        return names.letter_id(self._bases[index])
 
     def delete(self, indexes: Iterable[int]) -> Sequence[int]:
         bases = {index: self._bases[index] for index in indexes}

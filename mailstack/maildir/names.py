@@ -11,9 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
+from urllib.parse import unquote
 
 _TIME = re.compile(r"[0-9]+(?=\.)")
 _WIRE_SIZE = re.compile(r",W=([0-9]+)(?=,|\Z)")
+_LETTER_ID = re.compile(r"[0-9]+\.Q([0-9A-Za-z]+)\.")
+_KEPT_ID = re.compile(r"[0-9]+\.U([^.]+)\.")
+_KEPT_ID_ESCAPES = "%.,:/"  # what a unique-id may have, and the unique part of a file name may not
 _UNIQUE_ID = re.compile(r"[!-~]{1,70}\Z")  # RFC 1939 §7
 
 
@@ -28,6 +32,22 @@ def wire_size(base: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def letter_id(base: str) -> str | None:
+    """The queue id of a letter that this server has delivered."""
+    found = _LETTER_ID.match(base)
+    return found[1] if found else None
+
+
+def keeping(uid: str, time: int, host: str) -> str:
+    """The stem of a file whose letter shall keep a unique-id that it had elsewhere: ``TIME.U<unique-id>.HOST``.
+
+    The name alone says it, so it stays wherever the file goes. A file name has at most 255 octets: a unique-id of 70
+    characters takes up to 210.
+    """
+    escaped = "".join(f"%{ord(char):02X}" if char in _KEPT_ID_ESCAPES else char for char in uid)
+    return f"{time}.U{escaped}.{host}"
+
+
 def age(base: str) -> tuple[int, str]:
     """Sorts the oldest first; names without a time go before all others."""
     found = _TIME.match(base)
@@ -35,17 +55,23 @@ def age(base: str) -> tuple[int, str]:
 
 
 def unique_ids(bases: Sequence[str]) -> list[str]:
-    """The same ids for the same letters for ever: what is before the measures, as they may be added or corrected.
+    """The same ids for the same letters for ever: the one that the name keeps (:func:`keeping`), else what is before
+    the measures, as they may be added or corrected.
 
     Where that is no unique-id, or several letters share it, a hash takes its place: for each of them, so that none
     takes over the id of another that is removed.
     """
-    stems = [name.partition(",")[0] for name in bases]
+    stems = [_identity(name.partition(",")[0]) for name in bases]
     shared = Counter(stems)
     return [
         stem if shared[stem] == 1 and _UNIQUE_ID.match(stem) else _hash(name if shared[stem] > 1 else stem)
         for stem, name in zip(stems, bases, strict=True)
     ]
+
+
+def _identity(stem: str) -> str:
+    kept = _KEPT_ID.match(stem)
+    return unquote(kept[1], errors="surrogateescape") if kept else stem
 
 
 def _hash(name: str) -> str:

@@ -38,6 +38,7 @@ class Maildrop:
         self.size = sum(item.size for item in mailbox.items)
         self.retrieved = Tally()
         self.topped = Tally()
+        self.fetched: set[int] = set()  #: indexes of the letters that RETR has sent to their ends
         self._marked: set[int] = set()
         self._marked_size = 0
         self._letter: BinaryIO | None = None
@@ -117,12 +118,16 @@ class Maildrop:
     def _retrieve(self, number: int) -> Response:
         if not self._open(number):
             return GONE
-        return ok(f"{self._item(number).size} octets", self._counted(self._pieces(), self.retrieved))
+        return ok(f"{self._item(number).size} octets", self._noting(number - 1))
 
     def _top(self, number: int, lines: int) -> Response:
         if not self._open(number):
             return GONE
         return ok("", self._counted(top(self._pieces(), lines), self.topped))
+
+    def _noting(self, index: int) -> Iterator[bytes]:
+        yield from self._counted(self._pieces(), self.retrieved)
+        self.fetched.add(index)
 
     def _open(self, number: int) -> bool:
         self._close_letter()

@@ -57,6 +57,9 @@ class MemoryMailbox:
         except KeyError:
             raise FileNotFoundError(self.items[index].uid) from None
 
+    def letter_id(self, index: int) -> str | None:
+        return self.items[index].uid.removeprefix("uid-")
+
     def delete(self, indexes: Iterable[int]) -> Sequence[int]:
         left = [index for index in indexes if self.items[index].uid in self._stuck]
         for index in indexes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.maildir.mailbox import Mailboxes
+from mailstack.maildir.mailboxes import Mailboxes
 from mailstack.model.address import Address
 from tests.maildir.contract import ALICE, BOB, MailboxesContract
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailstack.maildir.names import age, base, unique_ids, wire_size
+from mailstack.maildir.names import age, base, keeping, letter_id, unique_ids, wire_size
 
 FILE_NAMES = st.binary(min_size=1, max_size=200).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 
@@ -51,6 +51,19 @@ def test_unique_id_does_not_depend_on_the_others() -> None:
     assert len(set(both)) == 2
     assert "1.a" not in both
     assert unique_ids(["1.a,S=2", "1.a,S=1", "0.z"])[:2] == both[::-1]
+
+
+def test_letter_id_is_in_the_names_that_we_give() -> None:
+    assert letter_id("1.Q4Xy9.host,S=1,W=2") == "4Xy9"
+    assert letter_id("1.M4P9.host,S=1,W=2") is None
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=70))
+def test_file_keeps_the_id_that_its_letter_had_elsewhere(uid: str) -> None:
+    """Any that RFC 1939 allows; with measures and flags behind it."""
+    name = keeping(uid, 1, "host")
+    assert not set(name) & set("/:,")
+    assert unique_ids([base(f"{name},S=1,W=2:2,S")]) == [uid]
 
 
 @given(st.sets(FILE_NAMES.map(base), max_size=8))

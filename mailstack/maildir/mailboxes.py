@@ -1,0 +1,43 @@
+"""All Maildirs: which one an account opens, and one session at a time for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+from zope.interface import implementer
+
+from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, MailboxInUse
+from mailstack.maildir.mailbox import Mailbox
+from mailstack.model.address import Address
+
+
+@implementer(IMailboxes)
+class Mailboxes:
+    """The Maildirs below ``root``; ``mailbox`` tells where an account has its own, None: no such account."""
+
+    def __init__(self, root: Path, mailbox: Callable[[Address], str | None]) -> None:
+        self._root = root
+        self._mailbox = mailbox
+        self._in_use: set[Path] = set()
+        self._guard = Lock()
+
+    def open(self, account: Address) -> IMailbox:
+        place = self._mailbox(account)
+        if place is None:
+            raise FileNotFoundError(f"{account} is not an account any more")
+        folder = self._root / place
+        with self._guard:
+            if folder in self._in_use:
+                raise MailboxInUse
+            self._in_use.add(folder)
+        try:
+            return Mailbox(folder, self._release)
+        except BaseException:
+            self._release(folder)
+            raise
+
+    def _release(self, folder: Path) -> None:
+        with self._guard:
+            self._in_use.discard(folder)
