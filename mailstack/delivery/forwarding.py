@@ -37,6 +37,8 @@ class Forwarding:
         self._log = log
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes]:
+        if not any(self._alias(each.recipient) for due in dues for each in due.pending):
+            return await self._send(dues, first=True)
         found: list[Outcomes] = []
         rounds: list[list[tuple[int, Due]]] = []
         for index, due in enumerate(dues):

@@ -36,7 +36,7 @@ class Host:
     port: int
 
 
-@frozen
+@frozen(cache_hash=True)
 class NextHop:
     """What is known before DNS is asked.
 

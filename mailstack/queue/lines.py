@@ -40,6 +40,7 @@ class Line:
     more: bool = False  #: there may be others in the database
     hurry: Hurry | None = None
     newest: bool = False  #: whether the next ones are taken from that end
+    turns: Lane | None = None  #: in which it takes part
 
     @property
     def needed(self) -> bool:
@@ -153,20 +154,21 @@ class Lines:
     def offer(self, line: Line) -> None:
         """It takes part in the turns, if its first in line may go; where it does already, it keeps its place."""
         lane = line.lane() if line.parts and line.destination.room(self._now()) else None
-        for each, turns in self._turns.items():
-            if each is lane:
-                turns.setdefault(line)
-            else:
-                turns.pop(line, None)
+        if line.turns is not lane and line.turns is not None:
+            self._turns[line.turns].pop(line, None)
+        if lane is not None:
+            self._turns[lane].setdefault(line)
+        line.turns = lane
 
     def next(self) -> tuple[Line, Part, Lane] | None:
         """Whose turn it is, among those for whom there is a place."""
-        for _ in Lane:
+        for _ in self._turns:
             lane = self._order[0]
             self._order.rotate(-1)
             turns = self._turns[lane]
             while turns and self._places.free(lane):
                 line, _ = turns.popitem(last=False)
+                line.turns = None
                 if line.parts and line.destination.room(self._now()) and line.lane() is lane:
                     return line, line.parts.popleft(), lane
                 self.offer(line)

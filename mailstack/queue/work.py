@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstack.interfaces.delivery import LOCAL, ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -20,6 +20,7 @@ from mailstack.queue.telling import Telling
 from mailstack.queue.transports import Transports
 
 PATIENCE = 2.0  # seconds for which an attempt may keep its place from others
+EARLY = 0.001  # seconds by which a timer may strike before its time, as sums of floats are not exact
 BREATH = 0.1  # seconds in which letters gather that are put off because their destination rests
 HEARING = 1.5  # seconds after which a call for an attempt has been heard, though we have seen the letter before
 
@@ -58,10 +59,19 @@ class Work:
         self.calls = 0  #: how often somebody has called for attempts now, whatever is known of a destination
         self.running = False
         self._pumping = False
+        self._brisk: dict[Place, float] = {}  #: those of attempts that go on, and when each began; the oldest first
+        self._mover: IDelayedCall | None = None
         self._resting: set[Line] = set()
         #: told when there is room, in a line or (None) elsewhere; and of the time of a next attempt
         self.on_room: Callable[[Line | None], None] = lambda line: None
         self.on_deferred: Callable[[float], None] = lambda at: None
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.running = False
+        if self._mover is not None:
+            self._mover.cancel()
+            self._mover = None
 
     # ---- Taking letters
 
@@ -204,7 +214,8 @@ class Work:
         era = line.destination.begin()
         self.lines.offer(line)
         place = self._places.take(lane)
-        mover = self._clock.callLater(PATIENCE, self._move, place)
+        self._brisk[place] = self._clock.seconds()
+        self._watch()
         outcomes: Outcomes | None = None
         started = self._now()
         try:
@@ -212,14 +223,25 @@ class Work:
         except CancelledError:
             return  # The server stops. The letter is in the spool as it was.
         finally:
-            if mover.active():
-                mover.cancel()
+            self._brisk.pop(place, None)
             place.leave()
             self._ended(line, era, outcomes or {})
         await self._settle([part], [outcomes], started)
 
-    def _move(self, place: Place) -> None:
-        place.move()
+    def _watch(self) -> None:
+        """One timer for all attempts: for the oldest of those that have their places, and more often than not it finds
+        that one gone."""
+        if self._mover is None and self._brisk:
+            since = next(iter(self._brisk.values()))
+            self._mover = self._clock.callLater(max(0.0, since + PATIENCE - self._clock.seconds()), self._move)
+
+    def _move(self) -> None:
+        self._mover = None
+        late = self._clock.seconds() - PATIENCE + EARLY
+        for place in [place for place, since in self._brisk.items() if since <= late]:
+            del self._brisk[place]
+            place.move()
+        self._watch()
         self._pump()
 
     def _ended(self, line: Line, era: int, outcomes: Outcomes) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -16,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
+from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result, Wanted
 from mailstack.model.letter import ASKED, Due, Letter
@@ -26,6 +28,7 @@ from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.lock import locked
 from mailstack.spool.reader import Reader
+from mailstack.spool.recent import Recent
 from mailstack.spool.recovery import Repairs, recover
 from mailstack.spool.store import Store
 
@@ -66,6 +69,7 @@ class DiskSpool:
         self._arriving: set[FileIncoming] = set()
         self._adding: set[str] = set()
         self._damaged: set[str] = set()
+        self._recent = Recent()
         self._noted = False  #: another process may have left notes for the log
 
     def start(self) -> Repairs:
@@ -142,6 +146,8 @@ class DiskSpool:
             file.discard()
             raise
         file.keep()
+        if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):
+            self._recent.keep(letter.id, file.whole)
 
     def _finish(self, content: IIncoming) -> FileIncoming:
         assert isinstance(content, FileIncoming), "content comes from receive()"
@@ -209,6 +215,7 @@ class DiskSpool:
         await self._commit.flush(paths)
 
     def _remove(self, ids: list[str]) -> None:
+        self._recent.forget(ids)
         for id in ids:
             self._log.event(id, what="removed")
         # Not in the reactor's thread: where no Maildir has a link to the file, its blocks are freed, and that waits for
@@ -306,8 +313,9 @@ class DiskSpool:
             self._log.event(id, **fields)
 
     def open(self, id: str) -> BinaryIO:
+        content = self._recent.get(id)
         # Not Path.open: making the Path costs a third of it.
-        return open(self.path(id), "rb")  # noqa: PTH123
+        return open(self.path(id), "rb") if content is None else BytesIO(content)  # noqa: PTH123
 
     def path(self, id: str) -> str:
         return f"{self._messages}/{id}"
