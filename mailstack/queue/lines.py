@@ -141,13 +141,12 @@ class Lines:
             self.size -= 1
 
     def join(self, line: Line, part: Part) -> None:
-        """Who was asked for goes first."""
+        """Who was asked for goes first. Then the line is to be offered."""
         if part.asked:
             line.parts.appendleft(part)
         else:
             line.parts.append(part)
         self.mark(line, part.id)
-        self.offer(line)
 
     # ---- Turns
 
