@@ -15,6 +15,7 @@ from mailstack.queue.transports import Terms
 CROWD = 3_000  #: parts of letters for other servers in memory; the others wait in the database
 BACKLOG = 2_400  #: of these for what comes from the database, so that new mail finds room
 SHORT = 20  #: in a line while there is room, at least
+FRESH = 400  #: the same for letters that have just come: to read them from the database again costs more than all else
 SHORTEST = 2  #: behind those on their way, in a crowd
 AT_ONCE = 100  #: letters that are put off together, because their destination rests
 REMEMBERED = 10_000  #: destinations of which something is known
@@ -100,18 +101,19 @@ class Lines:
         """How many more may come into a line (one that does not exist yet) from the database."""
         return min(self._bound(line) - (len(line.ids) if line else 0), BACKLOG - self.size)
 
-    def _bound(self, line: Line | None) -> int:
+    def _bound(self, line: Line | None, least: int = SHORT) -> int:
+        """How many may be in a line; ``least``, while there is no crowd."""
         if line is None:
-            return SHORT
+            return least
         if line.destination.resting(self._now()):
             return AT_ONCE
         window = int(line.destination.window)
-        return window + SHORTEST if self.crowded else max(2 * window, SHORT)
+        return window + SHORTEST if self.crowded else max(2 * window, least)
 
     def admits(self, key: str) -> bool:
         """Whether a new letter may come in. If not, it is known that there is more."""
         line = self._lines.get(key)
-        full = line is not None and len(line.ids) >= self._bound(line)
+        full = line is not None and len(line.ids) >= self._bound(line, FRESH)
         if self.size < CROWD and not full:
             return True
         if line is None:
