@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from mailstack.interfaces.delivery import LOCAL, ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -15,12 +15,11 @@ from mailstack.model.letter import Due
 from mailstack.queue.active import Part
 from mailstack.queue.attempts import Attempts
 from mailstack.queue.lines import Hurry, Line, Lines
-from mailstack.queue.places import Lane, Place, Places
+from mailstack.queue.overtime import Overtime
+from mailstack.queue.places import Lane, Places
 from mailstack.queue.telling import Telling
 from mailstack.queue.transports import Transports
 
-PATIENCE = 2.0  # seconds for which an attempt may keep its place from others
-EARLY = 0.001  # seconds by which a timer may strike before its time, as sums of floats are not exact
 BREATH = 0.1  # seconds in which letters gather that are put off because their destination rests
 HEARING = 1.5  # seconds after which a call for an attempt has been heard, though we have seen the letter before
 
@@ -47,6 +46,7 @@ class Work:
         self._transports = transports
         self._attempts = attempts
         self._places = places
+        self._overtime = Overtime(clock, self._pump)
         self._telling = telling
         self._follow = follow
         self._log = log
@@ -59,8 +59,6 @@ class Work:
         self.calls = 0  #: how often somebody has called for attempts now, whatever is known of a destination
         self.running = False
         self._pumping = False
-        self._brisk: dict[Place, float] = {}  #: those of attempts that go on, and when each began; the oldest first
-        self._mover: IDelayedCall | None = None
         self._resting: set[Line] = set()
         #: told when there is room, in a line or (None) elsewhere; and of the time of a next attempt
         self.on_room: Callable[[Line | None], None] = lambda line: None
@@ -69,9 +67,7 @@ class Work:
     def stop(self) -> None:
         """Begin nothing more."""
         self.running = False
-        if self._mover is not None:
-            self._mover.cancel()
-            self._mover = None
+        self._overtime.stop()
 
     # ---- Taking letters
 
@@ -214,8 +210,7 @@ class Work:
         era = line.destination.begin()
         self.lines.offer(line)
         place = self._places.take(lane)
-        self._brisk[place] = self._clock.seconds()
-        self._watch()
+        self._overtime.begin(place)
         outcomes: Outcomes | None = None
         started = self._now()
         try:
@@ -223,26 +218,10 @@ class Work:
         except CancelledError:
             return  # The server stops. The letter is in the spool as it was.
         finally:
-            self._brisk.pop(place, None)
+            self._overtime.end(place)
             place.leave()
             self._ended(line, era, outcomes or {})
         await self._settle([part], [outcomes], started)
-
-    def _watch(self) -> None:
-        """One timer for all attempts: for the oldest of those that have their places, and more often than not it finds
-        that one gone."""
-        if self._mover is None and self._brisk:
-            since = next(iter(self._brisk.values()))
-            self._mover = self._clock.callLater(max(0.0, since + PATIENCE - self._clock.seconds()), self._move)
-
-    def _move(self) -> None:
-        self._mover = None
-        late = self._clock.seconds() - PATIENCE + EARLY
-        for place in [place for place, since in self._brisk.items() if since <= late]:
-            del self._brisk[place]
-            place.move()
-        self._watch()
-        self._pump()
 
     def _ended(self, line: Line, era: int, outcomes: Outcomes) -> None:
         """An attempt: what it says of the destination. One that has come back to life gets what was put off."""
