@@ -55,7 +55,7 @@ def test_nothing_may_follow_stls(when: str) -> None:
     event = asked(pop, b"STLS\r\n" + injected * (when == "with STLS"))
     assert event == StartTls()
     pop.receive(injected * (when != "with STLS"))
-    assert b"".join(pop.answer(ok("Begin"))).startswith(b"-ERR ")
+    assert b"".join(pop.answer(ok("begin-tls"))).startswith(b"-ERR ")
     assert pop.closing
     assert not pop.upgrading
     assert pop.next_event() is None
@@ -64,7 +64,7 @@ def test_nothing_may_follow_stls(when: str) -> None:
 def test_nothing_is_read_until_tls_is_up() -> None:
     pop = session()
     asked(pop, b"STLS\r\n")
-    pop.answer(ok("Begin"))
+    pop.answer(ok("begin-tls"))
     assert pop.upgrading
     pop.receive(b"USER mallory\r\n")
     assert pop.next_event() is None
@@ -76,7 +76,7 @@ def test_nothing_is_read_until_tls_is_up() -> None:
 def test_refused_stls_changes_nothing() -> None:
     pop = session()
     asked(pop, b"STLS\r\nNOOP\r\n")
-    pop.answer(err("Not now"))
+    pop.answer(err("our-fault"))
     assert not pop.upgrading
     assert pop.next_event() is not None
 
@@ -84,7 +84,7 @@ def test_refused_stls_changes_nothing() -> None:
 def test_session_ends_where_the_answer_says_so() -> None:
     pop = session()
     asked(pop, b"NONSENSE\r\nNOOP\r\n")
-    pop.answer(err("Too many errors", last=True))
+    pop.answer(err("unknown-command", last=True))
     assert pop.closing
     assert pop.next_event() is None
 
@@ -142,6 +142,6 @@ def test_any_octets_are_answered(data: bytes, decisions: list[bool]) -> None:
         event = pop.next_event()
         if event is None:
             break
-        response = event.response if isinstance(event, Settled) else (ok() if decision else err("No"))
+        response = event.response if isinstance(event, Settled) else (ok() if decision else err("our-fault"))
         line = next(iter(pop.answer(response)))
         assert line.startswith((b"+OK", b"-ERR ")) and line.endswith(b"\r\n") and len(line) <= 512
