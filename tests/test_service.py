@@ -24,6 +24,15 @@ def server(tmp_path: Path) -> MailServer:
     return MailServer(options, Clock())
 
 
+def test_messages_expire_only_where_the_settings_say_so(tmp_path: Path, server: MailServer) -> None:
+    assert "expiry" not in server.namedServices
+    settings = office.settings()
+    options = Options()
+    data, pop3 = evolve(settings.server, data=tmp_path), evolve(settings.pop3, expire=30)
+    options.settings = evolve(settings, server=data, pop3=pop3)
+    assert "expiry" in MailServer(options, Clock()).namedServices
+
+
 def test_every_service_is_stopped(server: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that others serve first, and then all that there are: a count of the last second is not lost."""
     stopped: list[str] = []

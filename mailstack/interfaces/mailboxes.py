@@ -30,6 +30,9 @@ class IMailbox(Interface):
     def letter_id(index: int) -> str | None:
         """The queue id under which this server has delivered the message; None: it came another way."""
 
+    def arrived(index: int) -> int | None:
+        """Unix time at which the message came into the mailbox; None: it does not tell."""
+
     def delete(indexes: Iterable[int]) -> Sequence[int]:
         """Remove messages; already gone is as good. Returns those that could not be removed."""
 

@@ -38,6 +38,9 @@ class Mailbox:
     def letter_id(self, index: int) -> str | None:
         return names.letter_id(self._bases[index])
 
+    def arrived(self, index: int) -> int | None:
+        return names.age(self._bases[index])[0] or None
+
     def delete(self, indexes: Iterable[int]) -> Sequence[int]:
         bases = {index: self._bases[index] for index in indexes}
         left = [index for index, base in bases.items() if not self._remove(base)]

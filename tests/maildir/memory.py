@@ -18,12 +18,14 @@ class MemoryMailboxes:
     """``letters`` by account and uid, in order of arrival; change it as another program would.
 
     ``broken`` makes the disk refuse to open a mailbox, ``stuck`` to remove the letters with these uids.
+    ``times`` has when letters came, by uid.
     """
 
     def __init__(self) -> None:
         self.letters: dict[Address, dict[str, bytes]] = {}
         self.broken: set[Address] = set()
         self.stuck: set[str] = set()
+        self.times: dict[str, int] = {}
         self._in_use: set[Address] = set()
 
     def add(self, account: Address, *letters: bytes) -> None:
@@ -40,12 +42,17 @@ class MemoryMailboxes:
         if account in self._in_use:
             raise MailboxInUse
         self._in_use.add(account)
-        return MemoryMailbox(self.letters.get(account, {}), self.stuck, lambda: self._in_use.discard(account))
+        return MemoryMailbox(
+            self.letters.get(account, {}), self.stuck, self.times, lambda: self._in_use.discard(account)
+        )
 
 
 @implementer(IMailbox)
 class MemoryMailbox:
-    def __init__(self, letters: dict[str, bytes], stuck: set[str], release: Callable[[], None]) -> None:
+    def __init__(
+        self, letters: dict[str, bytes], stuck: set[str], times: dict[str, int], release: Callable[[], None]
+    ) -> None:
+        self.times = times
         self._letters = letters
         self._stuck = stuck
         self._release: Callable[[], None] | None = release
@@ -59,6 +66,9 @@ class MemoryMailbox:
 
     def letter_id(self, index: int) -> str | None:
         return self.items[index].uid.removeprefix("uid-")
+
+    def arrived(self, index: int) -> int | None:
+        return self.times.get(self.items[index].uid)
 
     def delete(self, indexes: Iterable[int]) -> Sequence[int]:
         left = [index for index in indexes if self.items[index].uid in self._stuck]
