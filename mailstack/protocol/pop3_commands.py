@@ -69,6 +69,11 @@ def _auth(client: Client, argument: bytes) -> Event:
     return Auth(name, initial[0] if initial else None)
 
 
+def _apop(_: Client, __: bytes) -> Event:
+    """RFC 1939 §7: optional; it needs the password itself. So no greeting has a timestamp."""
+    return Settled(err("no-apop"))
+
+
 def _mechanisms(client: Client, _: bytes) -> Event:
     """Outlook asks so; no RFC has it."""
     return Settled(_listed("mechanisms", *client.mechanisms()) if client.passwords else ENCRYPT_FIRST)
@@ -152,7 +157,7 @@ VERBS = {
     b"USER": Verb(_user, dict.fromkeys(_BEFORE, Phase.NAMED), _LATE, failed=Phase.AUTHORIZATION),
     b"PASS": Verb(_pass, _LOGIN, "user-first", failed=Phase.AUTHORIZATION),
     b"AUTH": Verb(_auth, dict.fromkeys(_BEFORE, Phase.EXCHANGE), _LATE, failed=Phase.AUTHORIZATION),
-    b"APOP": Verb(_bare(Settled(err("no-apop"))), _STAYS, _LATE),
+    b"APOP": Verb(_apop, _STAYS, _LATE),
     b"STLS": Verb(_stls, dict.fromkeys(_BEFORE, Phase.SECURING), _LATE, before_tls=True),
     b"UTF8": Verb(_bare(events.Utf8()), _STAYS, _LATE),
     b"CAPA": Verb(_capa, _ANY, "", before_tls=True),

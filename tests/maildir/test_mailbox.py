@@ -53,6 +53,12 @@ class TestMailboxes(MailboxesContract):
             "1700000001.b.host",
         ]
 
+    def test_time_of_arrival_is_that_of_the_name(self) -> None:
+        self.put("1700000001.a.host,S=3:2,S", place="cur")
+        self.put("odd")
+        box = self.mailboxes.open(ALICE)
+        assert [box.arrived(index) for index in range(2)] == [None, 1700000001]
+
     def test_size_is_taken_from_the_name(self) -> None:
         self.put("1.a.host,S=3,W=4")
         self.put("2.b.host,S=2", b"a\nb\n")
