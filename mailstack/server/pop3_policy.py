@@ -16,6 +16,7 @@ from mailstack.protocol.pop3 import TLS_HELLO, USUAL
 from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, Utf8, err, ok, refusal
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
+from mailstack.server.conventional import conventional
 from mailstack.server.login_delay import LoginDelay
 from mailstack.server.maildrop import Maildrop
 
@@ -158,7 +159,7 @@ class Pop3Policy:
         except OSError as error:
             self._trouble(error)
             return self._refused(str(account), NO_MAILBOX)
-        self._user, self._maildrop = account, Maildrop(mailbox)
+        self._user, self._maildrop = account, Maildrop(mailbox if self._utf8 else conventional(mailbox))
         self._office.delay.begin(str(account), self._client)
         self._log.event("pop3-login", what="Login:", **self._facts(str(account)))
         return ok("logged-in")
