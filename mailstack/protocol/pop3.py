@@ -116,7 +116,7 @@ class Pop3Session:
         if self.client.required and not self.client.secure and not verb.before_tls:
             raise Refused(TLS_FIRST)
         if self._phase not in verb.leads:
-            raise Refused(err(verb.elsewhere))
+            raise Refused(err("already-logged-in" if self.inside else verb.early))
         self._pending = verb.leads[self._phase], verb.failed or self._phase
         try:
             return verb.read(self.client, argument)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stringprep
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
@@ -13,6 +14,17 @@ from mailstack.protocol.pop3_capabilities import Client, capabilities
 from mailstack.protocol.pop3_events import Auth, Event, Settled, err, ok
 from mailstack.protocol.pop3_texts import LANGUAGES, language_for
 
+#: RFC 4013 §2.3; of its tables, non-ASCII spaces are mapped before, and ASCII's control characters stand below.
+_FORBIDDEN = (
+    stringprep.in_table_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 #: SYS/PERM: trying again is of no use (RFC 3206 §4).
@@ -33,14 +45,14 @@ class Phase(Enum):
 class Verb:
     """A row: ``leads`` has the phases in which the command is allowed, and where success leads from each.
 
-    Failure stays in the phase, or leads to ``failed``. ``elsewhere`` is the key of the text in any other phase.
-    ``read`` makes the event of the argument; ValueError when it is wrong.
+    Failure stays in the phase, or leads to ``failed``. ``read`` makes the event of the argument; ValueError when it is
+    wrong. ``early`` is the key of the text where it is not allowed yet.
     """
 
     read: Callable[[Client, bytes], Event]
     leads: Mapping[Phase, Phase]
-    elsewhere: str
     failed: Phase | None = None
+    early: str = "log-in-first"
     before_tls: bool = False  #: also where TLS is required
 
 
@@ -80,9 +92,12 @@ def _mechanisms(client: Client, _: bytes) -> Event:
 
 
 def _text(raw: bytes) -> str:
-    """A name or a password: RFC 6856 §2.2 lets them be UTF-8, also before the UTF8 command."""
+    """A name or a password: RFC 6856 §2.2 lets them be UTF-8, also before the UTF8 command, but without the characters
+    of RFC 4013 §2.3. What else SASLprep does is done where they are compared."""
     text = raw.decode("utf-8")
     if not text or _CONTROL.search(text):
+        raise ValueError
+    if not text.isascii() and any(table(char) for table in _FORBIDDEN for char in text):
         raise ValueError
     return text
 
@@ -151,30 +166,29 @@ _LOGIN = {Phase.NAMED: Phase.TRANSACTION}
 _INSIDE = {Phase.TRANSACTION: Phase.TRANSACTION}
 _ANY = {**_STAYS, **_INSIDE}
 _END = dict.fromkeys(_ANY, Phase.OVER)
-_LATE, _EARLY = "already-logged-in", "log-in-first"
 
 VERBS = {
-    b"USER": Verb(_user, dict.fromkeys(_BEFORE, Phase.NAMED), _LATE, failed=Phase.AUTHORIZATION),
-    b"PASS": Verb(_pass, _LOGIN, "user-first", failed=Phase.AUTHORIZATION),
-    b"AUTH": Verb(_auth, dict.fromkeys(_BEFORE, Phase.EXCHANGE), _LATE, failed=Phase.AUTHORIZATION),
-    b"APOP": Verb(_apop, _STAYS, _LATE),
-    b"STLS": Verb(_stls, dict.fromkeys(_BEFORE, Phase.SECURING), _LATE, before_tls=True),
-    b"UTF8": Verb(_bare(events.Utf8()), _STAYS, _LATE),
-    b"CAPA": Verb(_capa, _ANY, "", before_tls=True),
-    b"LANG": Verb(_lang, _ANY, ""),
-    b"NOOP": Verb(_bare(Settled(ok())), _INSIDE, _EARLY),
-    b"STAT": Verb(_bare(events.Stat()), _INSIDE, _EARLY),
-    b"LIST": Verb(_numbered(events.List, 0, 1), _INSIDE, _EARLY),
-    b"UIDL": Verb(_numbered(events.Uidl, 0, 1), _INSIDE, _EARLY),
-    b"RETR": Verb(_numbered(events.Retrieve, 1, 1), _INSIDE, _EARLY),
-    b"TOP": Verb(_numbered(events.Top, 2, 2), _INSIDE, _EARLY),
-    b"DELE": Verb(_numbered(events.Delete, 1, 1), _INSIDE, _EARLY),
-    b"RSET": Verb(_bare(events.Reset()), _INSIDE, _EARLY),
-    b"QUIT": Verb(_bare(events.Quit()), _END, "", Phase.OVER, before_tls=True),
+    b"USER": Verb(_user, dict.fromkeys(_BEFORE, Phase.NAMED), failed=Phase.AUTHORIZATION),
+    b"PASS": Verb(_pass, _LOGIN, failed=Phase.AUTHORIZATION, early="user-first"),
+    b"AUTH": Verb(_auth, dict.fromkeys(_BEFORE, Phase.EXCHANGE), failed=Phase.AUTHORIZATION),
+    b"APOP": Verb(_apop, _STAYS),
+    b"STLS": Verb(_stls, dict.fromkeys(_BEFORE, Phase.SECURING), before_tls=True),
+    b"UTF8": Verb(_bare(events.Utf8()), _STAYS),
+    b"CAPA": Verb(_capa, _ANY, before_tls=True),
+    b"LANG": Verb(_lang, _ANY),
+    b"NOOP": Verb(_bare(Settled(ok())), _INSIDE),
+    b"STAT": Verb(_bare(events.Stat()), _INSIDE),
+    b"LIST": Verb(_numbered(events.List, 0, 1), _INSIDE),
+    b"UIDL": Verb(_numbered(events.Uidl, 0, 1), _INSIDE),
+    b"RETR": Verb(_numbered(events.Retrieve, 1, 1), _INSIDE),
+    b"TOP": Verb(_numbered(events.Top, 2, 2), _INSIDE),
+    b"DELE": Verb(_numbered(events.Delete, 1, 1), _INSIDE),
+    b"RSET": Verb(_bare(events.Reset()), _INSIDE),
+    b"QUIT": Verb(_bare(events.Quit()), _END, failed=Phase.OVER, before_tls=True),
 }
 
 #: Without an argument something else than with one.
-BARE = {b"AUTH": Verb(_mechanisms, _STAYS, _LATE)}
+BARE = {b"AUTH": Verb(_mechanisms, _STAYS)}
 
 #: What else comes to this port: by browsers, which are sent away before more of their request counts as commands, and
 #: by mail programs with the wrong settings.

@@ -20,7 +20,7 @@ SPEAKERS = sorted([*ROOT.glob("protocol/pop3*.py"), *ROOT.glob("server/pop3*.py"
 BRACES = re.compile(r"\{(\w+)\}")
 LONGEST_CODE = "[LOGIN-DELAY]"
 #: Names of texts that are put together, or stand in a table.
-COMPUTED = {f"usage-{verb.decode()}" for verb in VERBS if verb != b"APOP"} | {verb.elsewhere for verb in VERBS.values()}
+COMPUTED = {f"usage-{verb.decode()}" for verb in VERBS if verb != b"APOP"} | {verb.early for verb in VERBS.values()}
 
 
 def calls() -> Iterator[ast.Call]:
