@@ -22,6 +22,7 @@ ERRORS = 20
 LETTERS = (
     b"Subject: one\n\nfor alice alone\n",
     b"Subject: two\n\n.\n..\n\nno end",
+    "Subject: \N{SNOWMAN}\nFrom: \N{SNOWMAN} <\N{SNOWMAN}@a.test>\nX-\N{SNOWMAN}: y\n\nfor alice alone\n".encode(),
     b"\n\n\0for alice alone\r\r\n" + b"x" * 400 + b"\n",
 )
 PRIVATE = b"for alice alone"
@@ -37,6 +38,7 @@ def play(seed: int) -> None:
     clock, office, connections = Clock(), Office(), Connections(1_000, 1_000, ListCounts())
     office.doorman.scram = chance.random() < 0.5
     office.mailboxes.add(ALICE, *LETTERS)
+    office.mailboxes.utf8.add("uid-3")
     tls: Any = object()  # nobody shakes hands here
     listening = Listening(600.0, tls, False, required=chance.random() < 0.1)
     factory = Pop3Factory(clock, connections, office.open(ERRORS), listening)
@@ -71,7 +73,7 @@ def _judge(office: Office, octets: bytes, said: bytes) -> None:
         if len(line) + 2 > MAX_LINE or (line.startswith((b"+", b"-")) and not REPLY.match(line)):
             raise Broken(f"no answer: {line[:200]!r}")
     asked = octets.upper()
-    if b"LANG" not in asked and not said.isascii():
+    if b"LANG" not in asked and b"UTF8" not in asked and not said.isascii():
         raise Broken("not ASCII for a client that has said neither LANG nor UTF8")
     inside = any(line[2].get("what") == "Login:" for line in office.log.lines)
     if inside and b"SESAME" not in asked and b"C2VZYW1L" not in asked and b"AGFSAWNLAHNLC2FTZQ" not in asked:
