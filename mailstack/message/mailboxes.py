@@ -75,7 +75,7 @@ def named(value: bytes, most: int = MAX_FIELD) -> list[Mailbox]:
         start, end = item.span("angle" if item["angle"] else "bare")
         words = [token.text for token in tokens[item.start() : max(item.start(), start - 1)]]
         address = _address([token.text for token in tokens[start:end]], "")
-        found.append(Mailbox(" ".join(map(unquoted, words)), address))
+        found.append(Mailbox(" ".join(map(unquoted, words)).replace(" .", "."), address))
     return found
 
 

@@ -109,6 +109,8 @@ def test_octets_do_not_change_from_one_version_to_the_next() -> None:
         ("Cc: é@a.test", f"Cc: =?utf-8?b?w6lAYS50ZXN0?=\n <{INVALID}>"),
         ('Cc: "é" <a@b.test> (c)', "Cc: =?utf-8?b?w6k=?=\n <a@b.test>"),
         ('Cc: "a\\"b" <a@é.test>', 'Cc: "a\\"b" <a@xn--9ca.test>'),
+        ("Cc: J. R. é <a@b.test>", "Cc: =?utf-8?b?Si4gUi4gw6k=?=\n <a@b.test>"),
+        ("Cc: J. R. <a@é.test>", 'Cc: "J. R." <a@xn--9ca.test>'),
         ("Cc: a <b@é.test>", "Cc: a <b@xn--9ca.test>"),
         (
             "Content-Type: text/plain; name=é; charset=utf-8",

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstack.protocol.pop3 import MAX_COMMAND_LINE, VERBS, Pop3Session
-from mailstack.protocol.pop3_events import Event, Login, Quit, Settled, StartTls, err, ok
-from mailstack.protocol.sasl import MECHANISMS
+from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Settled, StartTls, err, ok
+from mailstack.protocol.sasl import MAX_LINE, MECHANISMS
 
 
 def session(**facts: bool) -> Pop3Session:
@@ -114,6 +114,24 @@ def test_line_limit(length: int, fits: bool) -> None:
     event = asked(session(), line)
     assert isinstance(event, Settled)
     assert event.response.positive == fits
+
+
+@pytest.mark.parametrize(
+    ("length", "text"), [(MAX_LINE - 2, "The response does not fit the mechanism"), (MAX_LINE + 2, "Line too long")]
+)
+def test_limit_of_responses(length: int, text: str) -> None:
+    """RFC 5034 §4: not that of commands; RFC 4954 §4 has the number. What follows is a command again."""
+    pop = session()
+    event = asked(pop, b"AUTH PLAIN\r\n")
+    pop.answer(ok())
+    challenge = pop.next_event()
+    assert isinstance(event, Auth) and isinstance(challenge, Settled)
+    pop.answer(challenge.response)
+    event = asked(pop, b"A" * (length - 2) + b"\r\n")
+    assert isinstance(event, Settled)
+    assert event.response.line() == f"-ERR {text}\r\n".encode()
+    pop.answer(event.response)
+    assert asked(pop, b"QUIT\r\n") == Quit()
 
 
 def test_endless_line_costs_no_memory() -> None:
