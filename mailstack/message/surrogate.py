@@ -66,13 +66,22 @@ class Surrogate:
     def feed(self, piece: bytes) -> bytes:
         if self._opaque:
             return piece
-        *lines, rest = (self._rest + piece).split(b"\n")
-        made = [self._line(line + b"\n") for line in lines]
+        held = self._rest + piece
+        end = held.rfind(b"\n") + 1
+        lines, rest = held[:end], held[end:]
+        made = lines if self._plain(lines) else b"".join(self._line(line + b"\n") for line in lines.split(b"\n")[:-1])
         if self._opaque or len(rest) > MAX_HELD:
-            made.append(self._line(rest))
+            made += self._line(rest)
             rest = b""
         self._rest = rest
-        return b"".join(made)
+        return made
+
+    def _plain(self, lines: bytes) -> bool:
+        """Whether these whole lines belong to a body, and none of them can be a delimiter: most of what there is."""
+        if not lines or self._header is not None or b"\n--" in lines or not (self._middle or lines[:2] != b"--"):
+            return False
+        self._middle = False
+        return True
 
     def finish(self) -> bytes:
         rest, self._rest = self._rest, b""

@@ -17,8 +17,6 @@ TLS_HELLO = err("tls-hello", "SYS/PERM", last=True)
 
 MAX_COMMAND_LINE = 255 + 2  # octets and CRLF; RFC 2449 §4 asks for 255 at least
 
-USUAL = Terms()
-
 
 class Refused(Exception):
     """A line that is no command here; the argument is the Response."""
@@ -39,7 +37,7 @@ class Pop3Session:
         starttls: bool,
         mechanisms: Callable[[], Sequence[str]],
         required: bool = False,
-        terms: Terms = USUAL,
+        terms: Callable[[], Terms] = Terms,
     ) -> None:
         self.client = Client(mechanisms, terms, secure, trusted, starttls, required)
         self._phase = Phase.AUTHORIZATION

@@ -13,7 +13,7 @@ IMPLEMENTATION = "mailstack"
 
 @frozen
 class Terms:
-    """What holds for all users."""
+    """What holds for a client."""
 
     language: str = PLAIN  #: a tag that LANG knows: what the administrator prefers, for ``LANG *``
     login_delay: int = 0  #: seconds between two log-ins of one account, from one place
@@ -22,10 +22,11 @@ class Terms:
 
 @define
 class Client:
-    """What is settled with one client. ``mechanisms`` of SASL are those that can succeed at the moment."""
+    """What is settled with one client. ``mechanisms`` of SASL are those that can succeed at the moment,
+    ``terms`` what holds for whoever has logged in."""
 
     mechanisms: Callable[[], Sequence[str]]
-    terms: Terms
+    terms: Callable[[], Terms]
     secure: bool  #: TLS is up
     trusted: bool  #: nobody can listen in between
     starttls: bool  #: TLS is to be had
@@ -63,7 +64,8 @@ def capabilities(client: Client) -> Iterator[str]:
     if client.secure or not client.required:
         yield "UTF8 USER" if client.passwords else "UTF8"
         yield "LANG"
-    yield f"LOGIN-DELAY {client.terms.login_delay}"
-    yield f"EXPIRE {'NEVER' if client.terms.expire is None else client.terms.expire}"
+    terms = client.terms()
+    yield f"LOGIN-DELAY {terms.login_delay}"
+    yield f"EXPIRE {'NEVER' if terms.expire is None else terms.expire}"
     if client.inside:
         yield f"IMPLEMENTATION {IMPLEMENTATION}"  # RFC 2449 §6.9 lets us keep it from strangers

@@ -119,7 +119,7 @@ def _lang(client: Client, argument: bytes) -> Event:
         return Settled(_listed("languages", *(f"{tag} {row['name']}" for tag, row in LANGUAGES.items())))
     if " " in wanted or _CONTROL.search(wanted):
         raise ValueError
-    tag = language_for(wanted, client.terms.language)
+    tag = language_for(wanted, client.terms().language)
     if tag is None:
         return Settled(err("no-language"))
     client.language = LANGUAGES[tag]["texts"]  # RFC 6856 §3.2: of this answer too

@@ -55,7 +55,7 @@ class Pop3Conversation(Conversation):
         self.policy = Pop3Policy(self._office, self.peer.address)
         starttls, mechanisms = listening.tls is not None, self.policy.mechanisms
         implicit, required = listening.implicit, listening.required
-        self.session = Pop3Session(implicit, self.peer.loopback, starttls, mechanisms, required, self._office.terms)
+        self.session = Pop3Session(implicit, self.peer.loopback, starttls, mechanisms, required, self.policy.terms)
         self.say(self.session.line(READY if admitted else TOO_MANY))
 
     def respond(self, event: Event) -> Awaitable[None] | None:

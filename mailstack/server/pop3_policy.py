@@ -12,7 +12,7 @@ from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.mailboxes import IMailboxes, MailboxInUse
 from mailstack.model.address import Address, short_name
 from mailstack.model.reply import Reply
-from mailstack.protocol.pop3 import TLS_HELLO, USUAL
+from mailstack.protocol.pop3 import TLS_HELLO
 from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, Utf8, err, ok, refusal
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
@@ -47,7 +47,7 @@ class PostOffice:
     in_thread: InThread
     errors: int  #: bad commands and failed log-ins before the client is sent away
     counts: ILimitCounts
-    terms: Terms = USUAL
+    terms: Terms = Factory(Terms)
     delay: LoginDelay = Factory(LoginDelay)  #: enforces ``terms.login_delay``
 
 
@@ -128,6 +128,9 @@ class Pop3Policy:
     def mechanisms(self) -> Sequence[str]:
         return self._office.authenticator.mechanisms(self.bindings)
 
+    def terms(self) -> Terms:
+        return self._office.terms
+
     async def _come_in(self, event: Login | Proof | Agreed) -> Response:
         if isinstance(event, Agreed):
             assert self._proven is not None, "the protocol has no end of SCRAM before a proof that was taken"
@@ -151,6 +154,7 @@ class Pop3Policy:
         # Only now: before the password was looked at, it would tell who exists (RFC 2449 §8.1.1).
         seconds = self._office.delay.left(str(account), self._client)
         if seconds:
+            self._office.counts.struck("login_delay", self._client)
             return self._refused(str(account), err("login-delay", "LOGIN-DELAY", seconds=seconds))
         try:
             mailbox = await self._office.in_thread(self._office.mailboxes.open, account)

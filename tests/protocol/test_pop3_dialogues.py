@@ -41,7 +41,7 @@ class Server:
         self.policy = Pop3Policy(office, CLIENT)
         required = self.tls == "required"
         self.session = Pop3Session(
-            self.tls == "up", self.local, self.tls != "", self.policy.mechanisms, required, self.office.terms
+            self.tls == "up", self.local, self.tls != "", self.policy.mechanisms, required, self.policy.terms
         )
         if self.tls == "up":
             self.policy.bindings = lambda: BINDINGS

@@ -7,7 +7,6 @@ from zope.interface import implementer
 
 from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address
-from mailstack.protocol.pop3 import USUAL
 from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.server.login_delay import LoginDelay
 from mailstack.server.pop3_policy import PostOffice
@@ -57,7 +56,7 @@ class Office:
     mailboxes: MemoryMailboxes = field(factory=MemoryMailboxes)
     log: Notebook = field(factory=Notebook)
 
-    terms: Terms = USUAL
+    terms: Terms = field(factory=Terms)
     clock: HandClock = field(factory=HandClock)
 
     def open(self, errors: int = 10) -> PostOffice:
