@@ -7,10 +7,10 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
-from mailstack.interfaces.accounts import Bindings, IAuthenticator, no_bindings
+from mailstack.interfaces.accounts import Bindings, IAuthenticator, Identity, no_bindings
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.mailboxes import IMailboxes, MailboxInUse
-from mailstack.model.address import Address, short_name
+from mailstack.model.address import short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3 import TLS_HELLO
 from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, err, ok
@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 IN_USE = err("Another session has this mailbox open", "IN-USE")
 OUR_FAULT = err("Internal error, try again later", "SYS/TEMP")
+NO_FOLDER = err("There is no such folder in your mailbox", "SYS/PERM")
 NO_MAILBOX = err("The mailbox can't be opened now, try again later", "SYS/TEMP")
 UNREADABLE = err("The message can't be read now, try again later", "SYS/TEMP")
 PLAIN_PORT = "TLS handshake on a port that begins in plain (set the program to STLS, or to the port for SSL/TLS)"
@@ -57,8 +58,8 @@ class Pop3Policy:
         self._log = office.log
         self._client = client
         self._mechanism = "PLAIN"
-        self._proven: Address | None = None
-        self._user: Address | None = None
+        self._proven: Identity | None = None
+        self._user: Identity | None = None  #: who, and in which folder
         self._maildrop: Maildrop | None = None
         self._deleted = 0
         self._errors = 0
@@ -131,23 +132,25 @@ class Pop3Policy:
             self._proven = proven
             return ok()
         self._mechanism = event.mechanism
-        account = await authenticator.login(event.name, event.password, self._client, event.authzid)
-        return self._not_known(event.name, account) if isinstance(account, Reply) else await self._open(account)
+        answer = await authenticator.login(event.name, event.password, self._client, event.authzid)
+        return self._not_known(event.name, answer) if isinstance(answer, Reply) else await self._open(answer)
 
     def _not_known(self, name: str, reply: Reply) -> Response:
         # RFC 3206 §4: AUTH makes the client ask for another password, SYS/TEMP makes it try again.
         return self._refused(name, err(reply.text.partition("\n")[0], "AUTH" if reply.permanent else "SYS/TEMP"))
 
-    async def _open(self, account: Address) -> Response:
+    async def _open(self, user: Identity) -> Response:
         try:
-            mailbox = await self._office.in_thread(self._office.mailboxes.open, account)
+            mailbox = await self._office.in_thread(self._office.mailboxes.open, user.account, user.folder)
         except MailboxInUse:
-            return self._refused(str(account), IN_USE)
+            return self._refused(str(user), IN_USE)
         except OSError as error:
+            if user.folder and isinstance(error, FileNotFoundError):
+                return self._refused(str(user), NO_FOLDER)
             self._trouble(error)
-            return self._refused(str(account), NO_MAILBOX)
-        self._user, self._maildrop = account, Maildrop(mailbox)
-        self._log.event("pop3-login", what="Login:", **self._facts(str(account)))
+            return self._refused(str(user), NO_MAILBOX)
+        self._user, self._maildrop = user, Maildrop(mailbox)
+        self._log.event("pop3-login", what="Login:", **self._facts(str(user)))
         return ok("Logged in")
 
     def _refused(self, name: str, response: Response) -> Response:

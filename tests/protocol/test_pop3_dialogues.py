@@ -1,7 +1,8 @@
 """POP3 as data: every dialogue, at once and octet by octet, with the same answers.
 
 Settings: ``@ peer local`` (loopback; else far away), ``@ tls offered``, ``required``, or ``up`` from the beginning,
-``@ letter NAME CONTENT`` in NAME's mailbox, ``@ in-use NAME``, ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``,
+``@ letter NAME CONTENT`` in NAME's mailbox, ``@ folder NAME FOLDER CONTENT`` in a folder of it, ``@ in-use NAME``,
+ ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``,
 ``@ scram`` (there are keys for it), ``@ patient`` (more than 4 errors are borne).
 ``@ handshake`` happens where it stands: TLS comes up.
 """
@@ -52,6 +53,9 @@ class Server:
                 self.tls = value
             case "letter":
                 self.office.mailboxes.add(account, rest.encode().decode("unicode_escape").encode("latin-1"))
+            case "folder":
+                folder, _, content = rest.partition(" ")
+                self.office.mailboxes.folders[account, folder] = {"uid-1": content.encode()}
             case "in-use":
                 self.office.mailboxes.open(account)
             case "broken":

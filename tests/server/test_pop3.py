@@ -117,6 +117,24 @@ def test_log_of_a_session(service: Service) -> None:
     ]
 
 
+def test_log_names_the_folder(service: Service) -> None:
+    wire = service.connect()
+    wire.send(b"USER alice+Junk\r\nPASS sesame\r\n")
+    wire.lose()
+    service.connect().send(b"USER alice/Nope\r\nPASS sesame\r\n")
+    users = ["<alice@office.test/Junk>"] * 2 + ["<alice@office.test/Nope>"]
+    assert [fields["user"] for _, _, fields in service.log] == users
+    assert service.log[-1][2]["what"] == "Login put off:"  # no failure for fail2ban: the password was right
+
+
+def test_each_folder_has_one_session_of_its_own(service: Service) -> None:
+    """Foxmail asks for all its accounts at the same time."""
+    inbox, junk, again = (service.connect() for _ in range(3))
+    assert inbox.send(LOGIN).endswith(b"+OK Logged in\r\n")
+    assert junk.send(b"USER alice/Junk\r\nPASS sesame\r\n").endswith(b"+OK Logged in\r\n")
+    assert b"[IN-USE]" in again.send(b"USER alice@office.test/Junk\r\nPASS sesame\r\n")
+
+
 def test_log_of_a_failed_login(service: Service) -> None:
     """With the client's address, for fail2ban, and without the password."""
     service.connect().send(b"USER mallory\r\nPASS guess\r\n")
