@@ -21,6 +21,7 @@ from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, ISpool
 from mailstack.model.letter import Due, Letter
+from mailstack.model.maildir_name import file_name
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 
@@ -29,13 +30,6 @@ DELIVERED = Delivered(Reply(250, "2.0.0", "delivered to the Maildir"), RELAY)
 NO_USER = Reply(550, "5.1.1", "No such user here any more")
 LOST = Reply(451, "4.3.0", "The message file is missing in the spool")
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def file_name(letter: Letter, hostname: str) -> str:
-    """``TIME.UNIQUE.HOST,S=octets,W=octets``. The same for the same letter, so that a delivery that is repeated
-    after a crash finds that it was made. A slash or colon must not stand in it (Maildir's rule)."""
-    host = hostname.replace("/", "\\057").replace(":", "\\072")
-    return f"{int(letter.arrived)}.Q{letter.id}.{host},S={letter.size},W={letter.wire_size}"
 
 
 @frozen

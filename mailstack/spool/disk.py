@@ -171,6 +171,14 @@ class DiskSpool:
             await self._enter(bounce, file)
             await self._commit.join(lambda batch: batch.reported.append(reported))
 
+    async def unsaved(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Letter]:
+        hidden = self._hidden_ids()
+        found = await self._in_thread(self._reader.unsaved, now, limit, [*exclude, *hidden])
+        return [letter for letter in found if letter.id not in self._hidden_ids()]
+
+    async def saved(self, ids: Sequence[str]) -> None:
+        await self._commit.join(lambda batch: batch.saved.extend(ids), urgent=False)
+
     async def hasten(self, domain: str, subdomains: bool) -> int:
         waiting = await self._in_thread(self._reader.waiting, domain, subdomains)
         visible = self._visible(id for id, _, _ in waiting)
