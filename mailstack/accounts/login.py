@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
-from mailstack.accounts import passwords
+from mailstack.accounts import passwords, saslprep
 from mailstack.accounts.keyring import Keyring
 from mailstack.accounts.names import Named, Names
 from mailstack.accounts.pace import Pace
@@ -49,6 +49,7 @@ class Login:
         counts: ILimitCounts,
         nonce: Callable[[], str] = new_nonce,
     ) -> None:
+        saslprep.load()
         self._names = Names(settings.server.domains, settings.accounts.recipient_delimiter)
         self._users = users
         self._nonce = nonce

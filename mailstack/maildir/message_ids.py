@@ -42,6 +42,11 @@ CREATE TABLE IF NOT EXISTS letters (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS by_message ON letters (folder, message);
 """
+#: Two questions, or all letters of the folder are looked at.
+_FIND = """
+SELECT base FROM letters WHERE folder = ?1 AND base = ?2
+UNION ALL SELECT base FROM letters WHERE folder = ?1 AND message = ?3 AND ?3 != x''
+"""
 
 
 def message_id(letter: Path) -> bytes:
@@ -77,13 +82,10 @@ class MessageIds:
             db.close()
 
     def _mended(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """A damaged file is thrown away, and made again."""
+        """Whatever is wrong with the file, it is thrown away, and made again once."""
         try:
             return work(self._open())
-        except sqlite3.OperationalError:
-            self.close()
-            raise  # the disk
-        except sqlite3.DatabaseError:
+        except sqlite3.Error:
             self.close()
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(f"{self._path.name}{suffix}").unlink(missing_ok=True)
@@ -101,16 +103,17 @@ class MessageIds:
 
     def _find(self, db: sqlite3.Connection, folder: Path, base: str, message: bytes) -> Path | None:
         number = _refreshed(db, folder)
-        query = "SELECT base FROM letters WHERE folder = ?1 AND (base = ?2 OR (message = ?3 AND message != x''))"
-        found = {os.fsdecode(row[0]) for row in db.execute(query, (number, os.fsencode(base), message))}
+        found = {os.fsdecode(row[0]) for row in db.execute(_FIND, (number, os.fsencode(base), message))}
         # Rather two copies than none: the letter must be there indeed.
-        there = {each: path for each, path in _letters(folder) if each in found} if found else {}
+        there = {each: Path(path) for each, path in _letters(folder) if each in found} if found else {}
         return there.get(base) or next(iter(there.values()), None)
 
     def _add(self, db: sqlite3.Connection, folder: Path, base: str, message: bytes) -> None:
-        number = _number(db, folder)
+        number, stamp = _number(db, folder), _stamp(folder)
+        db.execute("BEGIN IMMEDIATE")
         db.execute("INSERT OR REPLACE INTO letters VALUES (?, ?, ?)", (number, os.fsencode(base), message))
-        db.execute("UPDATE folders SET seen = ?, added = added + 1 WHERE number = ?", (_stamp(folder), number))
+        db.execute("UPDATE folders SET seen = ?, added = added + 1 WHERE number = ?", (stamp, number))
+        db.execute("COMMIT")
 
 
 def _number(db: sqlite3.Connection, folder: Path) -> int:
@@ -125,9 +128,9 @@ def _refreshed(db: sqlite3.Connection, folder: Path) -> int:
     seen, added = db.execute("SELECT seen, added FROM folders WHERE number = ?", (number,)).fetchone()
     if seen == stamp and added < MOST:
         return number
-    newest = dict(nlargest(MOST, _letters(folder), key=lambda letter: names.age(letter[0])))
+    newest = dict(nlargest(MOST, _letters(folder), key=_age))
     known = {os.fsdecode(base) for (base,) in db.execute("SELECT base FROM letters WHERE folder = ?", (number,))}
-    found = [(number, os.fsencode(base), message_id(newest[base])) for base in newest.keys() - known]
+    found = [(number, os.fsencode(base), message_id(Path(newest[base]))) for base in newest.keys() - known]
     with closing(db.cursor()) as cursor:
         cursor.execute("BEGIN IMMEDIATE")
         gone = [(number, os.fsencode(base)) for base in known - newest.keys()]
@@ -150,9 +153,15 @@ def _changed(place: Path) -> str:
         return "-"
 
 
-def _letters(folder: Path) -> Iterator[tuple[str, Path]]:
+def _age(letter: tuple[str, str]) -> tuple[int, str]:
+    time = letter[0].partition(".")[0]
+    return (int(time) if time.isdecimal() and len(time) < 20 else 0, letter[0])
+
+
+def _letters(folder: Path) -> Iterator[tuple[str, str]]:
+    """Base name and path. Text, as there may be very many, and a Path costs more than all the rest."""
     for place in ("new", "cur"):
         with suppress(FileNotFoundError), os.scandir(folder / place) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
-                    yield names.base(entry.name), Path(entry.path)
+                    yield names.base(entry.name), entry.path

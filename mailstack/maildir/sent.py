@@ -78,7 +78,7 @@ class SentFolders:
 
 
 def _subscribe(file: Path, name: str) -> None:
-    """For Dovecot and Courier: most IMAP programs show what is subscribed to, and nothing else. The lock is Dovecot's;
+    """For Dovecot: most IMAP programs show what is subscribed to, and nothing else. The lock is Dovecot's;
     whoever has it is about to write, and a folder that is not shown can be subscribed to by hand."""
     lock = file.with_name(f"{file.name}.lock")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from base64 import b64decode, b64encode
 
@@ -27,9 +28,10 @@ def decode(written: str) -> str:
 
 
 def _coded(text: str) -> str:
-    return b64encode(text.encode("utf-16-be")).decode("ascii").rstrip("=").replace("/", ",")
+    # Not by the codec's name, which is a module that has to be found: we may have become another user.
+    return b64encode(codecs.utf_16_be_encode(text)[0]).decode("ascii").rstrip("=").replace("/", ",")
 
 
 def _decoded(coded: str) -> str:
     padded = coded.replace(",", "/") + "=" * (-len(coded) % 4)
-    return b64decode(padded, validate=True).decode("utf-16-be")
+    return codecs.utf_16_be_decode(b64decode(padded, validate=True), "strict", True)[0]

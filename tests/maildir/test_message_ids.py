@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -101,7 +103,7 @@ def test_our_own_are_not_read_again(folder: Folder, monkeypatch: pytest.MonkeyPa
     file = folder.put("1.a.host:2,S", "one")
     folder.index.add(folder.path, "1.a.host", message_id(file))
     with monkeypatch.context() as patch:
-        patch.setattr(message_ids, "_letters", lambda folder: iter([("1.a.host", file)]))
+        patch.setattr(message_ids, "_letters", lambda folder: iter([("1.a.host", str(file))]))
         patch.setattr(message_ids, "nlargest", lambda *args, **keys: pytest.fail("it looks at all of them"))
         assert folder.has("one")
 
@@ -117,6 +119,26 @@ def test_a_lost_index_is_made_again(folder: Folder, damage: bytes | None) -> Non
         folder.file.write_bytes(damage)
     folder.index = MessageIds(folder.file)
     assert folder.has("one") and not folder.has("two")
+
+
+def test_an_index_of_another_shape_is_made_again(folder: Folder) -> None:
+    folder.put("1.a.host:2,S", "one")
+    with closing(sqlite3.connect(folder.file.parent.parent / "other")) as db:
+        db.execute("CREATE TABLE letters (something TEXT)")
+        db.execute("PRAGMA journal_mode = WAL")
+    folder.file.parent.mkdir()
+    (folder.file.parent.parent / "other").rename(folder.file)
+    assert folder.has("one") and not folder.has("two")
+
+
+def test_an_index_that_cannot_be_written_is_an_error(folder: Folder) -> None:
+    """Of SQLite or of the disk; and when it can be, all is well."""
+    folder.file.parent.parent.joinpath("state").write_text("no folder")
+    for _ in range(2):
+        with pytest.raises((OSError, sqlite3.Error)):
+            folder.has("one")
+    folder.file.parent.unlink()
+    assert not folder.has("one")
 
 
 def test_the_newest_are_kept(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
