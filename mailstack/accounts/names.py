@@ -8,8 +8,11 @@ from attrs import frozen
 
 from mailstack.accounts.saslprep import prepared
 from mailstack.accounts.users import Account
-from mailstack.model.address import Address, address_domain, short_name
+from mailstack.model.address import MAX_NAME, Address, address_domain, short_name
 from mailstack.model.maildir_name import MAX_LOCAL_PART
+
+#: Characters of a name that are looked at: an address, and a folder as long as file systems take it.
+LONGEST = MAX_NAME + 256
 
 
 @frozen
@@ -31,6 +34,8 @@ class Names:
 
     def find(self, accounts: Mapping[str, Account], name: str) -> Named:
         """``accounts`` are by :attr:`Address.key`."""
+        if len(name) > LONGEST:
+            return Named(short_name(name), None, "")
         key, folder = "", ""
         for key, folder in self._meanings(prepared(name)):
             if key in accounts:
@@ -53,6 +58,8 @@ class Names:
             head, at, domain = head.rpartition("@")
         if slash:
             yield self._key(f"{head}{at}{domain}"), folder
+        if at and not self._is_ours(domain):
+            return  # nobody's, and every further look at it costs
         for place in self._delimiters(head):
             below = f"{head[place + 1 :]}{slash}{folder}"
             yield self._key(f"{head[:place]}{at}{domain}"), below

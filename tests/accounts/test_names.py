@@ -86,6 +86,19 @@ def test_without_a_delimiter_only_slashes_part() -> None:
     assert plain.find(KNOWN, "alice/Junk").folder == "Junk"
 
 
+@pytest.mark.parametrize("domain", ["é" * 500, "a." * 200, "far.test"])
+def test_a_foreign_domain_is_looked_at_once_or_twice(domain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the password, anybody can say what they like."""
+    looks: list[str] = []
+    parse = Address.parse
+    monkeypatch.setattr(Address, "parse", lambda text: looks.append(text) or parse(text))
+    assert ONE.find(KNOWN, f"{'a+' * 32}@{domain}").account is None
+    assert 1 <= len(looks) <= 2
+    looks.clear()
+    assert ONE.find(KNOWN, f"{'a+' * 32}@{domain * 5000}").account is None
+    assert not looks
+
+
 def test_odd_names_are_nobody() -> None:
     for name in (
         "",
