@@ -61,8 +61,10 @@ class SentFolders:
             # If it is this one, a crash came between the copy and its record: perhaps it is not durable yet.
             return Copy(SAVED, known) if names.base(known.name) == base else Copy(KNOWN)
         file = folder / "cur" / f"{base}{SEEN}"
-        if not hard_link(str(source), str(file)):
-            copy_into(str(source), str(file), str(folder / "tmp" / base))
+        # If it is there, the index is behind: it looks at the newest letters alone.
+        with suppress(FileExistsError):
+            if not hard_link(str(source), str(file)):
+                copy_into(str(source), str(file), str(folder / "tmp" / base))
         self._message_ids.add(folder, base, message)
         return Copy(SAVED, file)
 

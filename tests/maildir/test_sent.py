@@ -136,6 +136,13 @@ def test_what_a_crash_has_left_is_the_copy(post: Post) -> None:
     assert len(post.files) == 1
 
 
+def test_a_copy_that_the_index_does_not_look_at(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstack.maildir.message_ids.MOST", 0)
+    first = post.save("L1")
+    assert post.save("L1") == first
+    assert len(post.files) == 1
+
+
 def test_a_copy_that_was_removed_is_not_made_again_for_another_reason(post: Post) -> None:
     """What the user has deleted is no reason to leave out another one with the same Message-ID."""
     post.save("L1", "<same@x.test>")
