@@ -11,7 +11,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from mailstack.model.address import Address
+from mailstack.interfaces.accounts import Identity
 from mailstack.model.reply import Reply
 from mailstack.server.connections import STRESS_TIMEOUT, Connections
 from mailstack.server.pop3 import Listening, Pop3Factory
@@ -425,7 +425,7 @@ def test_server_that_stops(service: Service) -> None:
 def test_bug_is_an_answer_and_a_traceback(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session goes on."""
 
-    async def broken(name: str, password: str, client: str, authzid: str) -> Address | Reply:
+    async def broken(name: str, password: str, client: str, authzid: str) -> Identity | Reply:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(service.fakes.doorman, "login", broken)
