@@ -130,7 +130,7 @@ class Inbound:
             self._login,
             out.spool,
             self._log,
-            out.queue.wake,
+            out.wake,
             out.waiting,
             self._new_id,
             time,

@@ -25,13 +25,17 @@ from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.interfaces.waiting import ILine
+from mailstack.maildir.message_ids import MessageIds
+from mailstack.maildir.sent import SentFolders
 from mailstack.message.voice import Voice
+from mailstack.model.letter import Letter
 from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.notices import Notices
 from mailstack.queue.places import Places
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
+from mailstack.queue.sent import SentCopies
 from mailstack.queue.transports import REMEMBERED, TermsByDomain, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
@@ -109,11 +113,21 @@ class Outbound:
         self.queue = dispatcher(
             settings, self.spool, local, onward, where, mailer, self._voice, log, reactor, time, rng, slow
         )
-        self.services: Sequence[Service] = (remote.pool, self.queue)
+        message_ids = MessageIds(data / "state" / "sent.db")
+        folders = SentFolders(data / "mail", hostname, self.spool.path, directory.mailbox, message_ids)
+        lifetime = settings.queue.lifetime
+        self._sent = SentCopies(self.spool, folders, self.spool, pools.mailboxes, lifetime, log, reactor, time)
+        self.services: Sequence[Service] = (remote.pool, self.queue, self._sent)
         postmaster = settings.server.postmaster
         self.notices = Notices(mailer, self.spool, postmaster, self._voice, log, time, self.queue.wake)
         line = partial(Line, reactor, hostname, self.spool, log)
         self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, monotonic)
+
+    def wake(self, letter: Letter) -> None:
+        """A letter that has just become ours."""
+        self.queue.wake(letter)
+        if letter.sent_by is not None:
+            self._sent.wake(letter)
 
     def _voice(self) -> Voice:
         return self.voices.voice

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from zope.interface import implementer
 
-from mailstack.interfaces.accounts import Bindings, IAuthenticator, IDirectory, Resolution
+from mailstack.interfaces.accounts import Bindings, IAuthenticator, Identity, IDirectory, Resolution
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
@@ -27,6 +27,14 @@ SALT = b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
 ITERATIONS = 4096
 
 
+def meanings(name: str) -> list[tuple[str, str]]:
+    """A name, and what it is without a folder, each with the folder."""
+    head, _, folder = name.partition("/")
+    local, at, domain = name.partition("@")
+    base, _, detail = local.partition("+")
+    return [(name, ""), (head, folder), (f"{base}{at}{domain}", detail)]
+
+
 @implementer(IDirectory)
 class MemoryDirectory:
     """``aliases`` by key (``local@domain``) have their final targets. A ``+`` begins a sub-address. Return addresses
@@ -40,6 +48,7 @@ class MemoryDirectory:
         srs: Srs | None = None,
     ) -> None:
         self._srs = srs
+        self.savers: set[str] = set()  #: keys of the accounts whose Sent folders get copies
         self._accounts = {address.key: address for address in map(Address.parse, accounts)}
         self._aliases = {key: [Address.parse(target) for target in targets] for key, targets in aliases.items()}
         self._domains = domains
@@ -87,8 +96,14 @@ class MemoryDirectory:
         return sorted(self._accounts.values())
 
     def account(self, name: str) -> Address | None:
-        whole = f"{name}@{self._domains[0]}" if "@" not in name and len(self._domains) == 1 else name
-        return self._accounts.get(whole.lower())
+        for each, _ in meanings(name):
+            whole = f"{each}@{self._domains[0]}" if "@" not in each and len(self._domains) == 1 else each
+            if whole.lower() in self._accounts:
+                return self._accounts[whole.lower()]
+        return None
+
+    def saves_sent(self, account: Address) -> bool:
+        return account.key in self.savers
 
 
 @implementer(IAuthenticator)
@@ -103,11 +118,11 @@ class MemoryAuthenticator:
     def mechanisms(self, bindings: Bindings) -> Sequence[str]:
         return sasl.possible(self.scram, self.scram and bool(bindings()))
 
-    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
+    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Identity | Reply:
         if self.blocked(client):
             return TOO_OFTEN
-        key = self._key(name)
-        return self._answer(key, self._passwords.get(key) == password, client, authzid)
+        key, folder = self._key(name)
+        return self._answer(key, folder, self._passwords.get(key) == password, client, authzid)
 
     def look_up(self, lookup: Lookup, bindings: Bindings, client: str) -> Reply | None:
         if self.blocked(client):
@@ -118,29 +133,35 @@ class MemoryAuthenticator:
         lookup.supply(Opening(NONCE, SALT, ITERATIONS, bindings()[lookup.flag] if bound else b""))
         return None
 
-    async def prove(self, proof: Proof, client: str) -> Address | Reply:
+    async def prove(self, proof: Proof, client: str) -> Identity | Reply:
         if self.blocked(client):
             return TOO_OFTEN
         if not proof.bound:
             return UNBOUND
-        key = self._key(proof.name)
+        key, folder = self._key(proof.name)
         keys = scram.derive(self._passwords.get(key, "\0").encode(), SALT, ITERATIONS)
         signature = scram.signature(keys, proof)
         proof.supply(signature or b"")
-        return self._answer(key, signature is not None, client, proof.authzid)
+        return self._answer(key, folder, signature is not None, client, proof.authzid)
 
     def blocked(self, client: str) -> bool:
         return self._failures.get(client, 0) >= 10
 
-    def _key(self, name: str) -> str:
+    def _key(self, name: str) -> tuple[str, str]:
         domains = {key.rpartition("@")[2] for key in self._passwords}
-        return name.lower() if "@" in name else f"{name.lower()}@{min(domains)}"
+        for each, folder in meanings(name):
+            key = each.lower() if "@" in each else f"{each.lower()}@{min(domains)}"
+            if key in self._passwords:
+                return key, folder
+        return name.lower(), ""
 
-    def _answer(self, key: str, right: bool, client: str, authzid: str) -> Address | Reply:
+    def _answer(self, key: str, folder: str, right: bool, client: str, authzid: str) -> Identity | Reply:
         if not right:
             self._failures[client] = self._failures.get(client, 0) + 1
             return WRONG
-        return NOT_FOR_OTHERS if authzid and self._key(authzid) != key else Address.parse(key)
+        if authzid and self._key(authzid)[0] != key:
+            return NOT_FOR_OTHERS
+        return Identity(Address.parse(key), folder)
 
 
 class HandClock:

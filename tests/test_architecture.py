@@ -26,7 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "log": {"config", "interfaces"},
     "startup": {"config", "log"},
     # The server is put together in three pieces.
-    "outbound": {"delivery", "queue", "spool"} | COMMON,
+    "outbound": {"delivery", "maildir", "queue", "spool"} | COMMON,
     "inbound": {"accounts", "intake", "maildir", "outbound", "server"} | COMMON,
     "service": STAGES | COMMON | {"inbound", "log", "outbound", "startup"},
     **dict.fromkeys(STAGES - {"admin"}, COMMON),
@@ -64,6 +64,7 @@ TWISTED = {
     "mailstack.queue.overtime",
     "mailstack.queue.gathering",
     "mailstack.queue.report",
+    "mailstack.queue.sent",
     "mailstack.queue.sweep",
     "mailstack.queue.telling",
     "mailstack.queue.work",

@@ -10,7 +10,7 @@ from zope.interface import implementer
 from mailstack.accounts import aliases, users
 from mailstack.accounts.aliases import Aliases
 from mailstack.accounts.book import Book, dangling
-from mailstack.accounts.names import login_key
+from mailstack.accounts.names import Names
 from mailstack.accounts.returns import returns
 from mailstack.accounts.users import Users
 from mailstack.accounts.watched import MAX_REPORTS, Watched
@@ -45,6 +45,7 @@ class Directory:
         self.users: Watched[Users] = Watched(settings.accounts.users, read_users, now, wall, log)
         self._aliases: Watched[Aliases] | None = Watched(named, read_aliases, now, wall, log) if named else None
         self._settings = settings
+        self._names = Names(domains, settings.accounts.recipient_delimiter)
         self._log = log
         self._wall = wall
         self._srs: Srs | None = None
@@ -123,8 +124,14 @@ class Directory:
 
     def account(self, name: str) -> Address | None:
         known = self.users.value()
-        found = known.accounts.get(login_key(name, self._settings.server.domains)) if known else None
+        found = self._names.find(known.accounts, name).account if known else None
         return found.address if found else None
+
+    def saves_sent(self, account: Address) -> bool:
+        known = self.users.value()
+        found = known.accounts.get(account.key) if known else None
+        own = found.save_sent if found else None
+        return self._settings.submission.save_sent if own is None else own
 
     def reload(self) -> None:
         """Read the files the next time they are needed, changed or not."""

@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
-from mailstack.accounts import passwords
+from mailstack.accounts import passwords, saslprep
 from mailstack.accounts.keyring import Keyring
-from mailstack.accounts.names import login_key
+from mailstack.accounts.names import Named, Names
 from mailstack.accounts.pace import Pace
 from mailstack.accounts.schemes import UnusablePassword
 from mailstack.accounts.tries import NOT_NOW, TOO_OFTEN, InTurn, Pause, Tries
 from mailstack.accounts.users import Account, Users
 from mailstack.accounts.verified import Verified
 from mailstack.config.settings import Settings
-from mailstack.interfaces.accounts import Bindings, IAuthenticator
+from mailstack.interfaces.accounts import Bindings, IAuthenticator, Identity
 from mailstack.interfaces.log import IEventLog, ILimitCounts
-from mailstack.model.address import Address, short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl, scram
 from mailstack.protocol.sasl_steps import Lookup, Opening, Proof
@@ -50,7 +49,8 @@ class Login:
         counts: ILimitCounts,
         nonce: Callable[[], str] = new_nonce,
     ) -> None:
-        self._domains = settings.server.domains
+        saslprep.load()
+        self._names = Names(settings.server.domains, settings.accounts.recipient_delimiter)
         self._users = users
         self._nonce = nonce
         limit = settings.limits.auth_failures_per_minute
@@ -70,20 +70,21 @@ class Login:
 
     # ---- With a password
 
-    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
+    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Identity | Reply:
         users = self._open_to(client)
         if isinstance(users, Reply):
             return users
-        key, account = self._account(users, name)
+        named = self._names.find(users.accounts, name)
+        account = named.account
         if account and (account, password) in self._verified:
-            await self._tries.known(client, key)
+            await self._tries.known(client, named.key)
         else:
-            refusal = await self._tries.check(client, key, lambda: _fits(account, password))
+            refusal = await self._tries.check(client, named.key, lambda: _fits(account, password))
             if refusal is not None:
                 return refusal
             assert account is not None, "nobody has the password of nobody"
             self._verified.add(account, password)
-        return self._as(account, authzid, key)
+        return self._as(users, named, authzid)
 
     # ---- With SCRAM
 
@@ -98,30 +99,29 @@ class Login:
             binding = bindings().get(lookup.flag, b"")
             if not binding:
                 return NO_BINDING
-        key, account = self._account(users, lookup.name)
-        salt, iterations = self._keyring.salt(account, key)
+        named = self._names.find(users.accounts, lookup.name)
+        salt, iterations = self._keyring.salt(named.account, named.key)
         lookup.supply(Opening(self._nonce(), salt, iterations, binding))
         return None
 
-    async def prove(self, proof: Proof, client: str) -> Address | Reply:
+    async def prove(self, proof: Proof, client: str) -> Identity | Reply:
         users = self._open_to(client)
         if isinstance(users, Reply):
             return users
         if not proof.bound:
             return UNBOUND
-        key, account = self._account(users, proof.name)
+        named = self._names.find(users.accounts, proof.name)
 
         def check() -> bool:
-            ours = scram.signature(self._keyring.keys(account, key), proof)
+            ours = scram.signature(self._keyring.keys(named.account, named.key), proof)
             if ours is not None:
                 proof.supply(ours)
             return ours is not None
 
-        refusal = await self._tries.check(client, key, check)
+        refusal = await self._tries.check(client, named.key, check)
         if refusal is not None:
             return refusal
-        assert account is not None, "nobody has the keys of nobody"
-        return self._as(account, proof.authzid, key)
+        return self._as(users, named, proof.authzid)
 
     # ---- Common to both
 
@@ -131,17 +131,13 @@ class Login:
             return TOO_OFTEN
         return self._users() or NOT_NOW
 
-    def _account(self, users: Users, name: str) -> tuple[str, Account | None]:
-        """What the name is remembered by, and whose it is."""
-        key = login_key(name, self._domains)
-        account = users.accounts.get(key)
-        return key if account else short_name(key), account
-
-    def _as(self, account: Account, authzid: str, key: str) -> Address | Reply:
-        """RFC 4616 §2: whoever wants to act for somebody else may not."""
-        if authzid and login_key(authzid, self._domains) != key:
+    def _as(self, users: Users, named: Named, authzid: str) -> Identity | Reply:
+        """RFC 4616 §2: whoever wants to act for somebody else may not. It may name a folder where the name does not."""
+        assert named.account is not None, "nobody has the password, or the keys, of nobody"
+        wished = self._names.find(users.accounts, authzid) if authzid else named
+        if wished.key != named.key:
             return NOT_FOR_OTHERS
-        return account.address
+        return Identity(named.account.address, named.folder or wished.folder)
 
 
 def _fits(account: Account | None, password: str) -> bool:

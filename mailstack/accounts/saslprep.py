@@ -15,6 +15,11 @@ def prepared(text: str) -> str:
         return text
 
 
+def load() -> None:
+    """What :func:`prepared` needs, while we may still be root: the user who we become need not be able to read it."""
+    prepared("\u00e9")
+
+
 def octets(password: str) -> bytes:
     """What keys are made from. What did not come as UTF-8 was decoded with ``surrogateescape``."""
     return prepared(password).encode("utf-8", "surrogateescape")

@@ -1,6 +1,7 @@
 """The users file: an account a line, ``alice@office.test:{ARGON2ID}$argon2id$…``, as in a Dovecot passwd-file.
 
-Further ``:`` fields are somebody else's and kept. A line that cannot be understood is reported; the others work.
+Of the further ``:`` fields we know two extra ones; all others are somebody else's and kept. A line that cannot be
+understood is reported; the others work.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from mailstack.accounts import passwords
+from mailstack.accounts import extra_fields, passwords
 from mailstack.accounts.lines import BrokenLine
 from mailstack.model.address import Address
 from mailstack.model.maildir_name import below_mail
 from mailstack.protocol.scram import Verifier
+
+SAVE_SENT = "save_sent"  # an extra field: yes or no
 
 
 @frozen
@@ -24,6 +27,7 @@ class Account:
     line: int
     text: str = field(repr=False)  #: the whole line
     keys: Verifier | None = None  #: for SCRAM
+    save_sent: bool | None = None  #: in the place of [submission] save_sent, if it says so
 
     @property
     def scram(self) -> bool:
@@ -54,7 +58,7 @@ def parse(text: str, path: Path, domains: Collection[str]) -> Users:
         password, _, further = rest.partition(":")
         try:
             address = canonical(name, domains)
-            account = Account(address, password, number, line, _keys(password, further))
+            account = Account(address, password, number, line, _keys(password, further), save_sent(further))
             first = accounts.setdefault(address.key, account)
             if first.line != number:
                 raise ValueError(f"{address} stands in line {first.line} already")
@@ -64,7 +68,16 @@ def parse(text: str, path: Path, domains: Collection[str]) -> Users:
         trouble = passwords.trouble(password)
         if trouble:
             broken.append(BrokenLine(path, number, f"{address} cannot log in: {trouble}"))
+        if account.save_sent is None and extra_fields.value(further, SAVE_SENT) is not None:
+            broken.append(BrokenLine(path, number, f"{address}: {SAVE_SENT} is yes or no"))
     return Users(accounts, tuple(broken), (path,), any(account.scram for account in accounts.values()))
+
+
+def save_sent(further: str) -> bool | None:
+    """What the fields behind a password say of it; None: nothing that can be understood."""
+    written = extra_fields.value(further, SAVE_SENT)
+    # Dovecot has "yes" for a field without a value.
+    return None if written is None else {"yes": True, "": True, "no": False}.get(written.lower())
 
 
 def _keys(password: str, further: str) -> Verifier | None:

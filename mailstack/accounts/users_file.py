@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mailstack import durable
-from mailstack.accounts import verifiers
+from mailstack.accounts import extra_fields, verifiers
 from mailstack.accounts.users import canonical, entries
 from mailstack.model.address import Address
 
@@ -53,6 +53,21 @@ class UsersFile:
             _, colon, further = fields.partition(":")
             end = "\r" if lines[place].endswith("\r") else ""
             return [*lines[:place], _line(name, password, colon, further, keys) + end, *lines[place + 1 :]]
+
+        self._change(changed)
+
+    def set_field(self, address: Address, name: str, value: str) -> None:
+        """An extra field; "" takes it away. NoSuchAccount."""
+
+        def changed(lines: Lines) -> Lines:
+            place = _existing(lines, address)
+            line = lines[place].removesuffix("\r")
+            user, _, fields = line.partition(":")
+            password, colon, further = fields.partition(":")
+            after = extra_fields.replaced(further, name, value)
+            end = "\r" if lines[place].endswith("\r") else ""
+            written = f"{user}:{password}{colon or ':' * bool(after)}{after}{end}"
+            return [*lines[:place], written, *lines[place + 1 :]]
 
         self._change(changed)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 
+from mailstack.accounts import extra_fields
 from mailstack.accounts.saslprep import octets
 from mailstack.protocol.scram import KEY_SIZE, Verifier, derive
 
@@ -18,8 +19,7 @@ from mailstack.protocol.scram import KEY_SIZE, Verifier, derive
 ITERATIONS = 50_000
 SALT_SIZE = 16  # octets, as Dovecot's
 
-_FIELD = "scram_sha_256="
-_EXTRA = 5  # colons between the password and the extra fields: uid, gid, gecos, home, shell
+FIELD = "scram_sha_256"
 
 
 def make(stored: str, password: str) -> str:
@@ -44,25 +44,16 @@ def parse(written: str) -> Verifier:
 def beside(stored: str, further: str) -> Verifier | None:
     """The keys of an account: ``stored`` is its hash, ``further`` are the fields behind it. None if there are none that
     go with the hash. ValueError: they cannot be understood."""
-    written = [field for field in further.split(":", _EXTRA)[_EXTRA:] for field in field.split() if _is_ours(field)]
+    written = extra_fields.value(further, FIELD)
     if not written:
         return None
-    keys = parse(written[0].removeprefix(_FIELD))
+    keys = parse(written)
     return keys if keys.salt == salt(stored) else None
 
 
 def replaced(further: str, keys: str) -> str:
     """The fields behind a password with other keys ("": none); everything else stays as it is."""
-    fields = further.split(":", _EXTRA)
-    extra = " ".join(field for field in "".join(fields[_EXTRA:]).split(" ") if not _is_ours(field))
-    if keys:
-        extra = f"{extra} {_FIELD}{keys}" if extra else f"{_FIELD}{keys}"
-        fields += [""] * (_EXTRA - len(fields))
-    return ":".join([*fields[:_EXTRA], extra]) if len(fields) > _EXTRA or keys else further
-
-
-def _is_ours(field: str) -> bool:
-    return field.startswith(_FIELD)
+    return extra_fields.replaced(further, FIELD, keys)
 
 
 def salt(stored: str) -> bytes:

@@ -18,7 +18,7 @@ from mailstack.config.settings import PortTls, Settings
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
-from mailstack.interfaces.accounts import Bindings, IAuthenticator, IDirectory
+from mailstack.interfaces.accounts import Bindings, IAuthenticator, Identity, IDirectory
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.spool import ILetterbox
 from mailstack.interfaces.waiting import ITurn, IWaitingMail
@@ -42,13 +42,13 @@ class Gate:
     def mechanisms(self, bindings: Bindings) -> Sequence[str]:
         return sasl.possible(keys=False, binding=False)
 
-    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
-        return WRONG if self.account is None else self.account
+    async def login(self, name: str, password: str, client: str, authzid: str = "") -> Identity | Reply:
+        return WRONG if self.account is None else Identity(self.account)
 
     def look_up(self, lookup: Lookup, bindings: Bindings, client: str) -> Reply | None:
         return WRONG
 
-    async def prove(self, proof: Proof, client: str) -> Address | Reply:
+    async def prove(self, proof: Proof, client: str) -> Identity | Reply:
         return WRONG
 
 

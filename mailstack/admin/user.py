@@ -10,7 +10,7 @@ import click
 
 from mailstack.accounts import passwords, verifiers
 from mailstack.accounts.first_start import first_start
-from mailstack.accounts.users import Account, canonical
+from mailstack.accounts.users import SAVE_SENT, Account, canonical
 from mailstack.accounts.users_file import AccountExists, NoSuchAccount
 from mailstack.admin.output import json_out, table
 from mailstack.admin.site import Failed, Site, warn
@@ -28,6 +28,7 @@ class Described(TypedDict):
     scheme: str
     mechanisms: list[str]
     mailbox: str
+    save_sent: bool  # what counts in the end
 
 
 password_stdin = click.option(
@@ -79,6 +80,29 @@ def passwd(site: Site, address: str, password_stdin: bool) -> None:
     _show(made_up)
 
 
+@user.command("set")
+@click.argument("address")
+@click.argument("setting", metavar="save_sent=yes|no|default")
+@click.pass_obj
+def set_(site: Site, address: str, setting: str) -> None:
+    """Say what is different for one account. It holds at once.
+
+    save_sent: whether what it sends is saved in its Sent folder; default: as [submission] save_sent has it.
+    """
+    name, _, value = setting.partition("=")
+    if name != SAVE_SENT or value not in ("yes", "no", "default"):
+        raise click.UsageError(
+            f"{setting!r} cannot be set; write {SAVE_SENT}=yes, {SAVE_SENT}=no or {SAVE_SENT}=default"
+        )
+    account = _account(site, address)
+    try:
+        site.users_file.set_field(account, name, "" if value == "default" else value)
+    except NoSuchAccount:
+        raise _nobody(account) from None
+    saved = {"yes": "is saved", "no": "is not saved", "default": "is saved if mail.ini says so"}[value]
+    click.echo(f"What {account} sends {saved} in its Sent folder.")
+
+
 @user.command()
 @click.argument("address")
 @click.pass_obj
@@ -97,10 +121,13 @@ def remove(site: Site, address: str) -> None:
 
 
 @user.command("list", short_help="All accounts, and how they can log in.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array: address, scheme, mechanisms, mailbox.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON array: address, scheme, mechanisms, mailbox, save_sent."
+)
 @click.pass_obj
 def list_(site: Site, as_json: bool) -> None:
-    """All accounts, with the scheme of their passwords, how they can log in, and where their mail is."""
+    """All accounts, with the scheme of their passwords, how they can log in, whether what they send is saved, and where
+    their mail is."""
     found = site.users()
     for line in found.broken:
         warn(str(line))
@@ -111,10 +138,16 @@ def list_(site: Site, as_json: bool) -> None:
     if as_json:
         json_out(accounts)
     elif accounts:
-        rows = [(each["address"], each["scheme"], " ".join(each["mechanisms"]), each["mailbox"]) for each in accounts]
-        click.echo("\n".join(table(("ADDRESS", "PASSWORD", "MECHANISMS", "MAILBOX"), rows)))
+        click.echo(
+            "\n".join(table(("ADDRESS", "PASSWORD", "MECHANISMS", "SAVE_SENT", "MAILBOX"), list(map(_row, accounts))))
+        )
     else:
         click.echo("There are no accounts yet; make one: mailstack user add ADDRESS")
+
+
+def _row(each: Described) -> tuple[str, ...]:
+    saved = "yes" if each["save_sent"] else "no"
+    return (each["address"], each["scheme"], " ".join(each["mechanisms"]), saved, each["mailbox"])
 
 
 def _described(site: Site, account: Account) -> Described:
@@ -124,6 +157,7 @@ def _described(site: Site, account: Account) -> Described:
         "scheme": passwords.parse(account.password).scheme,
         "mechanisms": list(sasl.possible(account.scram, account.scram)) if usable else [],
         "mailbox": str(_maildir(site, account.address)),
+        "save_sent": site.settings.submission.save_sent if account.save_sent is None else account.save_sent,
     }
 
 

@@ -70,6 +70,7 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             **both,
             "future_release": values.at_most(values.pause, MAX_INTERVAL),
             "undo": values.at_most(values.pause, DAY),
+            "save_sent": values.yes_or_no,
         },
         "pop3": {**both, "login_delay": values.at_most(values.pause, DAY), "expire": values.days_or_never},
         "tls": {"certificate": paths, "key": paths, "policy": values.tls_policy},

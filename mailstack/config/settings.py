@@ -75,6 +75,7 @@ class Submission(Listener):
 
     future_release: float = 30 * DAY  #: for how long a message may be held back (RFC 4865)
     undo: float = 0.0  #: between acceptance and the first attempt
+    save_sent: bool = False  #: a copy goes to the sender's Sent folder, unless the account says otherwise
 
 
 @frozen

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, ISpool
-from mailstack.message.surrogate import surrogate, wire_octets
+from mailstack.message.surrogate import measured
 from mailstack.model.letter import Due, Letter
+from mailstack.model.maildir_name import file_name
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 
@@ -30,23 +30,13 @@ RELAY = "local"
 DELIVERED = Delivered(Reply(250, "2.0.0", "delivered to the Maildir"), RELAY)
 NO_USER = Reply(550, "5.1.1", "No such user here any more")
 LOST = Reply(451, "4.3.0", "The message file is missing in the spool")
-PIECE = 256 * 1024  # octets read at once
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def file_name(letter: Letter, hostname: str, surrogate: int | None = None) -> str:
-    """``TIME.UNIQUE.HOST,S=octets,W=octets``; with ``,U=octets`` where a ``surrogate`` of that size may be asked for.
-    The same for the same letter, so that a delivery that is repeated after a crash finds that it was made. A slash or
-    colon must not stand in it (Maildir's rule)."""
-    host = hostname.replace("/", "\\057").replace(":", "\\072")
-    utf8 = "" if surrogate is None else f",U={surrogate}"
-    return f"{int(letter.arrived)}.Q{letter.id}.{host},S={letter.size},W={letter.wire_size}{utf8}"
 
 
 def surrogate_octets(path: str) -> int:
     """Of what POP3 sends of this file to programs that cannot have UTF-8 in the header (RFC 6858). OSError."""
     with Path(path).open("rb") as letter:
-        return wire_octets(surrogate(iter(partial(letter.read, PIECE), b"")))
+        return measured(letter)
 
 
 @frozen

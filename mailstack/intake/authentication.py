@@ -67,7 +67,7 @@ async def on_credentials(session: Session, event: events.Credentials) -> Reply:
     answer = await authenticator.login(event.name, event.password, visitor.address, event.authzid)
     if isinstance(answer, Reply):
         return _not_logged_in(session, event.name, answer)
-    visitor.user = answer
+    visitor.user = answer.account  # a folder is POP3's business
     session.record.logged_in(session.mechanism)
     return LOGGED_IN
 
@@ -83,7 +83,7 @@ async def on_proof(session: Session, event: Proof) -> Reply:
     answer = await session.around.authenticator.prove(event, session.visitor.address)
     if isinstance(answer, Reply):
         return _not_logged_in(session, event.name, answer)
-    session.proven = answer
+    session.proven = answer.account
     return CONTINUE
 
 

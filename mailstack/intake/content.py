@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mailstack.intake.release import not_before
 from mailstack.intake.session import Session
+from mailstack.intake.submission import sent_by
 from mailstack.intake.transaction import HEADER_TOO_BIG, LOOP, TOO_BIG, Transaction
 from mailstack.message.loops import BEEN_HERE, been_here
 from mailstack.message.trace import Hop
@@ -93,7 +94,7 @@ def _refused(session: Session, refusal: Reply) -> Reply:
 
 
 async def _accept(session: Session, transaction: Transaction) -> Reply:
-    letter = transaction.letter(not_before(session, transaction.mail))
+    letter = transaction.letter(not_before(session, transaction.mail), sent_by(session, transaction.sender))
     assert transaction.content is not None, "a message without content was refused"
     await session.around.spool.add(letter, transaction.content)
     # From here on the letter is ours: the 250 must leave, or the client sends it again.

@@ -24,6 +24,16 @@ def completion(session: Session, sender: Address | None) -> Edit:
     return lambda octets, id, now: SubmittedHeader.of(octets).completed(author, f"<{id}@{hostname}>", now)
 
 
+def sent_by(session: Session, sender: Address | None) -> Address | None:
+    """The account in whose Sent folder the message is to be saved; None: nobody wants that. It is the one that has
+    logged in: From and the envelope may have any address of it. Scripts on this machine have none."""
+    user = session.visitor.user
+    # Without a sender it is a report or an answer by a program, which nobody looks for there.
+    if user is None or sender is None:
+        return None
+    return user if session.around.directory.saves_sent(user) else None
+
+
 @frozen
 class SubmissionRule:
     """For one message. ``author`` is who it is from if it does not say so."""

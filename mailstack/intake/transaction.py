@@ -186,8 +186,9 @@ class Transaction:
             return LOOP
         return self.refusal
 
-    def letter(self, not_before: float = 0.0) -> Letter:
-        """``not_before`` is the Unix time of its first attempt, if that is to be later."""
+    def letter(self, not_before: float = 0.0, sent_by: Address | None = None) -> Letter:
+        """``not_before`` is the Unix time of its first attempt, if that is to be later; ``sent_by`` the account in
+        whose Sent folder it is to be saved."""
         return Letter(
             self.id,
             self.sender,
@@ -204,6 +205,7 @@ class Transaction:
             self.mail.envid,
             not_before,
             "" if self.mail.hold is None else str(self.mail.hold),
+            sent_by,
         )
 
     def discard(self) -> None:

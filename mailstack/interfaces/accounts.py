@@ -22,6 +22,17 @@ def no_bindings() -> Mapping[str, bytes]:
 
 
 @frozen
+class Identity:
+    """Who has logged in, and what for."""
+
+    account: Address
+    folder: str = ""  #: of the mailbox, as it was written: a slash between levels; "": the inbox
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.folder}" if self.folder else str(self.account)
+
+
+@frozen
 class Resolution:
     """Where mail for an address goes: ``recipients`` if it is known, else ``refusal`` says why not. ``bounces_only``:
     it is a return address that we gave out, for what comes from the null sender."""
@@ -64,12 +75,17 @@ class IDirectory(Interface):
     def account(name: str) -> Address | None:
         """The one whose name this is, as it may be written to log in; None: there is none, or nobody can tell."""
 
+    def saves_sent(account: Address) -> bool:
+        """Whether what this account submits is to be saved in its Sent folder."""
+
 
 class IAuthenticator(Interface):
     """Checks who somebody is, off the reactor.
 
     Names are as for :meth:`IDirectory.account`: full addresses in any case of letters, or the local part where there is
-    one domain. ``client`` is an IP address.
+    one domain. A folder may stand behind: ``alice/Junk``, ``alice@office.test/Junk``, or as a sub-address
+    (``alice+Junk@office.test``). An account of the whole name goes before; whether the folder exists is not asked.
+    ``client`` is an IP address.
 
     The refusals: 535 5.7.8 wrong (unknown user and wrong password alike, in the same time), or
     for somebody else (an ``authzid`` that is not the name), or not on this channel; 454 4.7.0 not now (too many
@@ -79,11 +95,11 @@ class IAuthenticator(Interface):
     def mechanisms(bindings: Bindings) -> Sequence[str]:
         """The SASL mechanisms that can succeed on this channel."""
 
-    async def login(name: str, password: str, client: str, authzid: str = "") -> Address | Reply:
-        """The account, or the refusal."""
+    async def login(name: str, password: str, client: str, authzid: str = "") -> Identity | Reply:
+        """Who it is, or the refusal."""
 
     def look_up(lookup: Lookup, bindings: Bindings, client: str) -> Reply | None:
         """Supply what SCRAM needs first; or the refusal. Does not tell who exists."""
 
-    async def prove(proof: Proof, client: str) -> Address | Reply:
-        """The account, and the signature is supplied; or the refusal."""
+    async def prove(proof: Proof, client: str) -> Identity | Reply:
+        """Who it is, and the signature is supplied; or the refusal."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import frozen
 from zope.interface import Interface
 
-from mailstack.model.letter import Due
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
 
@@ -25,6 +25,28 @@ class ITransport(Interface):
     def deliver(dues: Sequence[Due]) -> Awaitable[Sequence[Outcomes | None]]:
         """One attempt at each of these letters, which have this one destination. What comes of each: whatever the other
         side, DNS or the disk do is an outcome. None: it would hold up the others, and is to be tried alone."""
+
+
+SAVED, KNOWN, GONE = "saved", "known", "gone"
+
+
+@frozen
+class Copy:
+    """What came of the copy of a letter for a Sent folder. ``fate`` is ``saved`` (not durable yet), ``known`` (the
+    folder has another letter with its Message-ID) or ``gone`` (the account, or the letter, is no more); "": it failed,
+    ``error`` says why."""
+
+    fate: str
+    file: Path | None = None  #: of a copy that was saved, now or before a crash
+    error: str = ""
+
+
+class ISentFolders(Interface):
+    """The Sent folders of our accounts."""
+
+    def save(letters: Sequence[Letter]) -> Sequence[Copy]:
+        """A copy of each letter for the account that has sent it, seen already, and no second one of the same
+        Message-ID. Blocking; one call at a time. What goes wrong is told in what it returns."""
 
 
 @frozen

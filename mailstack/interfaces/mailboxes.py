@@ -51,5 +51,8 @@ class MailboxInUse(Exception):
 class IMailboxes(Interface):
     """All mailboxes."""
 
-    def open(account: Address) -> IMailbox:
-        """Lock and list one. MailboxInUse; OSError when the disk refuses. A mailbox without mail yet is empty."""
+    def open(account: Address, folder: str = "") -> IMailbox:
+        """Lock and list one: the inbox, or a folder, named as people do, with a slash between levels, and in any case
+        of letters where that names one alone. Each has a lock of its own. MailboxInUse; FileNotFoundError: there is no
+        such folder; OSError when the disk refuses. A mailbox without mail yet is empty, and so is a folder that
+        programs expect (Sent, Drafts, Junk, Trash, Archive)."""

@@ -106,6 +106,13 @@ class ISpool(ILetterbox):
     async def lagging(id: str, now: float) -> Lagging:
         """Of a letter that is gone, nothing is left to do."""
 
+    async def unsaved(now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Letter]:
+        """Letters, released at ``now`` and none of ``exclude``, of which a copy is still to be saved for ``sent_by``.
+        Until :meth:`saved` they stay, whatever has become of their recipients."""
+
+    async def saved(ids: Sequence[str]) -> None:
+        """Nothing is left to be saved of these letters. Durable on return; OSError: nothing of it is recorded."""
+
     async def hasten(domain: str, subdomains: bool) -> int:
         """Ask for attempts (``ASKED``) at recipients in a domain that were to be tried again. Returns how many letters
         wait for the domain, due or not. OSError: some of it may not have happened."""

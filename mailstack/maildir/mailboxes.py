@@ -9,6 +9,7 @@ from threading import Lock
 from zope.interface import implementer
 
 from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, MailboxInUse
+from mailstack.maildir import folders
 from mailstack.maildir.mailbox import Mailbox
 from mailstack.model.address import Address
 
@@ -23,21 +24,21 @@ class Mailboxes:
         self._in_use: set[Path] = set()
         self._guard = Lock()
 
-    def open(self, account: Address) -> IMailbox:
+    def open(self, account: Address, folder: str = "") -> IMailbox:
         place = self._mailbox(account)
         if place is None:
             raise FileNotFoundError(f"{account} is not an account any more")
-        folder = self._root / place
+        maildir = folders.find(self._root / place, folder)
         with self._guard:
-            if folder in self._in_use:
+            if maildir in self._in_use:
                 raise MailboxInUse
-            self._in_use.add(folder)
+            self._in_use.add(maildir)
         try:
-            return Mailbox(folder, self._release)
+            return Mailbox(maildir, self._release)
         except BaseException:
-            self._release(folder)
+            self._release(maildir)
             raise
 
-    def _release(self, folder: Path) -> None:
+    def _release(self, maildir: Path) -> None:
         with self._guard:
-            self._in_use.discard(folder)
+            self._in_use.discard(maildir)

@@ -13,12 +13,15 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import BinaryIO
 from urllib.parse import quote
 
 from mailstack.message.mailboxes import BadField, Mailbox, named
 
 INVALID = "invalid@internationalized-address.invalid"  # RFC 6858 §2.1
 
+PIECE = 256 * 1024  # octets read at once
 MAX_HEADER = 256 * 1024  # octets of one header; what is beyond is left out
 MAX_HELD = 8 * 1024  # octets of a line that are waited for; no boundary (70 characters) is longer
 MAX_PARSED = 32 * 1024  # octets of one letter whose addresses and parameters are looked at: the work must be bounded
@@ -51,6 +54,11 @@ def wire_octets(pieces: Iterable[bytes]) -> int:
         total += len(piece) + piece.count(b"\n")
         last = piece[-1:] or last
     return total if last == b"\n" else total + 2
+
+
+def measured(letter: BinaryIO) -> int:
+    """The octets on the wire of the surrogate of a stored letter. OSError."""
+    return wire_octets(surrogate(iter(partial(letter.read, PIECE), b"")))
 
 
 class Surrogate:

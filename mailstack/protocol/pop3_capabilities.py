@@ -66,6 +66,10 @@ def capabilities(client: Client) -> Iterator[str]:
         yield "LANG"
     terms = client.terms()
     yield f"LOGIN-DELAY {terms.login_delay}"
-    yield f"EXPIRE {'NEVER' if terms.expire is None else terms.expire}"
+    if terms.expire is None:
+        yield "EXPIRE NEVER"
+    else:
+        # Messages in folders do not expire: who will log in to which is not known before (RFC 2449 §6.7).
+        yield f"EXPIRE {terms.expire}" if client.inside else f"EXPIRE {terms.expire} USER"
     if client.inside:
         yield f"IMPLEMENTATION {IMPLEMENTATION}"  # RFC 2449 §6.9 lets us keep it from strangers

@@ -7,10 +7,10 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from attrs import Factory, evolve, frozen
 
-from mailstack.interfaces.accounts import Bindings, IAuthenticator, no_bindings
+from mailstack.interfaces.accounts import Bindings, IAuthenticator, Identity, no_bindings
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.mailboxes import IMailboxes, MailboxInUse
-from mailstack.model.address import Address, short_name
+from mailstack.model.address import short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3 import TLS_HELLO
 from mailstack.protocol.pop3_capabilities import Terms
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 IN_USE = err("in-use", "IN-USE")
 OUR_FAULT = err("our-fault", "SYS/TEMP")
+NO_FOLDER = err("no-folder", "SYS/PERM")
 NO_MAILBOX = err("no-mailbox", "SYS/TEMP")
 UNREADABLE = err("unreadable", "SYS/TEMP")
 PLAIN_PORT = "TLS handshake on a port that begins in plain (set the program to STLS, or to the port for SSL/TLS)"
@@ -62,8 +63,8 @@ class Pop3Policy:
         self._log = office.log
         self._client = client
         self._mechanism = "PLAIN"
-        self._proven: Address | None = None
-        self._user: Address | None = None
+        self._proven: Identity | None = None
+        self._user: Identity | None = None  #: who, and in which folder
         self._maildrop: Maildrop | None = None
         self._utf8 = False
         self._deleted = 0
@@ -129,7 +130,9 @@ class Pop3Policy:
         return self._office.authenticator.mechanisms(self.bindings)
 
     def terms(self) -> Terms:
-        return self._office.terms
+        """Only inboxes are looked after, not folders."""
+        terms = self._office.terms
+        return evolve(terms, expire=None) if self._user is not None and self._user.folder else terms
 
     async def _come_in(self, event: Login | Proof | Agreed) -> Response:
         if isinstance(event, Agreed):
@@ -143,29 +146,31 @@ class Pop3Policy:
             self._proven = proven
             return ok()
         self._mechanism = event.mechanism
-        account = await authenticator.login(event.name, event.password, self._client, event.authzid)
-        return self._not_known(event.name, account) if isinstance(account, Reply) else await self._open(account)
+        answer = await authenticator.login(event.name, event.password, self._client, event.authzid)
+        return self._not_known(event.name, answer) if isinstance(answer, Reply) else await self._open(answer)
 
     def _not_known(self, name: str, reply: Reply) -> Response:
         # RFC 3206 §4: AUTH makes the client ask for another password, SYS/TEMP makes it try again.
         return self._refused(name, refusal(reply.text.partition("\n")[0], "AUTH" if reply.permanent else "SYS/TEMP"))
 
-    async def _open(self, account: Address) -> Response:
+    async def _open(self, user: Identity) -> Response:
         # Only now: before the password was looked at, it would tell who exists (RFC 2449 §8.1.1).
-        seconds = self._office.delay.left(str(account), self._client)
+        seconds = self._office.delay.left(str(user), self._client)
         if seconds:
             self._office.counts.struck("login_delay", self._client)
-            return self._refused(str(account), err("login-delay", "LOGIN-DELAY", seconds=seconds))
+            return self._refused(str(user), err("login-delay", "LOGIN-DELAY", seconds=seconds))
         try:
-            mailbox = await self._office.in_thread(self._office.mailboxes.open, account)
+            mailbox = await self._office.in_thread(self._office.mailboxes.open, user.account, user.folder)
         except MailboxInUse:
-            return self._refused(str(account), IN_USE)
+            return self._refused(str(user), IN_USE)
         except OSError as error:
+            if user.folder and isinstance(error, FileNotFoundError):
+                return self._refused(str(user), NO_FOLDER)
             self._trouble(error)
-            return self._refused(str(account), NO_MAILBOX)
-        self._user, self._maildrop = account, Maildrop(mailbox if self._utf8 else conventional(mailbox))
-        self._office.delay.begin(str(account), self._client)
-        self._log.event("pop3-login", what="Login:", **self._facts(str(account)))
+            return self._refused(str(user), NO_MAILBOX)
+        self._user, self._maildrop = user, Maildrop(mailbox if self._utf8 else conventional(mailbox))
+        self._office.delay.begin(str(user), self._client)
+        self._log.event("pop3-login", what="Login:", **self._facts(str(user)))
         return ok("logged-in")
 
     def _refused(self, name: str, response: Response) -> Response:

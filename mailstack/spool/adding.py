@@ -32,6 +32,7 @@ INSERT INTO recipients (id, number, address, original, next_attempt, destination
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
        value ->> 8, iif(value ->> 8, 'expanded', 'active') FROM json_each(?)
 """
+ADD_UNSAVED = "INSERT INTO unsaved (id, account) SELECT value ->> 0, value ->> 1 FROM json_each(?)"
 
 
 def add_letters(db: sqlite3.Connection, letters: Iterable[Letter], destination: Callable[[str], str]) -> None:
@@ -39,9 +40,12 @@ def add_letters(db: sqlite3.Connection, letters: Iterable[Letter], destination: 
     sqlite3.Error."""
     messages, special_messages = Rows(), Rows()
     recipients, special_recipients = Rows(), Rows()
+    unsaved = Rows()
     for letter in letters:
         row, wishes = message_row(letter), letter_wishes(letter)
         (special_messages if wishes else messages).append(row + wishes)
+        if letter.sent_by is not None:
+            unsaved.append((letter.id, str(letter.sent_by)))
         for number, recipient in enumerate(letter.recipients):
             row = recipient_row(letter, number, recipient, destination(recipient.address.domain))
             wishes = recipient_wishes(recipient)
@@ -51,6 +55,7 @@ def add_letters(db: sqlite3.Connection, letters: Iterable[Letter], destination: 
         (ADD_MESSAGES_WITH_WISHES, special_messages),
         (ADD_RECIPIENTS, recipients),
         (ADD_RECIPIENTS_WITH_WISHES, special_recipients),
+        (ADD_UNSAVED, unsaved),
     ):
         if rows:
             db.execute(statement, (json.dumps(rows),))

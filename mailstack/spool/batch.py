@@ -66,10 +66,11 @@ class Batch:
     reported: list[Reported] = Factory(list)
     hastened: list[Hastened] = Factory(list)
     corrected: list[Corrected] = Factory(list)
+    saved: list[str] = Factory(list)  #: letters whose copy for a Sent folder is made, or given up
     paths: set[Path] = Factory(set)
 
     @property
     def touched(self) -> list[str]:
         """Letters that may have nothing left to do."""
         ids = [settlement.id for settlement in self.settlements] + [report.id for report in self.reported]
-        return list(dict.fromkeys(ids))
+        return list(dict.fromkeys(ids + self.saved))

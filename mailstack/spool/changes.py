@@ -66,6 +66,11 @@ INSERT OR REPLACE INTO history (id, number, at, state, code, status, reply, rela
 SELECT recipients.id, number, :at, state, 0, '', :words, :by FROM recipients, json_each(:rows) AS chosen
 WHERE recipients.id = chosen.value ->> 0 AND number = chosen.value ->> 1
 """
+#: Nobody has got it, and nobody will: it was taken back before it was sent.
+_TAKEN_BACK = """
+DELETE FROM unsaved WHERE id IN (SELECT value FROM json_each(?))
+AND NOT EXISTS (SELECT 1 FROM recipients WHERE recipients.id = unsaved.id AND state != 'dropped')
+"""
 
 
 def choose(
@@ -125,6 +130,7 @@ def _words(deed: Deed) -> str:
 
 
 def _remove(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+    db.execute(_TAKEN_BACK, (id_list(ids),))
     finished = [id for (id,) in db.execute(FINISHED, (id_list(ids),))]
     for statement in REMOVE:
         db.execute(statement, (id_list(finished),))

@@ -83,9 +83,7 @@ class DiskSpool:
         self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
         database = self._folder / "queue.db"
         if not database.exists() and any(messages.iterdir()):
-            raise OSError(
-                f"{database} is missing, but there is mail in {messages}: restore it, or move the mail away"
-            )
+            raise OSError(f"{database} is missing, but there is mail in {messages}: restore it, or move the mail away")
         try:
             self._store = Store(database, self._sync, self._destination)
             repairs = recover(database, messages)
@@ -176,6 +174,14 @@ class DiskSpool:
             # One after the other: in one batch a crash could keep the mark and lose the report's body.
             await self._enter(bounce, file)
             await self._commit.join(lambda batch: batch.reported.append(reported))
+
+    async def unsaved(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Letter]:
+        hidden = self._hidden_ids()
+        found = await self._in_thread(self._reader.unsaved, now, limit, [*exclude, *hidden])
+        return [letter for letter in found if letter.id not in self._hidden_ids()]
+
+    async def saved(self, ids: Sequence[str]) -> None:
+        await self._commit.join(lambda batch: batch.saved.extend(ids), urgent=False)
 
     async def hasten(self, domain: str, subdomains: bool) -> int:
         waiting = await self._in_thread(self._reader.waiting, domain, subdomains)

@@ -36,6 +36,7 @@ class _Stored:
     content: bytes
     rows: list[_Row]
     warned: int = 0
+    unsaved: bool = False
 
 
 @implementer(IIncoming)
@@ -63,7 +64,7 @@ class MemorySpool:
     async def add(self, letter: Letter, content: IIncoming) -> None:
         assert isinstance(content, MemoryIncoming)
         rows = [_Row("expanded" if each.expanded else "active", letter.released) for each in letter.recipients]
-        self.stored[letter.id] = _Stored(letter, content.content, rows)
+        self.stored[letter.id] = _Stored(letter, content.content, rows, unsaved=letter.sent_by is not None)
 
     async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
         for id, each in results.items():
@@ -102,7 +103,7 @@ class MemorySpool:
         self._finish(id)
 
     def _finish(self, id: str) -> None:
-        if all(row.state in DONE for row in self.stored[id].rows):
+        if all(row.state in DONE for row in self.stored[id].rows) and not self.stored[id].unsaved:
             del self.stored[id]
 
     def _due_rows(self, now: float) -> Iterator[tuple[float, str, str]]:
@@ -155,6 +156,17 @@ class MemorySpool:
         rows = [(number, row) for number, row in enumerate(stored.rows) if row.state in WAITING] if stored else []
         late = {number: Delayed(row.reply, row.relay) for number, row in rows if row.attempts}
         return Lagging(late, any(row.next_attempt <= now for _, row in rows), stored.warned if stored else 0)
+
+    async def unsaved(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Letter]:
+        skip = set(exclude)
+        found = [stored.letter for id, stored in sorted(self.stored.items()) if stored.unsaved and id not in skip]
+        return [letter for letter in found if letter.not_before <= now][:limit]
+
+    async def saved(self, ids: Sequence[str]) -> None:
+        for id in ids:
+            if id in self.stored:
+                self.stored[id].unsaved = False
+                self._finish(id)
 
     async def hasten(self, domain: str, subdomains: bool) -> int:
         found = set()

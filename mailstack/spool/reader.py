@@ -56,6 +56,10 @@ ORDER BY next_attempt LIMIT :limit
 UNBELIEVABLE = f"""
 SELECT id, number FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ? AND state = 'deferred'
 """
+UNSAVED = """
+SELECT id, account FROM unsaved JOIN messages USING (id)
+WHERE not_before <= :now AND id NOT IN (SELECT value FROM json_each(:exclude)) ORDER BY id LIMIT :limit
+"""
 NEXT_DUE = f"SELECT min(next_attempt) FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ?"
 #: The end of an address: ``@domain``, and ``.domain`` with sub-domains, else the same again.
 IN_DOMAIN = f"""
@@ -191,6 +195,16 @@ class Reader:
         rows = self._rows(NEXT_DUE, (after,))
         earliest: float | None = rows[0][0]
         return earliest
+
+    def unsaved(self, now: float, limit: int, exclude: Iterable[str]) -> list[Letter]:
+        found: list[Letter] = []
+        for id, account in self._rows(UNSAVED, {"now": now, "limit": limit, "exclude": json.dumps(list(exclude))}):
+            try:
+                letter, _ = self.letter(id)
+                found += [evolve(letter, sent_by=_address(account))] if letter else []
+            except (ValueError, IndexError):
+                continue  # damaged, as due() tells
+        return found
 
     def surviving(self, ids: Sequence[str]) -> dict[str, set[int]]:
         found: dict[str, set[int]] = {}

@@ -6,7 +6,7 @@ import sqlite3
 
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
-VERSION = 4  #: ``PRAGMA user_version``
+VERSION = 5  #: ``PRAGMA user_version``
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS messages (
@@ -61,6 +61,10 @@ CREATE TABLE IF NOT EXISTS history (  -- what attempts came to, while the letter
     reply TEXT NOT NULL,
     relay TEXT NOT NULL,             -- 'admin:' and a name: what that administrator did
     PRIMARY KEY (id, number, at)
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS unsaved (  -- letters of which a copy is still to be saved in a Sent folder
+    id TEXT PRIMARY KEY,
+    account TEXT NOT NULL            -- whose
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS notes (  -- what another process has done, for the server's log
     number INTEGER PRIMARY KEY,

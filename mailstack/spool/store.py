@@ -60,11 +60,13 @@ UPDATE messages SET warned = new.value ->> 1 FROM json_each(?) AS new WHERE mess
 FINISHED = f"""
 SELECT value FROM json_each(?) WHERE NOT EXISTS
     (SELECT 1 FROM recipients WHERE id = value AND state NOT IN {listed(DONE)})
+    AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value)
 """
 REMOVE = tuple(
     f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
-    for table in ("history", "recipients", "messages")
+    for table in ("history", "unsaved", "recipients", "messages")
 )
+SAVED = "DELETE FROM unsaved WHERE id IN (SELECT value FROM json_each(?))"
 
 PATIENCE = 10_000  # milliseconds to wait for another process
 CHECKPOINT = 4_000  # changed rows after which the log is copied into the database
@@ -210,6 +212,8 @@ class Store:
             corrected = json.dumps([(each.id, each.arrived, each.not_before) for each in batch.corrected])
             for statement in CORRECT:
                 self._db.execute(statement, (corrected,))
+        if batch.saved:
+            self._db.execute(SAVED, (json.dumps(batch.saved),))
         if batch.reported:
             told = [(report.id, number) for report in batch.reported for number in report.numbers]
             self._db.execute(REPORTED, (json.dumps(told),))

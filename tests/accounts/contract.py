@@ -116,11 +116,14 @@ class DirectoryContract(Asking):
             assert self.directory.mailbox(Address.parse(name)) is None
 
     def test_whose_name_it_is(self) -> None:
-        """As for the log-in: sub-addresses and aliases are no names."""
-        for name in ("alice", "ALICE", "Alice@Office.Test", "alice@office.test"):
+        """As for the log-in: a folder may stand behind, aliases are no names."""
+        for name in ("alice", "ALICE", "Alice@Office.Test", "alice@office.test", "alice/Junk", "alice+x@office.test"):
             assert self.directory.account(name) == ALICE
-        for name in ("", "@", "nobody", "alice+x", "sales", "alice@far.test", "a b", "alice@", "x" * 9000):
+        for name in ("", "@", "nobody", "nobody+x", "/alice", "sales", "alice@far.test", "a b", "alice@", "x" * 9000):
             assert self.directory.account(name) is None
+
+    def test_nothing_is_saved_unless_somebody_says_so(self) -> None:
+        assert not any(self.directory.saves_sent(account) for account in (ALICE, BOB, Address("nobody", "office.test")))
 
     def test_accounts_are_sorted(self) -> None:
         assert list(self.directory.accounts()) == [ALICE, BOB]
@@ -144,6 +147,15 @@ class AuthenticatorContract:
 
     def test_the_local_part_is_enough_with_one_domain(self) -> None:
         assert self.login("Alice", PASSWORD) == "alice@office.test"
+
+    def test_a_folder_behind_the_name(self) -> None:
+        for name in ("alice/Junk", "Alice@Office.Test/Junk", "alice+Junk", "alice+Junk@office.test"):
+            assert self.login(name, PASSWORD) == "alice@office.test/Junk"
+        assert self.login("alice@office.test/Work/2026", PASSWORD) == "alice@office.test/Work/2026"
+        assert self.login("alice/垃圾邮件", PASSWORD) == "alice@office.test/垃圾邮件"
+
+    def test_a_folder_needs_the_password_too(self) -> None:
+        assert self.login("alice/Junk", "wrong") == self.login("nobody/Junk", PASSWORD) == "535 5.7.8"
 
     def test_wrong_password_and_unknown_user_get_the_same_answer(self) -> None:
         answers = {

@@ -9,6 +9,7 @@ import pytest
 
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.login import Login
+from mailstack.interfaces.accounts import Identity
 from mailstack.model.address import Address
 from tests.accounts.contract import Asking
 from tests.accounts.places import Place, ssha
@@ -54,4 +55,4 @@ class TestDirectory(Asking):
             self.place.settings, self.accounts.users.value, lambda: 0.0, in_turn, self.no_pause, self.log, ListCounts()
         )
         for name in ("用户@例子.测试", f"用户@{DOMAIN}"):
-            assert at_once(login.login(name, "密码", "192.0.2.1")) == Address("用户", DOMAIN)
+            assert at_once(login.login(name, "密码", "192.0.2.1")) == Identity(Address("用户", DOMAIN))

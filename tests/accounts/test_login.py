@@ -189,6 +189,43 @@ class TestLogin(LoginFixture):
         assert self.login("alice@office.test", PASSWORD) == "alice@office.test"
 
 
+class TestFolders(LoginFixture):
+    def test_guesses_at_any_folder_count_against_the_account(self) -> None:
+        """Also for who does not exist, or the waiting would tell."""
+        for name in ("alice", "nobody"):
+            self.waited.clear()
+            for number, folder in enumerate(("/Junk", "+a", "/INBOX", "@office.test/x", "+b", "/y", "", "/C++")):
+                self.login(f"{name}{folder}", "wrong", f"10.{number}.{len(name)}.1")
+            assert self.waited[-1] > 1.0
+
+    def test_no_second_check_for_another_folder(self) -> None:
+        for name in ("alice", "alice/Junk", "alice+Sent", "alice@office.test/Work/2026"):
+            assert self.login(name, PASSWORD).startswith("alice@office.test")
+        assert self.threads.checks == 1
+
+    @pytest.mark.parametrize(
+        ("authzid", "folder"),
+        [("", "/Junk"), ("alice", "/Junk"), ("alice@office.test/Junk", "/Junk"), ("alice/Sent", "/Junk")],
+    )
+    def test_who_acts_for_oneself_has_the_folder_of_the_name(self, authzid: str, folder: str) -> None:
+        answer = at_once(self.authenticator.login("alice/Junk", PASSWORD, "192.0.2.1", authzid))
+        assert str(answer) == f"alice@office.test{folder}"
+
+    def test_a_folder_in_the_authzid_alone(self) -> None:
+        answer = at_once(self.authenticator.login("alice", PASSWORD, "192.0.2.1", "alice/Sent"))
+        assert str(answer) == "alice@office.test/Sent"
+        refused = at_once(self.authenticator.login("alice", PASSWORD, "192.0.2.1", "bob/Sent"))
+        assert isinstance(refused, Reply)
+
+    def test_an_account_whose_own_name_has_a_delimiter(self) -> None:
+        self.place.write(f"alice@office.test:{ssha('a')}\nalice+sales@office.test:{ssha('s')}\n")
+        self.clock.advance(1.0)
+        assert self.login("alice+sales", "s") == "alice+sales@office.test"
+        assert self.login("alice+sales", "a") == "535 5.7.8"
+        assert self.login("alice/sales", "a") == "alice@office.test/sales"
+        assert self.login("alice+sales+Junk", "s") == "alice+sales@office.test/Junk"
+
+
 class TestWaiting(LoginFixture):
     def test_the_answer_waits_after_failures_right_or_wrong(self) -> None:
         for guess in range(5):
@@ -286,6 +323,18 @@ class TestScram(LoginFixture):
         assert len({each.salt for each in openings}) == 4
         assert {(len(each.salt), each.iterations) for each in openings} == {(16, 4096)}
         assert self.opening("DAVE@office.test").salt == openings[2].salt  # type: ignore[union-attr]  # no refusal
+
+    def test_a_folder_behind_the_name(self) -> None:
+        assert self.prove("alice/Junk", PASSWORD) == "alice@office.test/Junk"
+        assert self.prove("bob+Junk@office.test", PASSWORD, authzid="bob") == "bob@office.test/Junk"
+        assert self.prove("alice/Junk", "wrong") == self.prove("nobody/Junk", PASSWORD) == "535 5.7.8"
+
+    def test_a_lookup_does_not_tell_whose_folder_it_is(self) -> None:
+        """All names of an account have one salt, whether it exists or not."""
+        for name in ("alice", "carol", "dave", "nobody"):
+            folders = ("", "/Junk", "+Junk", "+Junk@office.test", "@office.test/Junk", "/../bob", "/Junk@office.test")
+            openings = [self.opening(f"{name}{folder}") for folder in folders]
+            assert len({each.salt for each in openings if isinstance(each, Opening)}) == 1
 
     def test_nonces_are_new(self) -> None:
         nonces = {self.opening("alice").nonce for _ in range(20)}  # type: ignore[union-attr]  # no refusal

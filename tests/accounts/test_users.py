@@ -60,6 +60,27 @@ class TestReading:
         assert "alice@office.test" in found.accounts
         assert found.broken[0].wrong.startswith("alice@office.test cannot log in: ")
 
+    @pytest.mark.parametrize(
+        ("fields", "saved"),
+        [
+            ("", None),
+            (":1000:1000::/home::a=b", None),
+            ("::::::save_sent=yes", True),
+            ("::::::x=y SAVE_SENT=no save_sent=No z", False),
+            ("::::::save_sent", True),
+            ("::::save_sent=yes:", None),
+        ],
+    )
+    def test_whether_what_is_sent_is_saved(self, fields: str, saved: bool | None) -> None:
+        found = read(f"alice@office.test:{GOOD}{fields}\n")
+        assert found.accounts["alice@office.test"].save_sent is saved
+        assert found.broken == ()
+
+    def test_a_wish_that_cannot_be_understood_is_told(self) -> None:
+        found = read(f"alice@office.test:{GOOD}::::::save_sent=perhaps\n")
+        assert found.accounts["alice@office.test"].save_sent is None
+        assert [str(each) for each in found.broken] == ["users:1: alice@office.test: save_sent is yes or no"]
+
     @settings(max_examples=150)
     @given(st.text(alphabet=st.sampled_from('alice@office.test:{}"\\/ #\n\0\t\udcff'), max_size=60))
     def test_any_text_is_read(self, text: str) -> None:
@@ -101,6 +122,18 @@ class TestChanging:
         assert path.read_bytes() == (
             b"# caf\xe9\n\nbroken\nAlice@office.test:{PLAIN}y:1000:1000::/home::a=b\nbob@office.test:z\n"
         )
+
+    def test_an_extra_field_leaves_all_else_alone(self, path: Path) -> None:
+        path.write_bytes(b"# caf\xe9\nbob@office.test:z\nAlice@office.test:x:1:2::/home::a=b \xff\r\n")
+        file = UsersFile(path)
+        file.set_field(ALICE, "save_sent", "yes")
+        file.set_field(Address("bob", "office.test"), "save_sent", "no")
+        bob, alice = b"bob@office.test:z::::::save_sent=no", b"Alice@office.test:x:1:2::/home::a=b \xff save_sent=yes"
+        assert path.read_bytes() == b"# caf\xe9\n%b\n%b\r\n" % (bob, alice)
+        file.set_field(ALICE, "save_sent", "")
+        assert path.read_bytes().endswith(b"\nAlice@office.test:x:1:2::/home::a=b \xff\r\n")
+        with pytest.raises(NoSuchAccount):
+            file.set_field(Address("nobody", "office.test"), "save_sent", "yes")
 
     def test_remove(self, path: Path) -> None:
         path.write_text("bob@office.test:x\nalice@office.test:y\n# end\n")

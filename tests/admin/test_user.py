@@ -121,11 +121,52 @@ def test_list(office: Office) -> None:
         "scheme": "PLAIN",
         "mechanisms": ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"],
         "mailbox": str(office.folder / "data/mail/office.test/alice"),
+        "save_sent": False,
     }
     lines = office.run("user", "list").stdout.splitlines()
-    assert lines[0].split() == ["ADDRESS", "PASSWORD", "MECHANISMS", "MAILBOX"]
-    assert lines[2].startswith("bob@office.test    PLAIN     PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS  /")
+    assert lines[0].split() == ["ADDRESS", "PASSWORD", "MECHANISMS", "SAVE_SENT", "MAILBOX"]
+    assert lines[2].startswith(
+        "bob@office.test    PLAIN     PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS  no         /"
+    )
     assert "x" not in [word for line in lines for word in line.split()]
+
+
+def saved(office: Office) -> list[bool]:
+    return [bool(account["save_sent"]) for account in office.json("user", "list")]
+
+
+def test_who_has_what_is_sent_saved(office: Office) -> None:
+    """The account goes before mail.ini, both ways; keys for SCRAM stay, whatever is set first."""
+    for name in ("alice", "bob", "carol"):
+        office.run("user", "add", name, "--password-stdin", input="x\n")
+    said = office.run("user", "set", "alice", "save_sent=yes")
+    assert said.stdout == "What alice@office.test sends is saved in its Sent folder.\n"
+    office.run("user", "set", "BOB@office.test", "save_sent=no")
+    assert stored(office)[0] == "alice@office.test:{PLAIN}x::::::scram_sha_256=keys-of-8-1 save_sent=yes"
+    assert saved(office) == [True, False, False]
+    office.ini.write_text(office.ini.read_text() + "\n[submission]\nsave_sent = yes\n")
+    assert saved(office) == [True, False, True]
+    office.run("user", "passwd", "bob", "--password-stdin", input="y\n")
+    assert stored(office)[1] == "bob@office.test:{PLAIN}y::::::save_sent=no scram_sha_256=keys-of-8-1"
+    assert "if mail.ini says so" in office.run("user", "set", "bob", "save_sent=default").stdout
+    assert stored(office)[1] == "bob@office.test:{PLAIN}y::::::scram_sha_256=keys-of-8-1"
+    assert saved(office) == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    "setting", ["save_sent", "save_sent=", "save_sent=perhaps", "uid=0", "save_sent=yes uid=0", ""]
+)
+def test_what_cannot_be_set(office: Office, setting: str) -> None:
+    office.run("user", "add", "alice", "--password-stdin", input="x\n")
+    result = office.run("user", "set", "alice", setting)
+    assert result.exit_code == 64
+    assert "save_sent=yes, save_sent=no or save_sent=default" in result.stderr
+    assert stored(office) == ["alice@office.test:{PLAIN}x::::::scram_sha_256=keys-of-8-1"]
+
+
+def test_setting_of_nobody(office: Office) -> None:
+    office.run("user", "add", "alice", "--password-stdin", input="x\n")
+    assert office.run("user", "set", "bob", "save_sent=yes").exit_code == 1
 
 
 def test_list_without_anybody(office: Office) -> None:

@@ -12,9 +12,10 @@ import pytest
 from attrs import evolve
 
 from mailstack import durable
-from mailstack.delivery.local import LocalDelivery, file_name
+from mailstack.delivery.local import LocalDelivery
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.model.letter import Letter
+from mailstack.model.maildir_name import file_name
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.spool.memory import MemorySpool
 from tests.fakes import ListLog, NoDisk, at_once, in_place

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from mailstack.intake.reception import DECISIONS, Reception
 from mailstack.intake.transaction import DISK_FULL, OUR_FAULT
-from mailstack.interfaces.accounts import Resolution
+from mailstack.interfaces.accounts import Identity, Resolution
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
@@ -224,7 +224,7 @@ def test_bug_after_the_letter_became_ours(office: Office, error: Exception) -> N
 def test_bug_in_the_log_in(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is logged in by it, and no password is in the log."""
 
-    async def broken(name: str, password: str, client: str, authzid: str) -> Address | Reply:
+    async def broken(name: str, password: str, client: str, authzid: str) -> Identity | Reply:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(office.authenticator, "login", broken)

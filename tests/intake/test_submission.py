@@ -16,7 +16,7 @@ from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_events import Auth, BodyEnd, Credentials, Data, Hello, Mail, Rcpt, Reset
 from tests import cuts
 from tests.fakes import at_once
-from tests.intake.office import STRANGER, Office
+from tests.intake.office import NEIGHBOUR, STRANGER, Office
 from tests.intake.office import settings as office_settings
 
 ALICE, FRIEND = Address("alice", "office.test"), Address("friend", "far.test")
@@ -279,3 +279,45 @@ def test_room_again_after_an_hour() -> None:
     )
     office.now += 61 * 60
     assert at_once(reception.decide(Rcpt(FRIEND))).code == 250
+
+
+MESSAGE = b"From: alice+lists@office.test\n\ntext\n"
+
+
+def test_it_is_saved_for_who_has_logged_in() -> None:
+    """Whatever address of theirs they use; nobody else, and no report by a program."""
+    office = Office()
+    office.directory.savers = {"alice@office.test"}
+    boss = Address("boss", "office.test")
+    assert send(logged_in(office), MESSAGE, sender=boss).code == 250
+    assert send(logged_in(office, user="bob"), b"From: bob@office.test\n\n", sender=Address("bob", "office.test"))
+    assert send(logged_in(office), MESSAGE, sender=None).code == 250
+    assert [letter.sent_by for letter in office.letters] == [ALICE, None, None]
+    assert all(letter.recipients == office.letters[0].recipients for letter in office.letters), "it is no recipient"
+
+
+def test_without_the_wish_nothing_is_saved() -> None:
+    office = Office()
+    send(logged_in(office), MESSAGE)
+    assert [letter.sent_by for letter in office.letters] == [None]
+
+
+def test_what_scripts_and_neighbours_send_is_nobodys() -> None:
+    """Anybody could put something into the folder of somebody else."""
+    office = Office()
+    office.directory.savers = {"alice@office.test"}
+    for reception in (office.reception(NEIGHBOUR), office.reception("", userid=1000)):
+        at_once(reception.decide(Hello("a", True)))
+        assert send(reception, MESSAGE).code == 250
+    assert [letter.sent_by for letter in office.letters] == [None, None]
+
+
+def test_a_name_with_a_folder_is_the_account() -> None:
+    """Programs use the name of a further account for sending, too."""
+    office = Office()
+    office.directory.savers = {"alice@office.test"}
+    assert send(logged_in(office, user="alice+Junk"), MESSAGE).code == 250
+    assert [letter.sent_by for letter in office.letters] == [ALICE]
+    assert ("NOQUEUE", "alice@office.test") in [(id, str(each.get("sasl_username"))) for id, each in office.log.events]
+    refused = at_once(logged_in(office, user="alice+Junk").decide(Mail(Address("bob", "office.test"))))
+    assert refused.code == 553

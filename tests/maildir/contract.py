@@ -20,6 +20,10 @@ class MailboxesContract:
     def deliver(self, account: Address, letter: bytes) -> None:
         raise NotImplementedError
 
+    def deliver_to(self, account: Address, folder: str, letter: bytes) -> None:
+        """Into a folder, named as people do, which is made."""
+        raise NotImplementedError
+
     def remove(self, account: Address, index: int) -> None:
         """Take away the letter that arrived as number ``index``."""
         raise NotImplementedError
@@ -74,6 +78,31 @@ class MailboxesContract:
         self.deliver(BOB, b"for bob\n")
         assert list(self.mailboxes.open(ALICE).items) == []
         assert len(self.mailboxes.open(BOB).items) == 1
+
+    def test_a_folder_is_a_mailbox_of_its_own(self) -> None:
+        """Each with one session at a time; INBOX is the inbox."""
+        self.deliver(ALICE, b"inbox\n")
+        self.deliver_to(ALICE, "Work/2026", b"budget\n")
+        inbox, work = self.mailboxes.open(ALICE, "INBOX"), self.mailboxes.open(ALICE, "Work/2026")
+        assert [box.open(0).read() for box in (inbox, work)] == [b"inbox\n", b"budget\n"]
+        for folder in ("", "inbox", "Work/2026"):
+            with pytest.raises(MailboxInUse):
+                self.mailboxes.open(ALICE, folder)
+        work.close()
+        self.mailboxes.open(ALICE, "Work/2026").close()
+
+    def test_a_folder_that_is_not_there(self) -> None:
+        self.deliver_to(BOB, "Plans", b"secret\n")
+        for folder in ("Plans", "../bob", "..", "/"):
+            with pytest.raises(FileNotFoundError):
+                self.mailboxes.open(ALICE, folder)
+
+    def test_folders_that_programs_expect_are_empty(self) -> None:
+        for folder in ("Sent", "Drafts", "Junk", "Trash", "Archive"):
+            box = self.mailboxes.open(ALICE, folder)
+            assert list(box.items) == []
+            with pytest.raises(MailboxInUse):
+                self.mailboxes.open(ALICE, folder)
 
     def test_session_is_a_snapshot(self) -> None:
         """What arrives later is for the next session."""

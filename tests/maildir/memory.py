@@ -13,13 +13,16 @@ from mailstack.maildir.sizes import wire_octets
 from mailstack.message.surrogate import surrogate
 from mailstack.model.address import Address
 
+STANDARD = ("Sent", "Drafts", "Junk", "Trash", "Archive")
+
 
 @implementer(IMailboxes)
 class MemoryMailboxes:
     """``letters`` by account and uid, in order of arrival; change it as another program would.
 
     ``broken`` makes the disk refuse to open a mailbox, ``stuck`` to remove the letters with these uids.
-    ``times`` has when letters came, by uid; ``utf8`` the uids of those that came with SMTPUTF8.
+    ``times`` has when letters came, by uid; ``utf8`` the uids of those that came with SMTPUTF8. ``folders`` are those
+    that are there besides the inbox, by account and name.
     """
 
     def __init__(self) -> None:
@@ -28,7 +31,8 @@ class MemoryMailboxes:
         self.stuck: set[str] = set()
         self.times: dict[str, int] = {}
         self.utf8: set[str] = set()
-        self._in_use: set[Address] = set()
+        self.folders: dict[tuple[Address, str], dict[str, bytes]] = {}
+        self._in_use: set[tuple[Address, str]] = set()
 
     def add(self, account: Address, *letters: bytes) -> None:
         box = self.letters.setdefault(account, {})
@@ -36,15 +40,27 @@ class MemoryMailboxes:
             box[f"uid-{len(box) + 1}"] = letter
 
     def in_use(self, account: Address) -> bool:
-        return account in self._in_use
+        return (account, "") in self._in_use
 
-    def open(self, account: Address) -> IMailbox:
+    def open(self, account: Address, folder: str = "") -> IMailbox:
         if account in self.broken:
             raise OSError(5, "Input/output error")
-        if account in self._in_use:
+        place = (account, "" if folder.lower() == "inbox" else folder)
+        if place in self._in_use:
             raise MailboxInUse
-        self._in_use.add(account)
-        return MemoryMailbox(self.letters.get(account, {}), self, lambda: self._in_use.discard(account))
+        letters = self._letters(*place)
+        self._in_use.add(place)
+        return MemoryMailbox(letters, self, lambda: self._in_use.discard(place))
+
+    def _letters(self, account: Address, folder: str) -> dict[str, bytes]:
+        if not folder:
+            return self.letters.get(account, {})
+        if folder in STANDARD:
+            return self.folders.get((account, folder), {})
+        try:
+            return self.folders[account, folder]
+        except KeyError:
+            raise FileNotFoundError(folder) from None
 
 
 @implementer(IMailbox)

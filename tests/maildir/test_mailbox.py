@@ -35,6 +35,11 @@ class TestMailboxes(MailboxesContract):
         (new / f"17000000{self.count:02}.M{self.count}.host").write_bytes(letter)
         self.count += 1
 
+    def deliver_to(self, account: Address, folder: str, letter: bytes) -> None:
+        new = self.folder(account) / ("." + folder.replace("/", ".")) / "new"
+        new.mkdir(parents=True, exist_ok=True)
+        (new / "1700000000.M1.host").write_bytes(letter)
+
     def remove(self, account: Address, index: int) -> None:
         sorted((self.folder(account) / "new").iterdir())[index].unlink()
 

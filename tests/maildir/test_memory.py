@@ -19,6 +19,9 @@ class TestMemoryMailboxes(MailboxesContract):
     def deliver(self, account: Address, letter: bytes) -> None:
         self.mailboxes.add(account, letter)
 
+    def deliver_to(self, account: Address, folder: str, letter: bytes) -> None:
+        self.mailboxes.folders[account, folder] = {"1": letter}
+
     def remove(self, account: Address, index: int) -> None:
         box = self.mailboxes.letters[account]
         del box[list(box)[index]]

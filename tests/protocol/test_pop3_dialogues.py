@@ -1,10 +1,11 @@
 """POP3 as data: every dialogue at once, octet by octet and cut at random, with the same answers.
 
 Settings: ``@ peer local`` (loopback; else far away), ``@ tls offered``, ``required``, or ``up`` from the beginning,
-``@ letter NAME CONTENT`` in NAME's mailbox, ``@ utf8-letter NAME CONTENT`` if it came with SMTPUTF8, ``@ in-use NAME``,
-``@ broken NAME``, ``@ stuck UID``, ``@ throttled``, ``@ scram`` (there are keys for it), ``@ patient`` (more than 4
-errors are borne), ``@ expire DAYS``, ``@ login-delay SECONDS`` (alice has just logged in), ``@ prefers LANGUAGE``.
-Where they stand happen ``@ handshake``, TLS comes up, and ``@ wait SECONDS``.
+``@ letter NAME CONTENT`` in NAME's mailbox, ``@ folder NAME FOLDER CONTENT`` in a folder of it, ``@ utf8-letter NAME
+CONTENT`` if it came with SMTPUTF8, ``@ in-use NAME``, ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``, ``@
+scram`` (there are keys for it), ``@ patient`` (more than 4 errors are borne), ``@ expire DAYS``, ``@ login-delay
+SECONDS`` (alice has just logged in), ``@ prefers LANGUAGE``. Where they stand happen ``@ handshake``, TLS comes up,
+and ``@ wait SECONDS``.
 """
 
 from __future__ import annotations
@@ -59,6 +60,9 @@ class Server:
                 self.office.mailboxes.add(account, rest.encode().decode("unicode_escape").encode("latin-1"))
                 if key == "utf8-letter":
                     self.office.mailboxes.utf8.add(list(self.office.mailboxes.letters[account])[-1])
+            case "folder":
+                folder, _, content = rest.partition(" ")
+                self.office.mailboxes.folders[account, folder] = {"uid-1": content.encode()}
             case "in-use":
                 self.office.mailboxes.open(account)
             case "broken":

@@ -6,7 +6,7 @@ from random import SystemRandom
 
 import pytest
 
-from mailstack.model.address import Address
+from mailstack.interfaces.accounts import Identity
 from mailstack.server.maildrop import Maildrop
 from tests.fuzz.play import Broken
 from tests.fuzz_pop3.play import play
@@ -29,8 +29,8 @@ def test_hostile_clients_do_no_harm() -> None:
 def test_a_login_without_password_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check has teeth."""
 
-    async def everybody(*_: str) -> Address:
-        return ALICE
+    async def everybody(*_: str) -> Identity:
+        return Identity(ALICE)
 
     monkeypatch.setattr(pop3_office.Doorman, "login", everybody)
     with pytest.raises(Broken, match="in without the password"):

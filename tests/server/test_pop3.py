@@ -11,7 +11,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from mailstack.model.address import Address
+from mailstack.interfaces.accounts import Identity
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.server.connections import STRESS_TIMEOUT, Connections
@@ -116,6 +116,24 @@ def test_log_of_a_session(service: Service) -> None:
             },
         ),
     ]
+
+
+def test_log_names_the_folder(service: Service) -> None:
+    wire = service.connect()
+    wire.send(b"USER alice+Junk\r\nPASS sesame\r\n")
+    wire.lose()
+    service.connect().send(b"USER alice/Nope\r\nPASS sesame\r\n")
+    users = ["<alice@office.test/Junk>"] * 2 + ["<alice@office.test/Nope>"]
+    assert [fields["user"] for _, _, fields in service.log] == users
+    assert service.log[-1][2]["what"] == "Login put off:"  # no failure for fail2ban: the password was right
+
+
+def test_each_folder_has_one_session_of_its_own(service: Service) -> None:
+    """Foxmail asks for all its accounts at the same time."""
+    inbox, junk, again = (service.connect() for _ in range(3))
+    assert inbox.send(LOGIN).endswith(b"+OK Logged in\r\n")
+    assert junk.send(b"USER alice/Junk\r\nPASS sesame\r\n").endswith(b"+OK Logged in\r\n")
+    assert b"[IN-USE]" in again.send(b"USER alice@office.test/Junk\r\nPASS sesame\r\n")
 
 
 def test_log_of_a_failed_login(service: Service) -> None:
@@ -408,7 +426,7 @@ def test_server_that_stops(service: Service) -> None:
 def test_bug_is_an_answer_and_a_traceback(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session goes on."""
 
-    async def broken(name: str, password: str, client: str, authzid: str) -> Address | Reply:
+    async def broken(name: str, password: str, client: str, authzid: str) -> Identity | Reply:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(service.fakes.doorman, "login", broken)

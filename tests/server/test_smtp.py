@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from mailstack.interfaces.accounts import Identity
 from mailstack.interfaces.spool import IIncoming
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
@@ -136,16 +137,16 @@ def test_two_letters_in_one_segment_wait_for_each_other() -> None:
 def test_nothing_overtakes_a_slow_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """MAIL behind AUTH is looked at when it is known who says it."""
     service = Service(submission=True)
-    answer: Deferred[Address | Reply] = Deferred()
+    answer: Deferred[Identity | Reply] = Deferred()
 
-    async def login(name: str, password: str, client: str, authzid: str) -> Address | Reply:
+    async def login(name: str, password: str, client: str, authzid: str) -> Identity | Reply:
         return await answer
 
     monkeypatch.setattr(service.office.authenticator, "login", login)
     wire = service.connect("127.0.0.1")
     wire.send(b"HELO a\r\n")
     assert wire.send(b"AUTH PLAIN AGFsaWNlAHNlc2FtZQ==\r\nMAIL FROM:<alice@office.test>\r\n") == b""
-    answer.callback(Address("alice", "office.test"))
+    answer.callback(Identity(Address("alice", "office.test")))
     assert wire.read() == b"235 2.7.0 Logged in\r\n250 2.1.0 Ok\r\n"
 
 
@@ -527,9 +528,9 @@ def test_log_in_is_throttled_by_the_named_client(monkeypatch: pytest.MonkeyPatch
     service = Service(submission=True)
     clients: list[str] = []
 
-    async def login(name: str, password: str, client: str, authzid: str) -> Address | Reply:
+    async def login(name: str, password: str, client: str, authzid: str) -> Identity | Reply:
         clients.append(client)
-        return Address("alice", "office.test")
+        return Identity(Address("alice", "office.test"))
 
     monkeypatch.setattr(service.office.authenticator, "login", login)
     wire = service.connect(PROXY)

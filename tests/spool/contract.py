@@ -17,6 +17,7 @@ from mailstack.model.reply import Reply
 LATER = Reply(451, "4.4.1", "later")
 NEVER = Reply(550, "5.1.1", "no such user")
 OK = Reply(250, "2.0.0", "ok")
+ALICE = Address("alice", "office.test")
 
 
 def recipient(address: str) -> Recipient:
@@ -36,6 +37,7 @@ def letter(
     content: bytes = b"x\n",
     not_before: float = 0.0,
     hold: str = "",
+    sent_by: Address | None = None,
 ) -> Letter:
     return Letter(
         id,
@@ -49,6 +51,7 @@ def letter(
         zlib.crc32(content),
         not_before=not_before,
         hold=hold,
+        sent_by=sent_by,
     )
 
 
@@ -388,3 +391,35 @@ class SpoolContract:
         incoming.discard()
         incoming.discard()
         assert self.due_ids(1e12) == []
+
+    def test_a_letter_stays_until_its_copy_is_saved(self) -> None:
+        """The copy is no recipient: it is in no attempt, and nothing waits for it."""
+        self.add("L1", sent_by=ALICE)
+        self.add("L2")
+        (found,) = self.run(self.spool.unsaved(2000.0, 10))
+        assert (found.id, found.sent_by) == ("L1", ALICE)
+        self.run(self.spool.settle({"L1": [Result(0, "sent", OK)], "L2": [Result(0, "sent", OK)]}))
+        assert self.due_ids(1e12) == []
+        assert set(self.run(self.spool.surviving(["L1", "L2"]))) == {"L1"}
+        assert [each.id for each in self.run(self.spool.unsaved(2000.0, 10))] == ["L1"]
+        self.run(self.spool.saved(["L1", "GONE"]))
+        assert self.run(self.spool.surviving(["L1"])) == {}
+        assert self.run(self.spool.unsaved(2000.0, 10)) == []
+
+    def test_a_copy_that_is_saved_first_leaves_the_letter_where_it_is(self) -> None:
+        self.add("L1", sent_by=ALICE)
+        self.run(self.spool.saved(["L1"]))
+        assert self.due_ids(1e12) == ["L1"]
+        self.run(self.spool.settle({"L1": [Result(0, "sent", OK)]}))
+        assert self.run(self.spool.surviving(["L1"])) == {}
+
+    def test_what_its_sender_holds_back_is_not_saved_yet(self) -> None:
+        self.add("L1", sent_by=ALICE, not_before=5000.0)
+        assert self.run(self.spool.unsaved(4999.0, 10)) == []
+        assert [each.id for each in self.run(self.spool.unsaved(5000.0, 10))] == ["L1"]
+
+    def test_some_of_what_is_to_be_saved(self) -> None:
+        for number in range(5):
+            self.add(f"L{number}", sent_by=ALICE)
+        found = self.run(self.spool.unsaved(2000.0, 2, ["L0", "L2"]))
+        assert [each.id for each in found] == ["L1", "L3"]

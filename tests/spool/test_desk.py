@@ -16,7 +16,7 @@ from mailstack.model.selection import EVERYTHING, Selection
 from mailstack.spool import entries
 from mailstack.spool.changes import CHANGES
 from mailstack.spool.desk import QueueDesk
-from tests.spool.contract import LATER
+from tests.spool.contract import ALICE, LATER
 from tests.spool.filled import Filled
 from tests.spool.test_spool import open_spool
 
@@ -214,6 +214,15 @@ class TestChanging(Desk):
         assert self.ids() == ["L2"]
         assert self.queue.files == {"L2"}
         assert self.queue.rows("SELECT count(*) FROM history") == [(0,)]
+
+    def test_what_is_dropped_altogether_was_not_sent(self) -> None:
+        """So nothing of it is saved; of what has gone to somebody, it is."""
+        for id in ("L1", "L2"):
+            self.queue.add(id, "a@x.test", "b@y.test", sent_by=ALICE, not_before=NOW + 30.0)
+        self.queue.settle("L2", Result(0, "sent", LATER))
+        self.change(DROP, "L1", "L2")
+        assert self.queue.rows("SELECT id FROM unsaved") == [("L2",)]
+        assert self.queue.files == {"L2"}
 
     def test_drop_of_some_recipients(self) -> None:
         self.queue.add("L1", "a@x.test", "b@y.test")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -22,8 +23,9 @@ from mailstack.spool.commit import COMPANY
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.memory import MemorySpool
+from mailstack.spool.schema import VERSION
 from tests.fakes import ListLog, at_once, in_place
-from tests.spool.contract import LATER, NEVER, SpoolContract, all_due, letter
+from tests.spool.contract import ALICE, LATER, NEVER, SpoolContract, all_due, letter
 
 
 class TestMemorySpool(SpoolContract):
@@ -142,6 +144,26 @@ class TestRestart:
         assert spool.repairs.unacknowledged == ("L2",)
         assert self.rows("SELECT * FROM history") == []
         assert [due.letter.id for due in all_due(spool, self.run, 1e9)] == ["L1"]
+        spool.close()
+
+    def test_what_is_to_be_saved_is_known_after_a_restart(self) -> None:
+        """Only of letters that were acknowledged."""
+        spool = open_spool(self.data, self.run)
+        for id in ("L1", "L2"):
+            incoming = spool.receive(id)
+            incoming.write(b"whole\n")
+            self.run(spool.add(evolve(letter(id, content=b"whole\n"), sent_by=ALICE), incoming))
+            if id == "L1":
+                self.run(spool.settle({"L1": [Result(0, "sent", LATER)]}))
+        spool.close()
+        (self.data / "spool/messages/L2").write_bytes(b"who")
+        spool = open_spool(self.data, self.run)
+        assert self.rows("SELECT id FROM unsaved") == [("L1",)]
+        (found,) = self.run(spool.unsaved(1e9, 10))
+        assert found == evolve(letter("L1", content=b"whole\n"), sent_by=ALICE)
+        assert Path(spool.path("L1")).exists()
+        self.run(spool.saved(["L1"]))
+        assert not Path(spool.path("L1")).exists()
         spool.close()
 
     def test_an_acknowledged_letter_without_its_file_is_held_and_reported(self) -> None:
@@ -535,8 +557,13 @@ class TestOlderAndNewer:
         self.script("ALTER TABLE messages DROP COLUMN hold; DROP TABLE notes; PRAGMA user_version = 3;")
         self.check()
 
+    def test_version_4_becomes_this_one(self) -> None:
+        self.check()
+        self.script("DROP TABLE unsaved; PRAGMA user_version = 4;")
+        self.check()
+
     def test_newer_one_is_refused_and_left_alone(self) -> None:
-        self.script("PRAGMA user_version = 5")
+        self.script(f"PRAGMA user_version = {VERSION + 1}")
         before = (self.data / "spool/queue.db").read_bytes()
         with pytest.raises(OSError, match="newer mailstack"):
             open_spool(self.data, self.run)
