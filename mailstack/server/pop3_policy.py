@@ -13,8 +13,9 @@ from mailstack.interfaces.mailboxes import IMailboxes, MailboxInUse
 from mailstack.model.address import Address, short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3 import TLS_HELLO
-from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, err, ok
+from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, Top, err, ok
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
+from mailstack.server.fetched import letter_lines, said
 from mailstack.server.maildrop import Maildrop
 
 P = ParamSpec("P")
@@ -61,10 +62,14 @@ class Pop3Policy:
         self._user: Address | None = None
         self._maildrop: Maildrop | None = None
         self._deleted = 0
+        self._said: dict[type, None] = {}  #: kinds of commands, in the order in which they were first used
+        self._topped: set[int] = set()
+        self._noted = False
         self._errors = 0
 
     def decide(self, event: Event) -> Response | Awaitable[Response]:
         """The answer to one event, at once if it can be had without waiting. Never raises."""
+        self._said[type(event)] = None
         if isinstance(event, Login | Proof | Agreed | Quit):
             return self._decide_later(event)
         try:
@@ -99,7 +104,10 @@ class Pop3Policy:
             return ok() if refusal is None else self._not_known(event.name, refusal)
         assert self._maildrop is not None, "the protocol has the log-in before"
         try:
-            return self._maildrop.answer(event)
+            response = self._maildrop.answer(event)
+            if isinstance(event, Top) and response.positive:
+                self._topped.add(event.number - 1)
+            return response
         except OSError as error:
             self._trouble(error)
             return UNREADABLE
@@ -173,6 +181,7 @@ class Pop3Policy:
         marked = drop.marked
         left = await self._office.in_thread(drop.mailbox.delete, marked) if marked else ()
         self._deleted = len(marked) - len(left)
+        self._note_letters(drop, sorted({*marked}.difference(left)))
         # The next session may come in before the client has read the answer.
         drop.close()
         if left:
@@ -185,17 +194,31 @@ class Pop3Policy:
         drop = self._maildrop
         if drop is None:
             return
+        self._note_letters(drop, ())
         drop.close()
+        # Dovecot's pop3_logout_format, so that its line is found in ours.
         self._log.event(
             "pop3",
-            user=f"<{self._user}>",
-            client=self._client or "local",
+            what=f"Disconnected: {self.ending}",
             top=drop.topped,
             retr=drop.retrieved,
             del_=f"{self._deleted}/{drop.count}",
             size=drop.size,
-            note=f"Disconnected: {self.ending}",
+            **self._whose(),
         )
+
+    def _whose(self) -> dict[str, object]:
+        return {"user": f"<{self._user}>", "rip": self._client or "local", "tls": self.tls}
+
+    def _note_letters(self, drop: Maildrop, removed: Sequence[int]) -> None:
+        """Once a session: at QUIT, when it is sure what was removed, or when the connection is gone."""
+        if self._noted:
+            return
+        self._noted = True
+        topped = sorted(self._topped - drop.fetched)
+        for what, indexes in (("Topped:", topped), ("Fetched:", sorted(drop.fetched)), ("Deleted:", removed)):
+            for letters in letter_lines(drop.mailbox, indexes):
+                self._log.detail("pop3", what=what, **self._whose(), said=said(self._said), **letters)
 
     def broke_off(self, error: OSError) -> None:
         """A letter could not be read to its end while it was sent."""
