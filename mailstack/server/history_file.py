@@ -33,7 +33,7 @@ class Event:
     fields: Mapping[str, str]
 
     def field(self, name: str) -> str:
-        """"" where it is missing."""
+        """ "" where it is missing."""
         return self.fields.get(name, "")
 
 

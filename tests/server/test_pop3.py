@@ -308,7 +308,7 @@ def test_letter_that_breaks_off_is_not_taken_for_complete(service: Service, monk
     assert wire.aborted
     assert not wire.said.endswith(b".\r\n")
     assert [line[0] for line in service.log] == ["event", "warn", "event"]
-    assert "could not be read" in str(service.log[-1][2]["note"])
+    assert "could not be read" in str(service.log[-1][2]["what"])
     assert service.free()
 
 
