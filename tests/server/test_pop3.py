@@ -325,7 +325,7 @@ def test_nothing_behind_a_letter_that_breaks_off_is_looked_at(
     assert wire.aborted
     wire.lose()
     assert len(service.letters) == 2
-    assert "could not be read" in str(service.log[-1][2]["note"])
+    assert "could not be read" in str(service.log[-1][2]["what"])
 
 
 def test_letter_that_another_program_removed(service: Service) -> None:
