@@ -75,6 +75,8 @@ def why(
     found = _found(site, search, asked)
     told = _told(site, found, str(asked.question.recipient or ""))
     if not told:
+        if as_json:
+            json_out([])
         raise Failed("\n".join(_nothing(site, search.days(), asked, phrases)))
     teller = Teller(phrases, Adviser(read_dictionary(phrases.language)), site.now())
     if as_json:

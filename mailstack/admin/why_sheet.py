@@ -21,8 +21,10 @@ MOST_BEATS = 40  # of one letter that are shown
 SLOW = 1.0  # seconds of coming in that are worth a word
 INDENT = "      "
 
-#: What a sentence may name, and not every letter has.
-_MAYBE = dict.fromkeys(("client", "helo", "to", "orig_to", "relay", "reply", "user", "rip", "what", "by", "from"), "")
+#: What a sentence may name. A file that was edited by hand may lack any of it.
+_NAMES = ("client", "helo", "login", "uid", "to", "orig_to", "relay", "reply", "user", "rip", "what", "by", "from",
+          "report", "original")  # fmt: skip
+_MAYBE = dict.fromkeys(_NAMES, "?")
 _NOT_TAKEN = (story.DEFERRED, story.BOUNCED, story.REFUSED)
 
 
@@ -37,16 +39,17 @@ class Teller:
     # ---- Sentences
 
     def sentence(self, beat: Beat) -> str:
-        say, facts = self.phrases.say, {name: short(text) for name, text in beat.facts.items()}
+        facts = _MAYBE | {name: short(text) for name, text in beat.facts.items()}
         if beat.kind in (story.REPORTED, story.REPORT):
-            return say(beat.kind, beat.facts["what"], **facts)
+            return self.phrases.say(beat.kind, beat.facts["what"], **facts)
         if beat.kind in self.phrases.table["now"]:
-            return say("now", beat.kind, **{**facts, **self._place(beat), "next": wall_clock(beat.time)})
-        return say("happened", beat.kind, **{**_MAYBE, **facts, **self._circumstances(beat)})
+            return self.phrases.say("now", beat.kind, **facts | self._place(beat))
+        return self.phrases.say("happened", beat.kind, **facts | self._circumstances(beat))
 
     def _place(self, beat: Beat) -> dict[str, str]:
         folder = beat.facts.get("folder", "")
-        return {"folder": self.phrases.say("words", "folder" if folder else "inbox", folder=short(folder))}
+        named = self.phrases.say("words", "folder" if folder else "inbox", folder=short(folder))
+        return {"folder": named, "next": wall_clock(beat.time)}
 
     def _circumstances(self, beat: Beat) -> dict[str, str]:
         words, facts = self.phrases, beat.facts
