@@ -20,7 +20,7 @@ TOPPED, FETCHED, DELETED = "topped", "fetched", "deleted"
 WAITS, HELD, UNREAD, READ, GONE, REMOVED = "waits", "held", "unread", "read", "gone", "removed"
 
 #: What may happen any number of times, and facts that are not the same then.
-AGAIN, PASSING = (DEFERRED, TOPPED, FETCHED), ("delay", "delays", "said")
+AGAIN, PASSING = (DEFERRED, TOPPED, FETCHED), ("delay", "delays")
 #: Done by a POP3 program.
 POP3 = {"Topped:": TOPPED, "Fetched:": FETCHED, "Deleted:": DELETED}
 
