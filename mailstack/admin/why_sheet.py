@@ -58,8 +58,10 @@ class Teller:
             "words", {"": "clear", "no": "clear", "yes": "tls"}.get(tls, "version"), tls=tls.partition(" ")[0]
         )
         original = facts.get("orig_to", "")
-        delay = facts.get("delay")
+        delay, took = facts.get("delay"), facts.get("took", "")
         return {
+            "took": words.say("words", "took", span=_span(took)) if _seconds(took) >= SLOW else "",
+            "place": words.say("words", "place", folder=short(facts["folder"])) if facts.get("folder") else "",
             "helo": short(facts.get("helo") or words.say("words", "noname")),
             "secured": secured,
             "alias": words.say("words", "alias", orig_to=short(original)) if original else "",
@@ -158,9 +160,14 @@ class Teller:
         }
 
 
-def _span(delay: str) -> str:
+def _seconds(text: str) -> float:
+    """0 where it is no number."""
     try:
-        seconds = float(delay)
+        return float(text)
     except ValueError:
-        return delay
+        return 0.0
+
+
+def _span(text: str) -> str:
+    seconds = _seconds(text)
     return span(seconds) if seconds >= SLOW else f"{seconds:.2f} s"

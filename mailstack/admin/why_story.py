@@ -185,7 +185,14 @@ def life(id: str, events: Iterable[Event], account: str = "") -> Life:
     beats = [found for event in events if (found := beat(event, id)) is not None]
     if account:
         beats = _of_recipient(beats, account)
-    return Life(id, merged(beats), ())
+    return Life(id, merged(_with_duration(beats)), ())
+
+
+def _with_duration(beats: Sequence[Beat]) -> list[Beat]:
+    """How long it took to come in, in seconds: the first of the ``delays`` of an attempt."""
+    took = next((each.facts["delays"].partition("/")[0] for each in beats if "delays" in each.facts), "")
+    began = (RECEIVED, SUBMITTED)
+    return [evolve(each, facts={**each.facts, "took": took}) if took and each.kind in began else each for each in beats]
 
 
 def _of_recipient(beats: Sequence[Beat], account: str) -> list[Beat]:

@@ -22,8 +22,9 @@ from mailstack.server import history_file
 #: be one more page for every sync of the mail. A kill loses so much at most.
 PAUSE = 0.1
 MOST_WAITING = 100_000  # lines before the start, or between two writes: more are lost
-#: Seconds after the start, and between two looks, for old days. A clock that is wrong for a moment removes nothing.
-LOOK = 3600.0
+#: Seconds between two looks for old days, and after the start; sooner where the clock is to be believed: the newest day
+#: is one of the last week. So a clock that is wrong for a moment removes nothing.
+LOOK, SOON, BELIEVED = 3600.0, 60.0, timedelta(days=7)
 #: Shares of [log] keep_size that one day may have: of all, and of what strangers can make us write without end.
 DAY_SHARE, NOISE_SHARE = 1 / 2, 1 / 4
 #: Of no interest for the life of a letter, or said by another line.
@@ -104,7 +105,10 @@ class History(Service):
     def _prepare(self) -> None:
         if self._keep:
             make_folders(self._folder)
-            self._look = self._clock.callLater(LOOK, self._look_for_old_days)
+            today = history_file.day_of(self._now())
+            newest = max((each.date for each in history_file.days(self._folder)), default=today)
+            believed = timedelta(0) <= today - newest <= BELIEVED
+            self._look = self._clock.callLater(SOON if believed else LOOK, self._look_for_old_days)
             return
         for day in history_file.days(self._folder):
             day.path.unlink(missing_ok=True)
@@ -180,4 +184,4 @@ class RememberingLog:
 
     def failure(self, id: str, note: str) -> None:
         self._log.failure(id, note)
-        self._history.note(id, {"what": "a bug", "note": note})
+        self._history.note(id, {"what": "a bug: see the log"})

@@ -236,6 +236,22 @@ def test_who_deleted_it(office: Office, past: Past) -> None:
         assert " ".join(words.split()) in said
 
 
+def test_how_long_it_took_to_come_in(office: Office, past: Past) -> None:
+    """Where that was worth a word."""
+    slow = past.letter(SENT | {"delays": "75.20/0.00/0.00/0.01"})
+    fast = past.letter(SENT | {"delays": "0.20/0.00/0.00/0.01"})
+    assert "over TLS; that took 1 min 15 s" in office.run("why", slow).output
+    assert "over TLS\n" in office.run("why", fast).output
+    (told,) = office.json("why", fast)
+    assert told["events"][0]["took"] == "0.20"
+
+
+def test_a_folder_that_pop3_has_opened(office: Office, past: Past) -> None:
+    id = past.letter(SENT)
+    past.say("pop3", {"what": "Fetched:", **FETCH, "folder": "Junk", "ids": id})
+    assert "by alice@office.test in the folder Junk from 192.168.1.7" in office.run("why", id).output
+
+
 def test_where_it_is(office: Office, past: Past) -> None:
     id = past.letter(SENT)
     path = inbox(office, id)

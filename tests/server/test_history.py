@@ -17,7 +17,7 @@ from zope.interface.verify import verifyObject
 from mailstack.config.settings import DAY, Log
 from mailstack.interfaces.log import IEventLog
 from mailstack.server import history, history_file
-from mailstack.server.history import LOOK, PAUSE, History, RememberingLog
+from mailstack.server.history import LOOK, PAUSE, SOON, History, RememberingLog
 from mailstack.server.history_file import append, day_of, decode, encode, prune
 from tests.fakes import ListLog
 
@@ -250,6 +250,20 @@ def test_old_days_go_after_an_hour(tmp_path: Path) -> None:
     assert sorted(path.stem for path in place.folder.iterdir()) == ["2026-10-27", "2027-01-01"]
     place.history.stopService()
     assert not place.clock.getDelayedCalls()
+
+
+def test_old_days_go_soon_where_the_clock_is_believed(tmp_path: Path) -> None:
+    """A server that is started again every half an hour keeps no more than others."""
+    place = Place(tmp_path)
+    place.folder.mkdir(parents=True)
+    for day in ("2026-10-26", "2026-11-20"):
+        (place.folder / f"{day}.jsonl").touch()
+    place.start()
+    place.pass_(SOON)
+    assert [path.stem for path in place.folder.iterdir()] == ["2026-11-20"]
+    (place.folder / "2026-10-26.jsonl").touch()
+    place.pass_(LOOK)
+    assert [path.stem for path in place.folder.iterdir()] == ["2026-11-20"]
 
 
 def test_oldest_days_go_first(tmp_path: Path) -> None:
