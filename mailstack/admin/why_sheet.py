@@ -12,7 +12,7 @@ from mailstack.admin.moments import span, wall_clock
 from mailstack.admin.output import clean, utc
 from mailstack.admin.trace_sentences import short
 from mailstack.admin.why_story import Beat, Life
-from mailstack.message.advice import Adviser
+from mailstack.message.advice import NOBODY, Adviser
 from mailstack.message.filled import filled
 from mailstack.message.phrases import Phrases
 from mailstack.model.ids import came
@@ -85,7 +85,10 @@ class Teller:
             return
         advice = self.adviser.advice(reply, ours=beat.kind == story.REFUSED)
         yield self.phrases.say("words", "meaning", text=advice.happened)
-        yield self.phrases.say("words", "act", text=advice.act)
+        dictionary, act = self.adviser.dictionary, advice.act
+        if beat.kind == story.DEFERRED and not advice.now and advice.who != NOBODY:
+            act = dictionary.gap.join([dictionary.word("sentences", "If it lasts:"), act])
+        yield self.phrases.say("words", "act", text=act)
 
     # ---- For people
 
@@ -95,7 +98,7 @@ class Teller:
 
     def _letter(self, life: Life) -> Iterator[str]:
         yield click.style(clean("  ".join(self._title(life))), bold=True)
-        if life.begin is None:
+        if life.begin is None and not any(beat.kind == story.REPORT for beat in life.beats):
             made = came(life.id, self.now)
             if made is not None:
                 yield f"  {wall_clock(made)}  {self.phrases.say('about', 'unknown_begin')}"

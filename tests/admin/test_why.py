@@ -285,6 +285,7 @@ def test_why_is_it_late(office: Office, past: Past) -> None:
         said = office.run("why", *words).output
         assert "451 4.7.1 Greylisted (try later)" in said
         assert "2 times, the last one at" in said
+        assert "What to do: If it lasts:" in said
         assert "waits in the queue for bob@strict.test; the next try is at" in said
 
 
@@ -294,6 +295,15 @@ def test_a_letter_without_history(office: Office) -> None:
     said = office.run("why", "bob@strict.test").output
     assert "how it came here is not in the history" in said
     assert "waits in the queue" in said
+
+
+def test_a_report(office: Office, past: Past) -> None:
+    """Nobody has sent it to us, and it says whose it is."""
+    report = past.new_id()
+    past.say(ID, {"what": f"sender non-delivery notification: {report}"})
+    said = office.run("why", report).output
+    assert f"this is our report that the letter {ID} was not delivered" in said
+    assert "not in the history" not in said
 
 
 def test_json(office: Office, past: Past) -> None:
