@@ -26,8 +26,7 @@ from mailstack.model.address import Address
 from mailstack.model.ids import came
 from mailstack.model.selection import Selection, is_pattern
 from mailstack.queue.wording import read_dictionary
-from mailstack.server.history import DAY_SHARE
-from mailstack.server.history_file import Day, folder_below
+from mailstack.server.history_file import DAY_SHARE, Day, folder_below
 
 _MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
 

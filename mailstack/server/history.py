@@ -25,8 +25,6 @@ MOST_WAITING = 100_000  # lines before the start, or between two writes: more ar
 #: Seconds between two looks for old days, and after the start; sooner where the clock is to be believed: the newest day
 #: is one of the last week. So a clock that is wrong for a moment removes nothing.
 LOOK, SOON, BELIEVED = 3600.0, 60.0, timedelta(days=7)
-#: Shares of [log] keep_size that one day may have: of all, and of what strangers can make us write without end.
-DAY_SHARE, NOISE_SHARE = 1 / 2, 1 / 4
 #: Of no interest for the life of a letter, or said by another line.
 _PASSED_OVER = ("removed",)
 _REFUSAL = "reject: "
@@ -137,9 +135,9 @@ class History(Service):
     def _append(self, lines: list[str], noise: list[str]) -> None:
         path = history_file.path_of(self._folder, history_file.day_of(self._now()))
         size = history_file.size_of(path)
-        if size >= self._most * DAY_SHARE:
+        if size >= self._most * history_file.DAY_SHARE:
             raise OSError(0, "the day's share of [log] keep_size is used up")
-        wanted = lines if size >= self._most * NOISE_SHARE else lines + noise
+        wanted = lines if size >= self._most * history_file.NOISE_SHARE else lines + noise
         if wanted:
             text = "\n".join([*wanted, ""])
             history_file.append(path, text.encode("utf-8", "backslashreplace"))
