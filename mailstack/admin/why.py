@@ -15,7 +15,7 @@ from mailstack.admin.trace import read_phrases
 from mailstack.admin.why_present import Present
 from mailstack.admin.why_search import Found, Question, Search
 from mailstack.admin.why_sheet import Teller
-from mailstack.admin.why_story import DELETED, FETCHED, TOPPED, Beat, Life, life, refusal
+from mailstack.admin.why_story import DELETED, FETCHED, TOPPED, Beat, Life, callers, life, refusal, with_greetings
 from mailstack.config import values
 from mailstack.config.problem import BadValue
 from mailstack.message.advice import Adviser
@@ -72,7 +72,7 @@ def why(
     asked = _asked(site, what, since, sender, message_id, last)
     search = Search(folder_below(site.settings.server.data), site.now())
     found = _found(site, search, asked)
-    told = _told(site, found, str(asked.question.recipient or ""))
+    told = _told(site, search, found, str(asked.question.recipient or ""))
     if not told:
         if as_json:
             json_out([])
@@ -149,11 +149,13 @@ def _queued(site: Site, question: Question) -> Iterator[str]:
     yield from (entry.id for entry in deque(site.queue.letters(selection), maxlen=question.last))
 
 
-def _told(site: Site, found: Found, account: str) -> list[Life | Beat]:
+def _told(site: Site, search: Search, found: Found, account: str) -> list[Life | Beat]:
     """Letters and refusals, the newest last; only what concerns the ``account``, unless that is ""."""
     present = Present(site.settings.server.data / "mail", site.queue, site.now())
     lives = [present.of(life(id, events, account)) for id, events in found.letters.items()]
-    told: list[Life | Beat] = [_only(each, account) for each in lives if each.beats or each.now]
+    greetings = search.greetings(callers(lives))
+    known = [with_greetings(each, greetings) for each in lives if each.beats or each.now]
+    told: list[Life | Beat] = [_only(each, account) for each in known]
     return sorted([*told, *map(refusal, found.refusals)], key=lambda each: each.time)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,6 +23,8 @@ MAX_IDS = 100_000  # letters that are remembered for each thing that is asked fo
 MAX_EVENTS = 1_000  # of one letter
 MAX_REFUSALS = 1_000  # that differ
 ENDS_WITH_ID = re.compile(r": ([0-9A-Z]{12})\Z")  # the line of a report names the new letter
+ADDRESS_OF_CLIENT = re.compile(r"\[([^\]]*)\]\Z")
+GREETING_DAYS = 8  # in which a program has sent something, most likely
 REFUSED = "NOQUEUE"
 
 
@@ -83,9 +85,10 @@ def _to(event: Event) -> Iterator[str]:
     yield event.field("orig_to")
 
 
-def _octets(text: str) -> bytes:
-    """As a line has it; of what has no one lower case the part that has."""
-    return json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "backslashreplace").lower()
+def _octets(text: str, quote: bool = True) -> bytes:
+    """As a line has it, in lower case; ``quote`` what is the text of a value."""
+    written = json.dumps(text, ensure_ascii=False)[1:-1] if quote else text
+    return written.encode("utf-8", "backslashreplace").lower()
 
 
 def _clue_of(address: Address, holds: Wanted) -> Clue:
@@ -219,6 +222,23 @@ class Search:
                 for event in events_with(day, [id.lower().encode() for id in ids]):
                     _belongs(event, found)
         return {id: sorted(events, key=_time) for id, events in found.items()}
+
+    def greetings(self, callers: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """What the programs with which an account (first) sends mail from an IP address (second) call their machines,
+        as POP3 has no word for that: the newest of the last days."""
+        found: dict[tuple[str, str], str] = {}
+        octets = [_octets(f'"sasl_username":"{user}"', quote=False) for user in {user for user, _ in callers}]
+        for day in reversed(self.days()[-GREETING_DAYS:]):
+            if found.keys() >= set(callers):
+                break
+            latest: dict[tuple[str, str], str] = {}
+            for event in events_with(day, octets):
+                place = ADDRESS_OF_CLIENT.search(event.field("client"))
+                caller = (event.field("sasl_username"), place[1] if place else "")
+                if caller in callers and event.field("helo"):
+                    latest[caller] = event.field("helo")
+            found = latest | found
+        return found
 
     def _first_day(self, ids: Sequence[str]) -> date:
         times = [came(id, self.now) for id in ids]

@@ -76,6 +76,8 @@ class Teller:
             yield from self._advice(beat)
         if beat.kind in self.phrases.table["about"] and beat.facts.get("said"):
             yield self.phrases.say("about", beat.kind, said=short(beat.facts["said"]))
+        if beat.facts.get("sends_as"):
+            yield self.phrases.say("about", "sends_as", **{name: short(text) for name, text in beat.facts.items()})
         if beat.facts.get("path"):
             yield self.phrases.say("about", "before", path=beat.facts["path"])
 

@@ -228,6 +228,23 @@ def _way(beat: Beat) -> object:
     return beat.kind, frozenset((name, text) for name, text in beat.facts.items() if name not in PASSING)
 
 
+def callers(lives: Iterable[Life]) -> set[tuple[str, str]]:
+    """Who has used POP3, and from which IP addresses."""
+    used = (beat for life in lives for beat in life.beats if beat.kind in POP3.values())
+    return {(beat.facts["user"], beat.facts["rip"]) for beat in used if "user" in beat.facts and "rip" in beat.facts}
+
+
+def with_greetings(life: Life, greetings: Mapping[tuple[str, str], str]) -> Life:
+    """``greetings`` by :func:`callers`."""
+
+    def greeted(beat: Beat) -> Beat:
+        helo = greetings.get((beat.facts.get("user", ""), beat.facts.get("rip", "")))
+        named = helo and beat.kind in POP3.values()
+        return evolve(beat, facts={**beat.facts, "sends_as": helo.strip("<>")}) if named and helo else beat
+
+    return evolve(life, beats=[greeted(beat) for beat in life.beats])
+
+
 def with_present(life: Life, copies: Sequence[Copy], waiting: Sequence[Waiting], now: float, looked: bool) -> Life:
     """``looked``: the Maildirs could be read, so what is not in ``copies`` is not there."""
     return evolve(life, now=[*_waiting(waiting, now), *_copies(life, copies, now, looked)])

@@ -252,6 +252,24 @@ def test_a_folder_that_pop3_has_opened(office: Office, past: Past) -> None:
     assert "by alice@office.test in the folder Junk from 192.168.1.7" in office.run("why", id).output
 
 
+def test_a_program_that_also_sends(office: Office, past: Past) -> None:
+    """POP3 has no names, but SMTP has: what is known of the same account at the same address, and of no other."""
+    id = past.letter(SENT)
+    past.say("pop3", {"what": "Fetched:", **FETCH, "ids": id})
+    for rip, user, helo in (
+        ("192.168.1.7", "alice", "<old-phone>"),
+        ("192.168.1.7", "alice", "<alices-phone>"),
+        ("192.168.1.8", "alice", "<pc>"),
+        ("192.168.1.7", "bob", "<bobs>"),
+    ):
+        past.letter({**RECEIPT, "client": f"unknown[{rip}]", "helo": helo, "sasl_username": f"{user}@office.test"})
+    said = " ".join(office.run("why", id).output.split())
+    assert "also sends mail, by a program that calls its machine alices-phone." in said
+    assert said.count("calls its machine") == 1
+    (told,) = office.json("why", id)
+    assert told["events"][2]["sends_as"] == "alices-phone"
+
+
 def test_where_it_is(office: Office, past: Past) -> None:
     id = past.letter(SENT)
     path = inbox(office, id)
