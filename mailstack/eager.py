@@ -6,32 +6,46 @@ epoll_ctl(2) and one poll for an answer of 20 octets that the socket would have 
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 
+MORE = getattr(socket, "MSG_MORE", 0)  # Linux
+
 
 def write(transport: Any, octets: bytes) -> None:
     """Like ``transport.write``. What the socket does not take now goes the usual way, and so does all under TLS."""
     if isinstance(transport, Connection) and _ready(transport):
-        try:
-            sent = transport.socket.send(octets)
-        except OSError:
-            sent = 0  # it would block, or has an error: the reactor comes upon that too, and ends the connection
-        octets = octets[sent:]
+        octets = _send(transport, octets, 0)
     if octets:
         transport.write(octets)
 
 
-def close(transport: Any) -> None:
-    """Like ``transport.loseConnection``: it ends when all is said. ``connectionLost`` may come before it returns."""
+def close(transport: Any, octets: bytes) -> None:
+    """Like ``transport.write`` of the last words, and ``transport.loseConnection``: it ends when all is said.
+    ``connectionLost`` may come before it returns. The last words and the end are one packet, which wakes the other side
+    once."""
     if isinstance(transport, Connection) and _ready(transport):
-        transport.stopReading()
-        transport.connectionLost(Failure(CONNECTION_DONE))
-    else:
-        transport.loseConnection()
+        if octets:
+            octets = _send(transport, octets, MORE)
+        if not octets:
+            transport.stopReading()
+            transport.connectionLost(Failure(CONNECTION_DONE))
+            return
+    if octets:
+        transport.write(octets)
+    transport.loseConnection()
+
+
+def _send(transport: Connection, octets: bytes, flags: int) -> bytes:
+    """What is left."""
+    try:
+        return octets[transport.socket.send(octets, flags) :]
+    except OSError:
+        return octets  # it would block, or has an error: the reactor comes upon that too, and ends the connection
 
 
 def _ready(transport: Connection) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from time import monotonic, time
 from typing import Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -22,10 +23,14 @@ from mailstack.intake.surroundings import Surroundings, unheard
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.sessions import ISessions
 from mailstack.maildir.mailboxes import Mailboxes
+from mailstack.model.address import Address
 from mailstack.outbound import Outbound, Run
+from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.server import pop3, smtp
 from mailstack.server.certificates import Certificates
 from mailstack.server.connections import Connections, Peer
+from mailstack.server.expiry import Expiry
+from mailstack.server.login_delay import LoginDelay
 from mailstack.server.pop3_policy import PostOffice
 from mailstack.server.ports import Port, Ports
 from mailstack.server.proxied import Gate
@@ -34,7 +39,7 @@ RECEIVERS = ("smtp", "submission")
 
 
 class Inbound:
-    """``services`` are the ports, by name: those of ``RECEIVERS``, and pop3."""
+    """``services`` are the ports, by name: those of ``RECEIVERS``, and pop3; and expiry, where messages expire."""
 
     def __init__(
         self,
@@ -67,10 +72,17 @@ class Inbound:
         self._rates = SendingRates(settings.limits.recipients_per_hour)
         self._free_space = FreeSpace(server.data, monotonic)
         boxes = Mailboxes(server.data / "mail", directory.mailbox)
-        self._office = PostOffice(login, boxes, log, mailboxes, settings.limits.errors, counts)
-        self.services: Sequence[Ports] = (
+        delay, expire = int(settings.pop3.login_delay), settings.pop3.expire
+        terms = Terms(server.language, delay, expire)
+        errors = settings.limits.errors
+        self._office = PostOffice(login, boxes, log, mailboxes, errors, counts, terms, LoginDelay(delay))
+        ports = (
             *(self._listen(name, partial(self._smtp, service=name)) for name in RECEIVERS),
             self._listen("pop3", self._pop3),
+        )
+        self.services: Sequence[Service] = (
+            *ports,
+            *(() if expire is None else [self._expiry(expire, boxes, mailboxes)]),
         )
 
     def _listen(self, name: str, factory: Callable[[Connections, bool], Any]) -> Ports:
@@ -133,6 +145,13 @@ class Inbound:
         )
 
     # ---- POP3
+
+    def _expiry(self, days: int, boxes: Mailboxes, in_thread: Run) -> Expiry:
+        def accounts() -> list[Address]:
+            users = self._directory.users.value()
+            return [account.address for account in users.accounts.values()] if users else []
+
+        return Expiry(days, accounts, boxes, in_thread, self._reactor, time, monotonic, self._log)
 
     def _pop3(self, connections: Connections, implicit_tls: bool) -> pop3.Pop3Factory:
         tls = self._settings.tls.policy.of_port("pop3", implicit_tls)

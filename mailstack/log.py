@@ -46,9 +46,11 @@ def _visible(character: str) -> str:
 
 def line(id: str, fields: Mapping[str, object]) -> str:
     """``id: what key=value, key=value note``."""
-    pairs = [f"{key.rstrip('_')}={value}" for key, value in fields.items() if value is not None and key not in FREE]
-    words = [f"{id}:", str(fields.get("what") or ""), ", ".join(pairs), str(fields.get("note") or "")]
-    return escape(" ".join(filter(None, words)))
+    what, note = fields.get("what"), fields.get("note")
+    pairs = ", ".join(
+        [f"{key.rstrip('_')}={value}" for key, value in fields.items() if value is not None and key not in FREE]
+    )
+    return escape(f"{id}:{f' {what}' if what else ''}{f' {pairs}' if pairs else ''}{f' {note}' if note else ''}")
 
 
 @implementer(IEventLog)

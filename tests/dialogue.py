@@ -18,6 +18,7 @@ A file holds lines of these kinds; everything else is an error::
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,9 +28,17 @@ from attrs import frozen
 #: Cuts what the client sends into the pieces that arrive.
 Cut = Callable[[bytes], list[bytes]]
 
+
+def _at_random(data: bytes, seed: int) -> list[bytes]:
+    chance = random.Random(seed)
+    cuts = sorted(chance.sample(range(1, len(data)), min(len(data) - 1, chance.randrange(1, 12)))) if data else []
+    return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+
 CUTS: dict[str, Cut] = {
     "whole": lambda data: [data],
     "bytewise": lambda data: [data[i : i + 1] for i in range(len(data))],
+    **{f"random{seed}": lambda data, seed=seed: _at_random(data, seed) for seed in range(5)},  # type: ignore[misc]
 }
 
 

@@ -61,6 +61,7 @@ TWISTED = {
     "mailstack.outbound",
     "mailstack.queue.attempts",
     "mailstack.queue.dispatch",
+    "mailstack.queue.overtime",
     "mailstack.queue.gathering",
     "mailstack.queue.report",
     "mailstack.queue.sweep",

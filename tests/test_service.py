@@ -24,6 +24,21 @@ def server(tmp_path: Path) -> MailServer:
     return MailServer(options, Clock())
 
 
+def test_messages_expire_only_where_the_settings_say_so(tmp_path: Path, server: MailServer) -> None:
+    assert "expiry" not in server.namedServices
+    settings = office.settings()
+    options = Options()
+    data, pop3 = evolve(settings.server, data=tmp_path), evolve(settings.pop3, expire=30)
+    accounts = evolve(settings.accounts, users=tmp_path / "users", aliases=None)
+    options.settings = evolve(settings, server=data, pop3=pop3, accounts=accounts)
+    server = MailServer(options, Clock())
+    expiry = server.namedServices["expiry"]
+    assert list(expiry._accounts()) == []
+    options.settings.accounts.users.write_text("Alice@office.test:{PLAIN}x\nbob@office.test:{PLAIN}x\n")
+    server.directory.reload()
+    assert [str(account) for account in expiry._accounts()] == ["alice@office.test", "bob@office.test"]
+
+
 def test_every_service_is_stopped(server: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that others serve first, and then all that there are: a count of the last second is not lost."""
     stopped: list[str] = []

@@ -15,7 +15,7 @@ from mailstack.server.history_file import Event
 RECEIVED, SUBMITTED, WRITTEN, REFUSED = "received", "submitted", "written", "refused"
 DELIVERED, RELAYED, DEFERRED, BOUNCED, EXPIRED = "delivered", "relayed", "deferred", "bounced", "expired"
 REPORTED, REPORT, FORWARDED, DECIDED, NOTED = "reported", "report", "forwarded", "decided", "noted"
-TOPPED, FETCHED, DELETED = "topped", "fetched", "deleted"
+TOPPED, FETCHED, DELETED, AGED = "topped", "fetched", "deleted", "aged"
 # What has become of it by now.
 WAITS, HELD, UNREAD, READ, GONE, REMOVED = "waits", "held", "unread", "read", "gone", "removed"
 
@@ -99,6 +99,8 @@ def reply_of(text: str) -> Reply:
 def beat(event: Event, id: str) -> Beat | None:
     """Of a line that is about this letter; None: it adds nothing."""
     what = event.field("what")
+    if event.id == "pop3" and what == "Expired:":
+        return Beat(event.time, AGED, _facts(event, "user"))
     if event.id == "pop3":
         kind = POP3.get(what)
         return None if kind is None else Beat(event.time, kind, _facts(event, "user", "rip", "tls", "said", "folder"))
@@ -261,7 +263,7 @@ def _copies(life: Life, copies: Sequence[Copy], now: float, looked: bool) -> Ite
     for copy in copies:
         facts = {"user": copy.user, "folder": copy.folder, "path": copy.path}
         yield Beat(now, READ if copy.seen else UNREAD, facts)
-    deleted = {each.facts.get("user", "").casefold() for each in life.beats if each.kind == DELETED}
+    deleted = {each.facts.get("user", "").casefold() for each in life.beats if each.kind in (DELETED, AGED)}
     for user in sorted(life.inboxes) if looked else ():
         if user.casefold() not in there:
             yield Beat(now, REMOVED if user.casefold() in deleted else GONE, {"user": user})

@@ -54,4 +54,5 @@ LIMITS = (
         fixed=True,
     ),
     Limit("greet_delay", "seconds", "Postfix: 6s, in postscreen.", lambda settings: settings.smtp.greet_delay),
+    Limit("login_delay", "seconds", "Dovecot: none.", lambda settings: settings.pop3.login_delay),
 )

@@ -73,7 +73,7 @@ def options(folder: Path) -> dict[str, dict[str, Parse]]:
             "future_release": values.at_most(values.pause, MAX_INTERVAL),
             "undo": values.at_most(values.pause, DAY),
         },
-        "pop3": both,
+        "pop3": {**both, "login_delay": values.at_most(values.pause, DAY), "expire": values.days_or_never},
         "tls": {"certificate": paths, "key": paths, "policy": values.tls_policy},
         "relay": {
             "networks": values.each(values.network),

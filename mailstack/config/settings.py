@@ -62,6 +62,14 @@ class SmtpListener(Listener):
 
 
 @frozen
+class Pop3Listener(Listener):
+    """For our users' programs."""
+
+    login_delay: float = 0.0  #: seconds between two log-ins of one account, from one address
+    expire: int | None = None  #: days after which messages in the inbox are removed; None: never
+
+
+@frozen
 class Submission(Listener):
     """For our users. Times in seconds, 0: none."""
 
@@ -197,7 +205,7 @@ class Settings:
     accounts: Accounts
     smtp: SmtpListener = SmtpListener(("tcp:2525",))
     submission: Submission = Submission(("tcp:2587",), ("tcp:2465",))
-    pop3: Listener = Listener(("tcp:2110",), ("tcp:2995",))
+    pop3: Pop3Listener = Pop3Listener(("tcp:2110",), ("tcp:2995",))
     tls: Tls = Tls()
     relay: Relay = Relay()
     queue: Queue = Queue()

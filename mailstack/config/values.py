@@ -78,6 +78,21 @@ def at_most(parse: Callable[[str], float], most: float) -> Callable[[str], float
     return parsed
 
 
+def days_or_never(text: str) -> int | None:
+    """Days for which messages are kept; None: for ever. POP3's EXPIRE knows whole days only (RFC 2449 §6.7)."""
+    if text.lower() == "never":
+        return None
+    found = re.fullmatch(r"([0-9]{1,5})\s*[dD]", text)
+    if found is None:
+        raise BadValue(f"{text!r} is not a number of days", "write never, or whole days such as 90d")
+    if int(found[1]) == 0:
+        raise BadValue(
+            f"{text!r} would remove what one program has fetched before the user's others have",
+            "write never, or 1d at least",
+        )
+    return int(found[1])
+
+
 def seconds(text: str) -> float:
     number, unit = _quantity(text, "a time", "write a number with s, m, h or d, such as 15m")
     if unit.lower() not in TIMES:

@@ -3,7 +3,7 @@ has been; what comes round again ends here. For the transport it is a letter lik
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError
@@ -36,7 +36,14 @@ class Forwarding:
         self._header_size = header_size
         self._log = log
 
-    async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes]:
+    def deliver(self, dues: Sequence[Due]) -> Awaitable[Sequence[Outcomes | None]]:
+        for due in dues:
+            for each in due.pending:
+                if self._alias(each.recipient) is not None:
+                    return self._forward(dues)
+        return self._onward.deliver(dues)
+
+    async def _forward(self, dues: Sequence[Due]) -> Sequence[Outcomes]:
         found: list[Outcomes] = []
         rounds: list[list[tuple[int, Due]]] = []
         for index, due in enumerate(dues):

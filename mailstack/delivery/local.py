@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, ISpool
+from mailstack.message.surrogate import surrogate, wire_octets
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
@@ -28,14 +30,23 @@ RELAY = "local"
 DELIVERED = Delivered(Reply(250, "2.0.0", "delivered to the Maildir"), RELAY)
 NO_USER = Reply(550, "5.1.1", "No such user here any more")
 LOST = Reply(451, "4.3.0", "The message file is missing in the spool")
+PIECE = 256 * 1024  # octets read at once
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def file_name(letter: Letter, hostname: str) -> str:
-    """``TIME.UNIQUE.HOST,S=octets,W=octets``. The same for the same letter, so that a delivery that is repeated
-    after a crash finds that it was made. A slash or colon must not stand in it (Maildir's rule)."""
+def file_name(letter: Letter, hostname: str, surrogate: int | None = None) -> str:
+    """``TIME.UNIQUE.HOST,S=octets,W=octets``; with ``,U=octets`` where a ``surrogate`` of that size may be asked for.
+    The same for the same letter, so that a delivery that is repeated after a crash finds that it was made. A slash or
+    colon must not stand in it (Maildir's rule)."""
     host = hostname.replace("/", "\\057").replace(":", "\\072")
-    return f"{int(letter.arrived)}.Q{letter.id}.{host},S={letter.size},W={letter.wire_size}"
+    utf8 = "" if surrogate is None else f",U={surrogate}"
+    return f"{int(letter.arrived)}.Q{letter.id}.{host},S={letter.size},W={letter.wire_size}{utf8}"
+
+
+def surrogate_octets(path: str) -> int:
+    """Of what POP3 sends of this file to programs that cannot have UTF-8 in the header (RFC 6858). OSError."""
+    with Path(path).open("rb") as letter:
+        return wire_octets(surrogate(iter(partial(letter.read, PIECE), b"")))
 
 
 @frozen
@@ -90,6 +101,7 @@ class LocalDelivery:
         self._durable = durable
         self._log = log
         self._maildirs: dict[str, Maildir] = {}
+        self._measured: tuple[str, int] = ("", 0)
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
         attempts = [await self._place_all(due, alone=len(dues) == 1) for due in dues]
@@ -150,8 +162,9 @@ class LocalDelivery:
         return self._maildirs[mailbox]
 
     async def _link(self, letter: Letter, maildir: Maildir, alone: bool) -> Placed | None:
-        name = file_name(letter, self._hostname)
-        source, target = self._spool.path(letter.id), f"{maildir.new}/{name}"
+        source = self._spool.path(letter.id)
+        name = file_name(letter, self._hostname, await self._surrogate(letter))
+        target = f"{maildir.new}/{name}"
         # If it is there, a crash came between the delivery and its record.
         with suppress(FileExistsError):
             if not hard_link(source, target):
@@ -159,6 +172,17 @@ class LocalDelivery:
                     return None
                 await self._in_thread(copy_into, source, target, f"{maildir.tmp}/{name}")
         return Placed(maildir.new, target)
+
+    async def _surrogate(self, letter: Letter) -> int | None:
+        """The octets of its surrogate, None where it needs none. That of the last letter is remembered, as it may have
+        many recipients."""
+        if not letter.smtputf8:
+            return None
+        id, octets = self._measured
+        if id != letter.id:
+            octets = await self._in_thread(surrogate_octets, self._spool.path(letter.id))
+            self._measured = letter.id, octets
+        return octets
 
     def _trouble(self, letter: Letter, error: OSError) -> Delayed:
         self._log.warn(letter.id, what=f"cannot deliver to a Maildir: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from random import Random
 from typing import Any
 
@@ -31,6 +32,7 @@ from mailstack.protocol.smtp_dialogue import Login, Patience
 from mailstack.protocol.smtp_opening import LOOP_STATUS
 
 MAX_HOSTS = 5  #: addresses tried in one attempt; Postfix's smtp_mx_address_limit is 5 too
+REMEMBERED = 10_000  #: domains whose next hop is known
 MAX_SEARCH = 300.0  #: seconds after which no further host is tried
 WAITS = Waits(
     Reply(450, "4.4.0", "It waits to be fetched by the server of that domain (ATRN)"),
@@ -94,7 +96,7 @@ class RemoteDelivery:
     ) -> None:
         """``trust``: the authority to believe where a certificate is asked for; None: those of the system."""
         self._clock = reactor
-        self._settings = settings
+        self._next_hop = lru_cache(REMEMBERED)(partial(next_hop, settings))
         self._hosts = Hosts(resolver, settings.server.hostname, rng, here)
         self._spool = spool
         self._log = log
@@ -109,7 +111,7 @@ class RemoteDelivery:
 
     async def _deliver(self, letter: Letter, pending: Sequence[Pending]) -> Outcomes:
         numbers = [each.number for each in pending]
-        hop = next_hop(self._settings, pending[0].recipient.address.domain)
+        hop = self._next_hop(pending[0].recipient.address.domain)
         if hop.key == FETCH:
             return dict.fromkeys(numbers, WAITS)
         login = self._login(hop, letter.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -22,7 +22,7 @@ Outcomes = dict[int, Outcome]
 class ITransport(Interface):
     """Takes letters to one kind of destination."""
 
-    async def deliver(dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+    def deliver(dues: Sequence[Due]) -> Awaitable[Sequence[Outcomes | None]]:
         """One attempt at each of these letters, which have this one destination. What comes of each: whatever the other
         side, DNS or the disk do is an outcome. None: it would hold up the others, and is to be tried alone."""
 
@@ -36,7 +36,7 @@ class Host:
     port: int
 
 
-@frozen
+@frozen(cache_hash=True)
 class NextHop:
     """What is known before DNS is asked.
 

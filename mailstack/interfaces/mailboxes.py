@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from attrs import frozen
@@ -29,6 +29,13 @@ class IMailbox(Interface):
 
     def letter_id(index: int) -> str | None:
         """The queue id under which this server has delivered the message; None: it came another way."""
+
+    def arrived(index: int) -> int | None:
+        """Unix time at which the message came into the mailbox; None: it does not tell."""
+
+    def surrogates() -> Mapping[int, int]:
+        """The messages that need UTF-8 in the header, with the octets of what :mod:`mailstack.message.surrogate` makes
+        of them (CRLF line ends). Few, if any."""
 
     def delete(indexes: Iterable[int]) -> Sequence[int]:
         """Remove messages; already gone is as good. Returns those that could not be removed."""

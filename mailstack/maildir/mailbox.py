@@ -7,7 +7,7 @@ A session sees the letters that were there when it began. It changes nothing but
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -37,6 +37,13 @@ class Mailbox:
 
     def letter_id(self, index: int) -> str | None:
         return names.letter_id(self._bases[index])
+
+    def arrived(self, index: int) -> int | None:
+        return names.age(self._bases[index])[0] or None
+
+    def surrogates(self) -> Mapping[int, int]:
+        sizes = ((index, names.surrogate_size(base)) for index, base in enumerate(self._bases) if ",U=" in base)
+        return {index: size for index, size in sizes if size is not None}
 
     def delete(self, indexes: Iterable[int]) -> Sequence[int]:
         bases = {index: self._bases[index] for index in indexes}

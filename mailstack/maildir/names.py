@@ -1,4 +1,5 @@
 """What the name of a file in a Maildir says: ``TIME.UNIQUE.HOST,S=<octets>,W=<octets with CRLF>:2,<flags>``.
+Letters with UTF-8 in the header have ``,U=<octets>`` as well, :func:`surrogate_size`.
 
 Only the flags change in the life of a letter, so what is before the colon (the *base*) is its identity. Names are
 foreign: nothing here fails on an odd one.
@@ -15,6 +16,7 @@ from urllib.parse import unquote
 
 _TIME = re.compile(r"[0-9]+(?=\.)")
 _WIRE_SIZE = re.compile(r",W=([0-9]+)(?=,|\Z)")
+_SURROGATE_SIZE = re.compile(r",U=([0-9]+)(?=,|\Z)")
 _LETTER_ID = re.compile(r"[0-9]+\.Q([0-9A-Za-z]+)\.")
 _KEPT_ID = re.compile(r"[0-9]+\.U([^.]+)\.")
 _KEPT_ID_ESCAPES = "%.,:/"  # what a unique-id may have, and the unique part of a file name may not
@@ -29,6 +31,13 @@ def base(file_name: str) -> str:
 def wire_size(base: str) -> int | None:
     """Octets with CRLF line ends, where the name has them."""
     found = _WIRE_SIZE.search(base)
+    return int(found[1]) if found else None
+
+
+def surrogate_size(base: str) -> int | None:
+    """Octets with CRLF line ends of what programs get that cannot have UTF-8 in the header; None: the letter needs none
+    there."""
+    found = _SURROGATE_SIZE.search(base)
     return int(found[1]) if found else None
 
 

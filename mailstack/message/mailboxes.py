@@ -60,6 +60,25 @@ def mailboxes(value: bytes, home: str = "", most: int = MAX_FIELD) -> Iterator[A
         yield _address([token.text for token in tokens[start:end]], home)
 
 
+class Mailbox(NamedTuple):
+    name: str  #: as it is shown, "" without one; comments are left out
+    address: Address
+
+
+def named(value: bytes, most: int = MAX_FIELD) -> list[Mailbox]:
+    """All mailboxes with their names, groups taken apart. BadField."""
+    if len(value) > most:
+        raise BadField(f"is longer than {most} octets")
+    tokens = list(_tokens(_readable(value.replace(b"\n", b""))))
+    found = []
+    for item in _items(tokens, _ITEM):
+        start, end = item.span("angle" if item["angle"] else "bare")
+        words = [token.text for token in tokens[item.start() : max(item.start(), start - 1)]]
+        address = _address([token.text for token in tokens[start:end]], "")
+        found.append(Mailbox(" ".join(map(unquoted, words)).replace(" .", "."), address))
+    return found
+
+
 def completed(value: bytes, home: str) -> bytes:
     """The same value with ``@home`` behind each bare name; BadField."""
     # White space as long as what it stands for, so that places are the same.
@@ -115,6 +134,12 @@ def _after_comment(text: str, place: int) -> int:
 
 def _specs(tokens: Sequence[Token], item: re.Pattern[str]) -> Iterator[tuple[int, int]]:
     """Where the addresses stand among the tokens."""
+    for found in _items(tokens, item):
+        yield from (found.span(name) for name in ("said", "angle", "bare") if found[name])
+
+
+def _items(tokens: Sequence[Token], item: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    """Those that have an address."""
     kinds = "".join(token.kind for token in tokens)
     place, group = 0, False
     while place < len(kinds):
@@ -123,7 +148,8 @@ def _specs(tokens: Sequence[Token], item: re.Pattern[str]) -> Iterator[tuple[int
             raise BadField("is not a list of addresses")
         group = (group or bool(found["open"])) and not found["close"]
         place = found.end()
-        yield from (found.span(name) for name in ("said", "angle", "bare") if found[name])
+        if found["angle"] or found["bare"]:
+            yield found
     if group:
         raise BadField("has a group without its end")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -25,6 +26,11 @@ class Hop:
 
 def date(now: float) -> str:
     """RFC 5322 §3.3, in UTC."""
+    return _date(int(now))
+
+
+@lru_cache(maxsize=1)
+def _date(now: int) -> str:
     return formatdate(now).replace("-0000", "+0000")
 
 

@@ -13,8 +13,13 @@ def lies_in(address: str, networks: Collection[IPv4Network | IPv6Network]) -> bo
     """Whether an IP address does; ``""``, which is none, lies nowhere."""
     if not (address and networks):
         return False
-    parsed = ip_address(address)
+    parsed = _parsed(address)
     return any(parsed in network for network in networks)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(address: str) -> IPv4Address | IPv6Address:
+    return ip_address(address)
 
 
 def unmapped(text: str) -> IPv4Address | IPv6Address:

@@ -31,61 +31,78 @@ class LineReader:
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._searched = 0
+        self._buffer = b""
+        self._at = 0  # where the next line begins
+        self._searched = 0  # there is no LF between the two
         self._skipping = False
         self._start = b""
 
     def __len__(self) -> int:
         """Octets that wait."""
-        return len(self._buffer)
+        return len(self._buffer) - self._at
 
     def feed(self, data: bytes) -> None:
-        self._buffer += data
+        if self._buffer:
+            data = self._buffer[self._at :] + data
+            self._searched -= self._at
+            self._at = 0
+        self._buffer = data
 
     def next(self, limit: int) -> Line | TooLong | None:
         """The next line; None: more is needed. ``limit`` is in octets, its end included."""
-        if not self._buffer:
+        buffer, at = self._buffer, self._at
+        if not buffer:
             return None
-        end = self._buffer.find(b"\n", self._searched)
-        if end < 0:
-            self._searched = len(self._buffer)
-            if len(self._buffer) >= limit:
+        end = buffer.find(b"\n", self._searched) + 1
+        if not end:
+            self._searched = len(buffer)
+            if len(buffer) - at >= limit:
                 self._skip()
             return None
-        raw = bytes(self._buffer[: end + 1])
-        del self._buffer[: end + 1]
-        self._searched = 0
-        if self._skipping or len(raw) > limit:
-            return self._too_long(raw)
-        strict = raw.endswith(b"\r\n")
-        text = raw[:-2] if strict else raw[:-1]
-        return Line(text, strict and b"\r" not in text)
+        self._cut(end)
+        if self._skipping or end - at > limit:
+            return self._too_long(buffer[at : at + START])
+        if buffer[end - 2 : end] == b"\r\n" and end - at > 1:
+            text = buffer[at : end - 2]
+            return Line(text, b"\r" not in text)
+        return Line(buffer[at : end - 1], False)
+
+    def _cut(self, end: int) -> None:
+        """What stands before it was handed out. The rest stays where it is, or many short lines would be moved many
+        times."""
+        if end == len(self._buffer):
+            self._buffer = b""
+            end = 0
+        self._at = self._searched = end
 
     def _skip(self) -> None:
         if not self._skipping:
-            self._start = bytes(self._buffer[:START])
+            self._start = self._ahead(START)
         self._skipping = True
         self.take()
 
-    def _too_long(self, raw: bytes) -> TooLong:
-        start = self._start if self._skipping else raw[:START]
+    def _too_long(self, start: bytes) -> TooLong:
+        if self._skipping:
+            start = self._start
         self._skipping = False
         return TooLong(start)
 
+    def _ahead(self, octets: int) -> bytes:
+        return self._buffer[self._at : self._at + octets]
+
     def holds(self, octets: int) -> bool:
         """Whether so many wait, or waited until they were thrown away."""
-        return self._skipping or len(self._buffer) >= octets
+        return self._skipping or len(self._buffer) - self._at >= octets
 
     def begins(self, word: bytes) -> bool:
         """Whether the next line begins with a word in any case of letters, of START octets at most; also while the line
         is thrown away."""
-        start = self._start if self._skipping else self._buffer[: len(word)]
+        start = self._start if self._skipping else self._ahead(len(word))
         return start.upper() == word
 
     def begins_tls(self) -> bool | None:
         """Whether what waits is a TLS handshake and no line: its line end may never come. None: too little to tell."""
-        start = self._buffer[: len(TLS_RECORD)]
+        start = self._ahead(len(TLS_RECORD))
         if len(start) < len(TLS_RECORD) and TLS_RECORD.startswith(start):
             return None
         return start == TLS_RECORD
@@ -93,7 +110,9 @@ class LineReader:
     def take(self, most: int | None = None) -> bytes:
         """All that waits, or ``most`` octets of it, unread: for a stream that goes on as something else (message data,
         TLS)."""
-        rest = bytes(self._buffer if most is None else self._buffer[:most])
-        del self._buffer[: len(rest)]
-        self._searched = 0
-        return rest
+        at, end = self._at, len(self._buffer)
+        if most is not None:
+            end = min(end, at + most)
+        taken = self._buffer[at:end]
+        self._cut(end)
+        return taken

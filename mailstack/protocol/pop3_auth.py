@@ -31,23 +31,24 @@ class Exchange:
         if line is None:
             return None
         if isinstance(line, TooLong):
-            return Settled(err("Line too long"))
-        return self._respond(line.text) if line.strict else Settled(err("Lines end in CR LF"))
+            return Settled(err("line-too-long"))
+        return self._respond(line.text) if line.strict else Settled(err("line-ends"))
 
     def _respond(self, text: bytes) -> Event:
-        self._initial = None
+        first, self._initial = self._initial is not None, None
         if text == b"*":
-            return Settled(err("Authentication cancelled"))
-        octets = sasl.decode(text)
-        return Settled(err("That is not base64")) if octets is None else self._step(octets)
+            return Settled(err("cancelled"))
+        # RFC 5034 §4: "=" is an empty initial response; an empty answer to a challenge is an empty line.
+        octets = sasl.decode(text) if first or text != b"=" else None
+        return Settled(err("not-base64")) if octets is None else self._step(octets)
 
     def _step(self, response: bytes | None) -> Event:
         step = self._mechanism.step(response)
         if isinstance(step, Challenge):
-            return Settled(Response(True, b64encode(step.text).decode("ascii"), challenge=True))
+            return Settled(Response(True, data=b64encode(step.text).decode("ascii"), challenge=True))
         if isinstance(step, Lookup | Proof):
             self._due = True
             return step
         if isinstance(step, Malformed):
-            return Settled(err("The response does not fit the mechanism"))
+            return Settled(err("misfit"))
         return step if isinstance(step, Agreed) else Login(step.name, step.password, step.authzid, self._name)

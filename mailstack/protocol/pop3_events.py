@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
+from mailstack.protocol.pop3_texts import PLAIN, TEXTS, key_of
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 
 
 @frozen
 class Response:
-    """``+OK`` or ``-ERR``, a response code of RFC 2449 §8 (``""``: none), one line of text.
+    """``+OK`` or ``-ERR``, a response code of RFC 2449 §8 (``""``: none), ``data`` for programs, a text for people.
 
+    ``key`` names the text in ``pop3_replies.toml`` (``""``: none), ``facts`` are what it has in braces.
     ``body`` follows in a multi-line response: pieces of any size with LF line ends, made while they are sent.
-    ``last``: hang up afterwards. ``challenge``: the exchange of AUTH goes on, and ``text`` is base64 (RFC 5034 §4).
+    ``last``: hang up afterwards. ``challenge``: the exchange of AUTH goes on, and ``data`` is base64 (RFC 5034 §4).
     """
 
     positive: bool
-    text: str = ""
+    key: str = ""
     code: str = ""
+    data: str = ""
+    facts: Mapping[str, object] = field(factory=dict)
     body: Iterable[bytes] | None = None
     last: bool = False
     challenge: bool = False
 
-    def line(self) -> bytes:
+    def line(self, language: str = PLAIN) -> bytes:
         """The first line, with its end."""
         if self.challenge:
-            return f"+ {self.text}\r\n".encode("ascii")
+            return f"+ {self.data}\r\n".encode("ascii")
+        status = "+OK" if self.positive else "-ERR"
         code = f"[{self.code}]" if self.code else ""
-        words = ["+OK" if self.positive else "-ERR", code, self.text]
-        return " ".join(word for word in words if word).encode("utf-8", "replace") + b"\r\n"
+        text = TEXTS[self.key][language].format(**self.facts) if self.key else ""
+        return " ".join(word for word in (status, code, self.data, text) if word).encode("utf-8", "replace") + b"\r\n"
 
 
-def ok(text: str = "", body: Iterable[bytes] | None = None) -> Response:
-    return Response(True, text, body=body)
+def ok(key: str = "", body: Iterable[bytes] | None = None, *, data: str = "", **facts: object) -> Response:
+    return Response(True, key, data=data, facts=facts, body=body)
 
 
-def err(text: str, code: str = "", last: bool = False) -> Response:
-    return Response(False, text, code, last=last)
+def err(key: str, code: str = "", last: bool = False, **facts: object) -> Response:
+    return Response(False, key, code, facts=facts, last=last)
+
+
+def refusal(english: str, code: str) -> Response:
+    """Another part refuses; its words are translated where they are known."""
+    key = key_of(english)
+    return err(key, code) if key else Response(False, code=code, data=english)
 
 
 @frozen
@@ -78,6 +89,11 @@ class Auth:
 @frozen
 class StartTls:
     """STLS: TLS follows a positive answer."""
+
+
+@frozen
+class Utf8:
+    """UTF8: messages may have UTF-8 in their headers from now on (RFC 6856 §2.1)."""
 
 
 @frozen
@@ -133,6 +149,7 @@ Event = (
     | Proof
     | Agreed
     | StartTls
+    | Utf8
     | Stat
     | List
     | Uidl

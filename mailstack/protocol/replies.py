@@ -8,6 +8,7 @@ RFC 5321 §4.2.1::
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -15,6 +16,7 @@ from mailstack.model.reply import Reply
 from mailstack.protocol.lines import Line, LineReader, TooLong
 
 MAX_LINE = 4_096  #: octets with its end; RFC 5321 §4.5.3.1.5 asks for 512, some servers need more
+SHORT = 100  #: octets of a line that is remembered
 MAX_LINES = 200  #: of one reply
 MAX_REPLY = 64 * 1_024  #: octets of one reply
 
@@ -59,6 +61,8 @@ class ReplyReader:
     def _take(self, line: Line | TooLong) -> Reply | Garbled | None:
         if isinstance(line, TooLong):
             return _too_long()
+        if not self._texts and len(line.text) <= SHORT and (reply := _alone(line.text)) is not None:
+            return reply
         found = _LINE.match(line.text)
         if not found:
             return Garbled(f"not a reply: {printable(line.text[:80])}")
@@ -70,17 +74,28 @@ class ReplyReader:
             return Garbled(f"one reply with two codes, {self._code} and {code}")
         self._code = code
         self._texts.append(printable(found[3] or b""))
-        return None if found[2] == b"-" else self._finish()
+        if found[2] == b"-":
+            return None
+        texts, self._texts, self._octets = self._texts, [], 0
+        return _reply(code, texts)
 
-    def _finish(self) -> Reply:
-        code, texts = self._code, self._texts
-        self._texts, self._octets = [], 0
-        found = _STATUS.match(texts[0])
-        if not found or found[1][0] != str(code)[0]:
-            return Reply(code, "", "\n".join(texts))
-        if len(texts) == 1:
-            return Reply(code, found[1], texts[0][found.end() :])
-        return Reply(code, found[1], "\n".join([_without(found[1], text) for text in texts]))
+
+@lru_cache(maxsize=1024)
+def _alone(line: bytes) -> Reply | None:
+    """A reply of one line; None: it is none, or goes on. Remembered, because servers have few answers."""
+    found = _LINE.match(line)
+    if not found or found[2] == b"-":
+        return None
+    return _reply(int(found[1]), [printable(found[3] or b"")])
+
+
+def _reply(code: int, texts: list[str]) -> Reply:
+    found = _STATUS.match(texts[0])
+    if not found or found[1][0] != str(code)[0]:
+        return Reply(code, "", "\n".join(texts))
+    if len(texts) == 1:
+        return Reply(code, found[1], texts[0][found.end() :])
+    return Reply(code, found[1], "\n".join([_without(found[1], text) for text in texts]))
 
 
 def _too_long() -> Garbled:

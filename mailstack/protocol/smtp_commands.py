@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from mailstack.model.address import DOMAIN, visible
@@ -13,6 +14,9 @@ from mailstack.protocol import smtp_events as events
 from mailstack.protocol.esmtp_parameters import BadParameter
 from mailstack.protocol.hello_name import hello_name
 from mailstack.protocol.paths import BadPath, SourceRoute, argument, mailbox, recipient
+
+SHORT = 100  #: octets of a line that is remembered
+FREQUENT = {b"DATA", b"EHLO", b"HELO", b"MAIL", b"QUIT", b"RCPT", b"RSET"}  #: none of them holds a secret
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -45,11 +49,19 @@ RECIPIENT_NOT_ASCII = Reply(553, "5.6.7", SENDER_NOT_ASCII.text)
 
 def parse(line: bytes) -> events.Event:
     """The event that a line (without its end) means; ``Rejected`` with the answer it earns when it means none."""
+    return _remembered(line) if len(line) <= SHORT and line[:4].upper() in FREQUENT else _parse(line)
+
+
+def _parse(line: bytes) -> events.Event:
     if _CONTROL.search(line):
         return events.Rejected(NOT_ASCII)
     if not line.isascii():
         return _parse_8bit(line)
     return _parse_text(line.decode("ascii"))
+
+
+#: Many clients say the same, and each says the same again.
+_remembered = lru_cache(maxsize=1024)(_parse)
 
 
 def _parse_8bit(line: bytes) -> events.Event:

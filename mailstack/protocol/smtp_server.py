@@ -21,6 +21,7 @@ from mailstack.protocol.smtp_events import (
     Auth,
     Bdat,
     Body,
+    BodyEnd,
     Challenge,
     Credentials,
     Data,
@@ -47,6 +48,9 @@ AUTH = b"AUTH "
 #: Commands that may be shown as they are. All others: see :mod:`.discretion`.
 _OPEN: set[type[Event]] = {Hello, Mail, Rcpt, Data, Reset, Quit, StartTls}
 
+
+#: Events after which nothing else begins than what TRANSITIONS says.
+_PLAIN: set[type[Event]] = {Hello, Mail, Rcpt, Data, BodyEnd, Reset, Quit, Rejected}
 
 #: What an exchange asks of the policy, and all that it answers itself when the policy agrees.
 _ASKED = (Lookup, Proof)
@@ -126,20 +130,24 @@ class SmtpServer:
         self.closing = reply.code in (221, 421) or isinstance(event, Hopeless)
         if isinstance(event, Bdat):
             return self._chunk(event, reply)
-        if reply.positive or self._stretch is not None:
+        positive = reply.code < 400
+        if positive or self._stretch is not None:
             self._stretch = None
             self._state = TRANSITIONS[self._state].get(type(event), self._state)
-            self.turned = self._state is State.TURNED
+            if isinstance(event, Data):
+                self._stretch = DottedData()
+        if type(event) in _PLAIN:
+            return reply.wire()
+        if positive:
             self._entered(event)
         elif isinstance(event, _ASKED):
             self._mechanism = None
         # AUTH, and what its exchange asks for, are answered by the next step of the exchange.
-        return b"" if reply.positive and isinstance(event, _BY_EXCHANGE) else reply.wire()
+        return b"" if positive and isinstance(event, _BY_EXCHANGE) else reply.wire()
 
     def _entered(self, event: Event) -> None:
-        if isinstance(event, Data):
-            self._stretch = DottedData()
-        elif isinstance(event, StartTls):
+        self.turned = self._state is State.TURNED
+        if isinstance(event, StartTls):
             # Nothing that came in plain may be used (RFC 3207 §4.2); see _event_of for what was pipelined.
             self._lines.take()
         elif isinstance(event, Auth):

@@ -78,7 +78,7 @@ class Dispatcher(Service):
     def stopService(self) -> Deferred[None]:
         """Let attempts end that end soon; the others are in the spool as they were, and made again."""
         Service.stopService(self)
-        self._work.running = False
+        self._work.stop()
         self._sweep.stop()
         self._telling.stop()
         if self._poll is not None and self._poll.active():

@@ -15,6 +15,7 @@ from mailstack.queue.transports import Terms
 CROWD = 3_000  #: parts of letters for other servers in memory; the others wait in the database
 BACKLOG = 2_400  #: of these for what comes from the database, so that new mail finds room
 SHORT = 20  #: in a line while there is room, at least
+FRESH = 400  #: the same for letters that have just come: to read them from the database again costs more than all else
 SHORTEST = 2  #: behind those on their way, in a crowd
 AT_ONCE = 100  #: letters that are put off together, because their destination rests
 REMEMBERED = 10_000  #: destinations of which something is known
@@ -40,6 +41,7 @@ class Line:
     more: bool = False  #: there may be others in the database
     hurry: Hurry | None = None
     newest: bool = False  #: whether the next ones are taken from that end
+    turns: Lane | None = None  #: in which it takes part
 
     @property
     def needed(self) -> bool:
@@ -99,18 +101,19 @@ class Lines:
         """How many more may come into a line (one that does not exist yet) from the database."""
         return min(self._bound(line) - (len(line.ids) if line else 0), BACKLOG - self.size)
 
-    def _bound(self, line: Line | None) -> int:
+    def _bound(self, line: Line | None, least: int = SHORT) -> int:
+        """How many may be in a line; ``least``, while there is no crowd."""
         if line is None:
-            return SHORT
+            return least
         if line.destination.resting(self._now()):
             return AT_ONCE
         window = int(line.destination.window)
-        return window + SHORTEST if self.crowded else max(2 * window, SHORT)
+        return window + SHORTEST if self.crowded else max(2 * window, least)
 
     def admits(self, key: str) -> bool:
         """Whether a new letter may come in. If not, it is known that there is more."""
         line = self._lines.get(key)
-        full = line is not None and len(line.ids) >= self._bound(line)
+        full = line is not None and len(line.ids) >= self._bound(line, FRESH)
         if self.size < CROWD and not full:
             return True
         if line is None:
@@ -140,33 +143,33 @@ class Lines:
             self.size -= 1
 
     def join(self, line: Line, part: Part) -> None:
-        """Who was asked for goes first."""
+        """Who was asked for goes first. Then the line is to be offered."""
         if part.asked:
             line.parts.appendleft(part)
         else:
             line.parts.append(part)
         self.mark(line, part.id)
-        self.offer(line)
 
     # ---- Turns
 
     def offer(self, line: Line) -> None:
         """It takes part in the turns, if its first in line may go; where it does already, it keeps its place."""
         lane = line.lane() if line.parts and line.destination.room(self._now()) else None
-        for each, turns in self._turns.items():
-            if each is lane:
-                turns.setdefault(line)
-            else:
-                turns.pop(line, None)
+        if line.turns is not lane and line.turns is not None:
+            self._turns[line.turns].pop(line, None)
+        if lane is not None:
+            self._turns[lane].setdefault(line)
+        line.turns = lane
 
     def next(self) -> tuple[Line, Part, Lane] | None:
         """Whose turn it is, among those for whom there is a place."""
-        for _ in Lane:
+        for _ in self._turns:
             lane = self._order[0]
             self._order.rotate(-1)
             turns = self._turns[lane]
             while turns and self._places.free(lane):
                 line, _ = turns.popitem(last=False)
+                line.turns = None
                 if line.parts and line.destination.room(self._now()) and line.lane() is lane:
                     return line, line.parts.popleft(), lane
                 self.offer(line)

@@ -78,7 +78,12 @@ class _Room:
         self._taken = [0 for _ in Lane]
 
     def free(self, lane: Lane) -> bool:
-        return all(sum(self._taken[: each + 1]) < self._most[each] for each in Lane if each >= lane)
+        together = sum(self._taken[:lane])
+        for taken, most in zip(self._taken[lane:], self._most[lane:], strict=True):
+            together += taken
+            if together >= most:
+                return False
+        return True
 
     def change(self, lane: Lane, by: int) -> None:
         self._taken[lane] += by

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
-
-from attrs import evolve
 
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -34,29 +33,30 @@ class Verdict:
     def results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
         """``started`` is the time at which the attempt began."""
         now = self._now()
-        results = [evolve(self._judge(due.letter, each, outcomes[each.number]), at=now) for each in due.pending]
+        results = [self._judge(due.letter, each, outcomes[each.number], now) for each in due.pending]
         for each, result in zip(due.pending, results, strict=True):
             self._note(due, each, outcomes[each.number], result, started)
         return results
 
-    def _judge(self, letter: Letter, pending: Pending, outcome: Outcome) -> Result:
+    def _judge(self, letter: Letter, pending: Pending, outcome: Outcome, now: float) -> Result:
+        result = partial(Result, pending.number, reply=outcome.reply, relay=outcome.relay, at=now)
         if isinstance(outcome, Delivered):
-            return Result(pending.number, _success(letter, pending.recipient, outcome), outcome.reply, outcome.relay)
+            return result(state=_success(letter, pending.recipient, outcome))
         failure = "bounced" if pending.recipient.reports_failure else "reported"
         if isinstance(outcome, Failed):
-            return Result(pending.number, failure, outcome.reply, outcome.relay)
+            return result(state=failure)
         waits = isinstance(outcome, Waits)
         # An attempt that calls nobody only looks whether the route is another one now.
         schedule = self._terms(pending.recipient.address.domain).schedule
         attempt = schedule.slowest if waits else pending.attempts + 1
         following = schedule.next_attempt(
-            letter.released, letter.sender is None, attempt, self._now(), self._rng.random(), pending.planned
+            letter.released, letter.sender is None, attempt, now, self._rng.random(), pending.planned
         )
         if following is None:
             self._log.event(letter.id, from_=path(letter.sender), status="expired, returned to sender")
             reply = outcome.expired if isinstance(outcome, Waits) else outcome.reply
-            return Result(pending.number, failure, reply, outcome.relay)
-        return Result(pending.number, "deferred", outcome.reply, outcome.relay, following, waits)
+            return result(state=failure, reply=reply)
+        return result(state="deferred", next_attempt=following, waits=waits)
 
     def _note(self, due: Due, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
         """The line that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""

@@ -15,11 +15,11 @@ from mailstack.model.letter import Due
 from mailstack.queue.active import Part
 from mailstack.queue.attempts import Attempts
 from mailstack.queue.lines import Hurry, Line, Lines
-from mailstack.queue.places import Lane, Place, Places
+from mailstack.queue.overtime import Overtime
+from mailstack.queue.places import Lane, Places
 from mailstack.queue.telling import Telling
 from mailstack.queue.transports import Transports
 
-PATIENCE = 2.0  # seconds for which an attempt may keep its place from others
 BREATH = 0.1  # seconds in which letters gather that are put off because their destination rests
 HEARING = 1.5  # seconds after which a call for an attempt has been heard, though we have seen the letter before
 
@@ -46,6 +46,7 @@ class Work:
         self._transports = transports
         self._attempts = attempts
         self._places = places
+        self._overtime = Overtime(clock, self._pump)
         self._telling = telling
         self._follow = follow
         self._log = log
@@ -62,6 +63,11 @@ class Work:
         #: told when there is room, in a line or (None) elsewhere; and of the time of a next attempt
         self.on_room: Callable[[Line | None], None] = lambda line: None
         self.on_deferred: Callable[[float], None] = lambda at: None
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.running = False
+        self._overtime.stop()
 
     # ---- Taking letters
 
@@ -204,7 +210,7 @@ class Work:
         era = line.destination.begin()
         self.lines.offer(line)
         place = self._places.take(lane)
-        mover = self._clock.callLater(PATIENCE, self._move, place)
+        self._overtime.begin(place)
         outcomes: Outcomes | None = None
         started = self._now()
         try:
@@ -212,15 +218,10 @@ class Work:
         except CancelledError:
             return  # The server stops. The letter is in the spool as it was.
         finally:
-            if mover.active():
-                mover.cancel()
+            self._overtime.end(place)
             place.leave()
             self._ended(line, era, outcomes or {})
         await self._settle([part], [outcomes], started)
-
-    def _move(self, place: Place) -> None:
-        place.move()
-        self._pump()
 
     def _ended(self, line: Line, era: int, outcomes: Outcomes) -> None:
         """An attempt: what it says of the destination. One that has come back to life gets what was put off."""

@@ -104,10 +104,16 @@ class Conversation(Protocol):
                 return
 
     def flush(self) -> None:
-        if self._out and self._connected:
-            eager.write(self.transport, b"".join(self._out))
+        octets = self._unsaid()
+        if octets and self._connected:
+            eager.write(self.transport, octets)
+
+    def _unsaid(self) -> bytes:
+        """What has been said and has not left; now it must."""
+        octets = b"".join(self._out)
         self._out.clear()
         self._held = 0
+        return octets
 
     async def writable(self) -> None:
         """Wait while the client is slow to read. Call it between the pieces of something large."""
@@ -121,14 +127,13 @@ class Conversation(Protocol):
 
     def hang_up(self) -> None:
         """Close after what was said; cut when the client does not take it."""
-        self.flush()
         if not self._leaving:
             self._leaving = self._stopping = True
             # Twisted closes only when no producer is left that might have more to say; TLS wants to read the answer
             # to its good bye.
             self.transport.unregisterProducer()
             self._resume_reading()
-            eager.close(self.transport)
+            eager.close(self.transport, self._unsaid())
         # Not before: by now the connection may be gone, and then there is nothing to wait for.
         if self._connected:
             self._alarm.restart()
@@ -154,7 +159,7 @@ class Conversation(Protocol):
         self.transport.registerProducer(self, True)
         admitted = self.connections.enter(self)
         self.greet(admitted)
-        self.flush()
+        self.connections.flush_soon(self, self.clock)
         if not admitted or self.session.closing:
             self.hang_up()
         else:

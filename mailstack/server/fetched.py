@@ -19,6 +19,7 @@ _VERBS = {
     events.Top: "TOP",
     events.Delete: "DELE",
     events.Reset: "RSET",
+    events.Utf8: "UTF8",
     events.Quit: "QUIT",
 }
 

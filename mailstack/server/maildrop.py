@@ -14,8 +14,8 @@ from mailstack.protocol.pop3_events import Delete, Event, List, Reset, Response,
 PIECE = 64 * 1024  # octets of a letter that are read at once
 LINES = 1000  # of a listing that are made at once
 
-NO_SUCH_MESSAGE = err("No such message")
-GONE = err("Another program has removed that message")
+NO_SUCH_MESSAGE = err("no-such-message")
+GONE = err("gone")
 
 
 @define
@@ -60,15 +60,15 @@ class Maildrop:
             return NO_SUCH_MESSAGE
         match event:
             case Stat():
-                return ok(self._totals)
+                return ok(data="{} {}".format(*self._left))
             case List(None):
-                return ok(self._summary, self._listing(lambda item: item.size))
+                return self._summary(self._listing(lambda item: item.size))
             case List(int(number)):
-                return ok(f"{number} {self._item(number).size}")
+                return ok(data=f"{number} {self._item(number).size}")
             case Uidl(None):
                 return ok("", self._listing(lambda item: item.uid))
             case Uidl(int(number)):
-                return ok(f"{number} {self._item(number).uid}")
+                return ok(data=f"{number} {self._item(number).uid}")
             case Retrieve(number):
                 return self._retrieve(number)
             case Top(number, lines):
@@ -88,12 +88,13 @@ class Maildrop:
         return self.mailbox.items[number - 1]
 
     @property
-    def _totals(self) -> str:
-        return f"{self.count - len(self._marked)} {self.size - self._marked_size}"
+    def _left(self) -> tuple[int, int]:
+        """Messages that are not marked, and their octets."""
+        return self.count - len(self._marked), self.size - self._marked_size
 
-    @property
-    def _summary(self) -> str:
-        return f"{self.count - len(self._marked)} messages ({self.size - self._marked_size} octets)"
+    def _summary(self, body: Iterator[bytes] | None = None) -> Response:
+        count, octets = self._left
+        return ok("messages", body, count=count, octets=octets)
 
     def _listing(self, column: Callable[[Item], object]) -> Iterator[bytes]:
         for start in range(0, self.count, LINES):
@@ -106,19 +107,19 @@ class Maildrop:
     def _mark(self, number: int) -> Response:
         self._marked.add(number - 1)
         self._marked_size += self._item(number).size
-        return ok(f"Message {number} will be deleted")
+        return ok("marked", number=number)
 
     def _unmark_all(self) -> Response:
         self._marked.clear()
         self._marked_size = 0
-        return ok(self._summary)
+        return self._summary()
 
     # ---- Letters
 
     def _retrieve(self, number: int) -> Response:
         if not self._open(number):
             return GONE
-        return ok(f"{self._item(number).size} octets", self._noting(number - 1))
+        return ok("octets", self._noting(number - 1), octets=self._item(number).size)
 
     def _top(self, number: int, lines: int) -> Response:
         if not self._open(number):

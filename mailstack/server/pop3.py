@@ -23,9 +23,9 @@ from mailstack.server.conversation import Conversation
 from mailstack.server.pop3_policy import Pop3Policy, PostOffice
 from mailstack.server.tls import tls_name
 
-READY = ok("POP3 server ready")
-TOO_MANY = err("Too many connections, try again later", "SYS/TEMP")
-STOPPING = err("The server stops, try again later", "SYS/TEMP")
+READY = ok("ready")
+TOO_MANY = err("too-many-connections", "SYS/TEMP")
+STOPPING = err("stopping", "SYS/TEMP")
 
 
 @frozen
@@ -55,8 +55,8 @@ class Pop3Conversation(Conversation):
         self.policy = Pop3Policy(self._office, self.peer.address)
         starttls, mechanisms = listening.tls is not None, self.policy.mechanisms
         implicit, required = listening.implicit, listening.required
-        self.session = Pop3Session(implicit, self.peer.loopback, starttls, mechanisms, required)
-        self.say((READY if admitted else TOO_MANY).line())
+        self.session = Pop3Session(implicit, self.peer.loopback, starttls, mechanisms, required, self.policy.terms)
+        self.say(self.session.line(READY if admitted else TOO_MANY))
 
     def respond(self, event: Event) -> Awaitable[None] | None:
         response = self.policy.decide(event)
@@ -101,7 +101,7 @@ class Pop3Conversation(Conversation):
 
     def stopping(self) -> bytes:
         self.policy.ending = "Server stops"
-        return STOPPING.line()
+        return self.session.line(STOPPING)
 
     def finished(self) -> None:
         self.policy.closed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ParamSpec, Protocol, TypeVar
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from mailstack.interfaces.accounts import Bindings, IAuthenticator, no_bindings
 from mailstack.interfaces.log import IEventLog, ILimitCounts
@@ -13,20 +13,36 @@ from mailstack.interfaces.mailboxes import IMailboxes, MailboxInUse
 from mailstack.model.address import Address, short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3 import TLS_HELLO
-from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, Top, err, ok
+from mailstack.protocol.pop3_capabilities import Terms
+from mailstack.protocol.pop3_events import (
+    Auth,
+    Event,
+    Login,
+    Quit,
+    Response,
+    Settled,
+    StartTls,
+    Top,
+    Utf8,
+    err,
+    ok,
+    refusal,
+)
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
+from mailstack.server.conventional import conventional
 from mailstack.server.fetched import letter_lines, said
+from mailstack.server.login_delay import LoginDelay
 from mailstack.server.maildrop import Maildrop
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-IN_USE = err("Another session has this mailbox open", "IN-USE")
-OUR_FAULT = err("Internal error, try again later", "SYS/TEMP")
-NO_MAILBOX = err("The mailbox can't be opened now, try again later", "SYS/TEMP")
-UNREADABLE = err("The message can't be read now, try again later", "SYS/TEMP")
+IN_USE = err("in-use", "IN-USE")
+OUR_FAULT = err("our-fault", "SYS/TEMP")
+NO_MAILBOX = err("no-mailbox", "SYS/TEMP")
+UNREADABLE = err("unreadable", "SYS/TEMP")
 PLAIN_PORT = "TLS handshake on a port that begins in plain (set the program to STLS, or to the port for SSL/TLS)"
-NOT_REMOVED = err("Some deleted messages were not removed", "SYS/TEMP")
+NOT_REMOVED = err("not-removed", "SYS/TEMP")
 
 
 class InThread(Protocol):
@@ -45,6 +61,8 @@ class PostOffice:
     in_thread: InThread
     errors: int  #: bad commands and failed log-ins before the client is sent away
     counts: ILimitCounts
+    terms: Terms = Factory(Terms)
+    delay: LoginDelay = Factory(LoginDelay)  #: enforces ``terms.login_delay``
 
 
 class Pop3Policy:
@@ -61,6 +79,7 @@ class Pop3Policy:
         self._proven: Address | None = None
         self._user: Address | None = None
         self._maildrop: Maildrop | None = None
+        self._utf8 = False
         self._deleted = 0
         self._said: dict[type, None] = {}  #: kinds of commands, in the order in which they were first used
         self._topped: set[int] = set()
@@ -95,10 +114,13 @@ class Pop3Policy:
                 self._log.event("pop3-login", what=f"{PLAIN_PORT},", rip=self._client or "local")
             return event.response
         if isinstance(event, StartTls):
-            return ok("Begin TLS negotiation")
+            return ok("begin-tls")
         if isinstance(event, Auth):
             self._mechanism = event.mechanism
             return ok()
+        if isinstance(event, Utf8):
+            self._utf8 = True
+            return ok("utf8")
         if isinstance(event, Lookup):
             refusal = self._office.authenticator.look_up(event, self.bindings, self._client)
             return ok() if refusal is None else self._not_known(event.name, refusal)
@@ -127,6 +149,9 @@ class Pop3Policy:
     def mechanisms(self) -> Sequence[str]:
         return self._office.authenticator.mechanisms(self.bindings)
 
+    def terms(self) -> Terms:
+        return self._office.terms
+
     async def _come_in(self, event: Login | Proof | Agreed) -> Response:
         if isinstance(event, Agreed):
             assert self._proven is not None, "the protocol has no end of SCRAM before a proof that was taken"
@@ -144,9 +169,14 @@ class Pop3Policy:
 
     def _not_known(self, name: str, reply: Reply) -> Response:
         # RFC 3206 §4: AUTH makes the client ask for another password, SYS/TEMP makes it try again.
-        return self._refused(name, err(reply.text.partition("\n")[0], "AUTH" if reply.permanent else "SYS/TEMP"))
+        return self._refused(name, refusal(reply.text.partition("\n")[0], "AUTH" if reply.permanent else "SYS/TEMP"))
 
     async def _open(self, account: Address) -> Response:
+        # Only now: before the password was looked at, it would tell who exists (RFC 2449 §8.1.1).
+        seconds = self._office.delay.left(str(account), self._client)
+        if seconds:
+            self._office.counts.struck("login_delay", self._client)
+            return self._refused(str(account), err("login-delay", "LOGIN-DELAY", seconds=seconds))
         try:
             mailbox = await self._office.in_thread(self._office.mailboxes.open, account)
         except MailboxInUse:
@@ -154,9 +184,10 @@ class Pop3Policy:
         except OSError as error:
             self._trouble(error)
             return self._refused(str(account), NO_MAILBOX)
-        self._user, self._maildrop = account, Maildrop(mailbox)
+        self._user, self._maildrop = account, Maildrop(mailbox if self._utf8 else conventional(mailbox))
+        self._office.delay.begin(str(account), self._client)
         self._log.event("pop3-login", what="Login:", **self._facts(str(account)))
-        return ok("Logged in")
+        return ok("logged-in")
 
     def _refused(self, name: str, response: Response) -> Response:
         # Only the first is a reason for fail2ban: the others happen to honest people.
@@ -177,7 +208,7 @@ class Pop3Policy:
         self.ending = "Logged out"
         drop = self._maildrop
         if drop is None:
-            return ok("Good bye")
+            return ok("good-bye")
         marked = drop.marked
         left = await self._office.in_thread(drop.mailbox.delete, marked) if marked else ()
         self._deleted = len(marked) - len(left)
@@ -187,7 +218,7 @@ class Pop3Policy:
         if left:
             self._log.warn("pop3", user=f"<{self._user}>", note=f"{len(left)} messages could not be removed")
             return NOT_REMOVED
-        return ok("Good bye")
+        return ok("good-bye")
 
     def closed(self) -> None:
         """The connection is gone: nothing is removed now, and the next session may come in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
+from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result, Wanted
 from mailstack.model.letter import ASKED, Due, Letter
@@ -23,6 +24,7 @@ from mailstack.model.outcome import Outcome
 from mailstack.spool.batch import TOLERANCE, Batch, Corrected, Hastened, Reported, Settlement
 from mailstack.spool.commit import GroupCommit, InThread
 from mailstack.spool.errors import as_os_error
+from mailstack.spool.files import Files
 from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.lock import locked
 from mailstack.spool.reader import Reader
@@ -57,13 +59,12 @@ class DiskSpool:
         self._destination = destination
         self._data = data
         self._folder = data / "spool"
-        self._messages = self._folder / "messages"
+        self._files = Files(self._folder / "messages")
         self._mode = sync
         self._by_file = True
         self._in_thread = in_thread
         self._clock = clock
         self._log = log
-        self._arriving: set[FileIncoming] = set()
         self._adding: set[str] = set()
         self._damaged: set[str] = set()
         self._noted = False  #: another process may have left notes for the log
@@ -75,25 +76,26 @@ class DiskSpool:
         """
         if sqlite3.sqlite_version_info < SQLITE:
             raise OSError(f"SQLite {sqlite3.sqlite_version} is too old, the queue needs {'.'.join(map(str, SQLITE))}")
-        make_folders(self._messages)
+        messages = self._files.folder
+        make_folders(messages)
         self._lock = locked(self._folder / "lock")
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
         self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
         database = self._folder / "queue.db"
-        if not database.exists() and any(self._messages.iterdir()):
-            raise OSError(
-                f"{database} is missing, but there is mail in {self._messages}: restore it, or move the mail away"
-            )
+        if not database.exists() and any(messages.iterdir()):
+            raise OSError(f"{database} is missing, but there is mail in {messages}: restore it, or move the mail away")
         try:
             self._store = Store(database, self._sync, self._destination)
-            repairs = recover(database, self._messages)
+            repairs = recover(database, messages)
             self._reader = Reader(database)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
         self._tell(self._reader.notes())
         database.chmod(0o600)
-        self._sync([self._folder, self._messages])
-        self._commit = GroupCommit(self._store, self._in_thread, self._clock, self._remove, self._arriving, self._log)
+        self._sync([self._folder, messages])
+        self._commit = GroupCommit(
+            self._store, self._in_thread, self._clock, self._remove, self._files.arriving, self._log
+        )
         return repairs
 
     async def stop(self) -> None:
@@ -114,7 +116,7 @@ class DiskSpool:
     # ---- Accepting
 
     def receive(self, id: str) -> IIncoming:
-        return FileIncoming(self.path(id), self._arriving)
+        return self._files.receive(id)
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
         file = self._finish(content)
@@ -134,7 +136,7 @@ class DiskSpool:
         def change(batch: Batch) -> None:
             batch.letters.append(letter)
             if self._by_file:
-                batch.paths.update((Path(file.name), self._messages))
+                batch.paths.update((Path(file.name), self._files.folder))
 
         try:
             await self._commit.join(change)
@@ -142,6 +144,8 @@ class DiskSpool:
             file.discard()
             raise
         file.keep()
+        if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):
+            self._files.remember(letter.id, file.whole)
 
     def _finish(self, content: IIncoming) -> FileIncoming:
         assert isinstance(content, FileIncoming), "content comes from receive()"
@@ -209,14 +213,15 @@ class DiskSpool:
         await self._commit.flush(paths)
 
     def _remove(self, ids: list[str]) -> None:
+        self._files.forget(ids)
         for id in ids:
             self._log.event(id, what="removed")
         # Not in the reactor's thread: where no Maildir has a link to the file, its blocks are freed, and that waits for
         # the file system's journal while a sync is under way.
-        Deferred.fromCoroutine(self._unlink([self.path(id) for id in ids]))
+        Deferred.fromCoroutine(self._unlink(ids))
 
-    async def _unlink(self, paths: Sequence[str]) -> None:
-        await self._in_thread(_unlink, paths)
+    async def _unlink(self, ids: Sequence[str]) -> None:
+        await self._in_thread(self._files.unlink, ids)
 
     # ---- Asking
 
@@ -306,15 +311,7 @@ class DiskSpool:
             self._log.event(id, **fields)
 
     def open(self, id: str) -> BinaryIO:
-        # Not Path.open: making the Path costs a third of it.
-        return open(self.path(id), "rb")  # noqa: PTH123
+        return self._files.open(id)
 
     def path(self, id: str) -> str:
-        return f"{self._messages}/{id}"
-
-
-def _unlink(paths: Sequence[str]) -> None:
-    for path in paths:
-        # One that can't be removed now has no row any more: the next start removes it.
-        with suppress(OSError):
-            os.unlink(path)  # noqa: PTH108
+        return self._files.path(id)

@@ -31,6 +31,7 @@ class FileIncoming:
         self._size = 0
         self._fd: int | None = None
         self._made = False
+        self.whole = b""  #: the content, once it is complete, if it was held in memory
 
     def write(self, chunk: bytes) -> None:
         if self._fd is None:
@@ -51,7 +52,8 @@ class FileIncoming:
         """The content is complete: put it into the file. Not durable yet."""
         self._arriving.discard(self)
         if self._fd is None:
-            write_new(self.name, b"".join(self._held))
+            self.whole = b"".join(self._held)
+            write_new(self.name, self.whole)
             self._made = True
             self._held.clear()
         else:
@@ -64,6 +66,7 @@ class FileIncoming:
     def discard(self) -> None:
         self._arriving.discard(self)
         self._held.clear()
+        self.whole = b""
         self._close()
         if self._made:
             self._made = False

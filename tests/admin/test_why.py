@@ -101,6 +101,12 @@ def test_lines_that_add_nothing(line: Any) -> None:
     assert kinds(life(ID, events(line))) == []
 
 
+def test_removed_for_its_age() -> None:
+    told = life(ID, events(RECEIPT, SENT, ("pop3", {"what": "Expired:", "user": "<alice@office.test>"})))
+    assert kinds(told) == ["received", "delivered", "aged"]
+    assert [each.kind for each in with_present(told, (), (), NOW, looked=True).now] == ["removed"]
+
+
 def test_the_report_knows_its_original() -> None:
     told = life(OTHER, events({"what": f"sender non-delivery notification: {OTHER}"}))
     assert (told.beats[0].kind, told.beats[0].facts["original"]) == ("report", ID)

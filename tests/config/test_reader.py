@@ -87,6 +87,11 @@ class TestMeaning:
         assert found.smtp.listen == ("tcp:25", "tcp6:25")
         assert found.pop3.listen == ()
 
+    @pytest.mark.parametrize(("text", "days"), [("never", None), ("Never", None), ("1d", 1), ("90 D", 90)])
+    def test_days_after_which_messages_expire(self, tmp_path: Path, text: str, days: int | None) -> None:
+        found = read(tmp_path, MINIMAL + f"[pop3]\nexpire = {text}\nlogin_delay = 2m\n").pop3
+        assert (found.expire, found.login_delay) == (days, 120.0)
+
     def test_routes_end_with_mx(self, tmp_path: Path) -> None:
         found = read(tmp_path, MINIMAL + "[routes]\nExample.COM = smtp:relay.test\n.example.com = smtp:[::1]:26\n")
         assert dict(found.routes) == {
@@ -260,6 +265,14 @@ class TestProblems:
             ("[smtp]\nlisten = tcp:2587\n", "[submission] listen: tcp:2587 is taken by another service"),
             ("[queue]\ndelay_warning = 4h 15m\n", "[queue] delay_warning: the times do not rise"),
             ("[queue]\nretry =\n", "[queue] retry: the list is empty"),
+            (
+                "[pop3]\nexpire = 30\n",
+                "[pop3] expire: '30' is not a number of days; write never, or whole days such as",
+            ),
+            ("[pop3]\nexpire = 12h\n", "[pop3] expire: '12h' is not a number of days; write never, or whole days such"),
+            ("[pop3]\nexpire = 0d\n", "[pop3] expire: '0d' would remove what one program has fetched before"),
+            ("[pop3]\nlogin_delay = 2d\n", "[pop3] login_delay: '2d' is too long a time; write 1d at most"),
+            ("[pop3]\nlogin_delay = 5\n", "[pop3] login_delay: '5' is not a time; write 5s, 5m, 5h or 5d"),
         ],
     )
     def test_what_does_not_go_together(self, tmp_path: Path, text: str, place: str) -> None:

@@ -6,8 +6,10 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import evolve
 
 from mailstack import durable
 from mailstack.delivery.local import LocalDelivery, file_name
@@ -19,6 +21,7 @@ from tests.fakes import ListLog, NoDisk, at_once, in_place
 from tests.fakes_accounts import MemoryDirectory
 from tests.spool.contract import due, letter
 
+USERS = ("alice@office.test", "bob@office.test")
 CONTENT = b"Return-Path: <a@far.test>\nSubject: x\n\ntext\n"
 
 
@@ -78,6 +81,34 @@ def test_the_name_says_time_id_host_and_sizes(post: Post) -> None:
     (file,) = post.new("alice")
     size, lines = len(CONTENT), CONTENT.count(b"\n")
     assert file.name == f"1700000000.QL1.mail.office.test,S={size},W={size + lines}"
+
+
+def test_the_name_of_a_letter_in_utf8_says_what_others_get_of_it(post: Post) -> None:
+    """Measured once, however many have it, and the same after a crash."""
+    content = "Subject: 你\n\n好\n".encode()
+    calls: list[str] = []
+
+    async def counted(function: Any, *args: Any) -> Any:
+        calls.append(function.__name__)
+        return function(*args)
+
+    post.delivery._in_thread = counted
+    letters = [evolve(letter(id, *USERS, content=content, arrived=1700000000.5), smtputf8=True) for id in ("L1", "L2")]
+    for each in [*letters, letters[0]]:
+        Path(post.spool.path(each.id)).write_bytes(content)
+        post.attempt(each)
+    assert calls == ["surrogate_octets"] * 3
+    first, second = post.new("alice")
+    assert first.name == "1700000000.QL1.mail.office.test,S=18,W=21,U=34" != second.name
+    assert post.new("bob")[0].name == first.name
+
+
+def test_a_letter_in_utf8_that_is_missing_in_the_spool_is_told(post: Post) -> None:
+    lost = evolve(letter("L9", "alice@office.test", content=b"x\n"), smtputf8=True)
+    (outcomes,) = post.attempt(lost)
+    assert outcomes is not None
+    assert isinstance(outcomes[0], Delayed)
+    assert outcomes[0].reply.text == "The message file is missing in the spool"
 
 
 def test_no_slash_and_no_colon_stands_in_the_name() -> None:

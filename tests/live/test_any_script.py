@@ -36,15 +36,20 @@ def office(make_office: MakeOffice) -> Office:
     return started
 
 
-def fetched(office: Office, name: str = USER) -> EmailMessage:
-    """The one letter of a mailbox, by POP3 over TLS."""
+def fetched(office: Office, name: str = USER, utf8: bool = True) -> EmailMessage:
+    """The one letter of a mailbox, by POP3 over TLS; its sizes agree to the octet."""
     assert eventually(lambda: list((office.data / "mail" / DOMAIN / "用户/new").glob("*")))
     client = poplib.POP3_SSL("127.0.0.1", office.port.pop3s, context=UNVERIFIED, timeout=30)
+    assert client.capa()["UTF8"] == ["USER"]
+    if utf8:
+        client.utf8()
     client.user(name)
     client.pass_(PASSWORD)
-    assert client.stat()[0] == 1
-    content = b"\r\n".join(client.retr(1)[1])
+    content = b"\r\n".join(client.retr(1)[1]) + b"\r\n"
+    assert client.stat() == (1, len(content))
+    assert client.list()[1] == [b"1 %d" % len(content)]
     client.quit()
+    assert content.partition(b"\r\n\r\n")[0].isascii() != utf8
     message = message_from_bytes(content, policy=policy.default.clone(utf8=True))
     assert isinstance(message, EmailMessage)
     return message
@@ -70,6 +75,16 @@ def test_curl_sends_and_pop3_fetches(office: Office, tmp_path: Path) -> None:
     assert message["Return-Path"] == "<zoë@far.test>"
     assert message["Delivered-To"] == USER
     assert "with UTF8SMTP id" in message["Received"] and f"for <{USER}>" in message["Received"]
+
+
+def test_program_that_knows_nothing_of_utf8(office: Office) -> None:
+    """It gets what it can have (RFC 6858)."""
+    with submission(office) as client:
+        client.sendmail(USER, [USER], LETTER, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+    message = fetched(office, utf8=False)
+    assert message["Subject"] == "你好"
+    (sender,) = message["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == (USER, "invalid@internationalized-address.invalid")
 
 
 def test_log_in_with_either_form_of_the_domain(office: Office) -> None:

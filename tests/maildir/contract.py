@@ -84,6 +84,11 @@ class MailboxesContract:
         box.close()
         assert len(self.mailboxes.open(ALICE).items) == 2
 
+    def test_letters_tell_when_they_came_or_that_they_do_not(self) -> None:
+        self.deliver(ALICE, b"1\n")
+        arrived = self.mailboxes.open(ALICE).arrived(0)
+        assert arrived is None or arrived > 0
+
     def test_removed_letter_is_said_to_be_gone(self) -> None:
         self.deliver(ALICE, b"1\n")
         self.deliver(ALICE, b"2\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import BinaryIO
 
@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, Item, MailboxInUse
 from mailstack.maildir.sizes import wire_octets
+from mailstack.message.surrogate import surrogate
 from mailstack.model.address import Address
 
 
@@ -18,12 +19,15 @@ class MemoryMailboxes:
     """``letters`` by account and uid, in order of arrival; change it as another program would.
 
     ``broken`` makes the disk refuse to open a mailbox, ``stuck`` to remove the letters with these uids.
+    ``times`` has when letters came, by uid; ``utf8`` the uids of those that came with SMTPUTF8.
     """
 
     def __init__(self) -> None:
         self.letters: dict[Address, dict[str, bytes]] = {}
         self.broken: set[Address] = set()
         self.stuck: set[str] = set()
+        self.times: dict[str, int] = {}
+        self.utf8: set[str] = set()
         self._in_use: set[Address] = set()
 
     def add(self, account: Address, *letters: bytes) -> None:
@@ -40,14 +44,14 @@ class MemoryMailboxes:
         if account in self._in_use:
             raise MailboxInUse
         self._in_use.add(account)
-        return MemoryMailbox(self.letters.get(account, {}), self.stuck, lambda: self._in_use.discard(account))
+        return MemoryMailbox(self.letters.get(account, {}), self, lambda: self._in_use.discard(account))
 
 
 @implementer(IMailbox)
 class MemoryMailbox:
-    def __init__(self, letters: dict[str, bytes], stuck: set[str], release: Callable[[], None]) -> None:
+    def __init__(self, letters: dict[str, bytes], place: MemoryMailboxes, release: Callable[[], None]) -> None:
         self._letters = letters
-        self._stuck = stuck
+        self._stuck, self.times, self.utf8 = place.stuck, place.times, place.utf8
         self._release: Callable[[], None] | None = release
         self.items: Sequence[Item] = [Item(uid, wire_octets(BytesIO(letter))) for uid, letter in letters.items()]
 
@@ -59,6 +63,18 @@ class MemoryMailbox:
 
     def letter_id(self, index: int) -> str | None:
         return self.items[index].uid.removeprefix("uid-")
+
+    def arrived(self, index: int) -> int | None:
+        return self.times.get(self.items[index].uid)
+
+    def surrogates(self) -> Mapping[int, int]:
+        """Those that are said to be (SMTPUTF8)."""
+        uids = [item.uid for item in self.items]
+        return {
+            uids.index(uid): wire_octets(BytesIO(b"".join(surrogate([letter]))))
+            for uid, letter in self._letters.items()
+            if uid in self.utf8
+        }
 
     def delete(self, indexes: Iterable[int]) -> Sequence[int]:
         left = [index for index in indexes if self.items[index].uid in self._stuck]

@@ -53,6 +53,21 @@ class TestMailboxes(MailboxesContract):
             "1700000001.b.host",
         ]
 
+    def test_time_of_arrival_is_that_of_the_name(self) -> None:
+        self.put("1700000001.a.host,S=3:2,S", place="cur")
+        self.put("odd")
+        box = self.mailboxes.open(ALICE)
+        assert [box.arrived(index) for index in range(2)] == [None, 1700000001]
+
+    def test_letters_that_need_utf8_are_known_by_their_names(self) -> None:
+        """Without a look into them."""
+        self.put("1.a.host,S=3,W=4")
+        self.put("2.b.host,S=3,W=4,U=44:2,S", place="cur")
+        self.put("3.c.host,U=x,S=3")
+        box = self.mailboxes.open(ALICE)
+        assert box.surrogates() == {1: 44}
+        assert [item.uid for item in box.items] == ["1.a.host", "2.b.host", "3.c.host"]
+
     def test_size_is_taken_from_the_name(self) -> None:
         self.put("1.a.host,S=3,W=4")
         self.put("2.b.host,S=2", b"a\nb\n")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstack.protocol.pop3 import MAX_COMMAND_LINE, VERBS, Pop3Session
-from mailstack.protocol.pop3_events import Event, Login, Quit, Settled, StartTls, err, ok
-from mailstack.protocol.sasl import MECHANISMS
+from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Settled, StartTls, err, ok
+from mailstack.protocol.sasl import MAX_LINE, MECHANISMS
 
 
 def session(**facts: bool) -> Pop3Session:
@@ -55,7 +55,7 @@ def test_nothing_may_follow_stls(when: str) -> None:
     event = asked(pop, b"STLS\r\n" + injected * (when == "with STLS"))
     assert event == StartTls()
     pop.receive(injected * (when != "with STLS"))
-    assert b"".join(pop.answer(ok("Begin"))).startswith(b"-ERR ")
+    assert b"".join(pop.answer(ok("begin-tls"))).startswith(b"-ERR ")
     assert pop.closing
     assert not pop.upgrading
     assert pop.next_event() is None
@@ -64,7 +64,7 @@ def test_nothing_may_follow_stls(when: str) -> None:
 def test_nothing_is_read_until_tls_is_up() -> None:
     pop = session()
     asked(pop, b"STLS\r\n")
-    pop.answer(ok("Begin"))
+    pop.answer(ok("begin-tls"))
     assert pop.upgrading
     pop.receive(b"USER mallory\r\n")
     assert pop.next_event() is None
@@ -76,7 +76,7 @@ def test_nothing_is_read_until_tls_is_up() -> None:
 def test_refused_stls_changes_nothing() -> None:
     pop = session()
     asked(pop, b"STLS\r\nNOOP\r\n")
-    pop.answer(err("Not now"))
+    pop.answer(err("our-fault"))
     assert not pop.upgrading
     assert pop.next_event() is not None
 
@@ -84,7 +84,7 @@ def test_refused_stls_changes_nothing() -> None:
 def test_session_ends_where_the_answer_says_so() -> None:
     pop = session()
     asked(pop, b"NONSENSE\r\nNOOP\r\n")
-    pop.answer(err("Too many errors", last=True))
+    pop.answer(err("unknown-command", last=True))
     assert pop.closing
     assert pop.next_event() is None
 
@@ -116,6 +116,24 @@ def test_line_limit(length: int, fits: bool) -> None:
     assert event.response.positive == fits
 
 
+@pytest.mark.parametrize(
+    ("length", "text"), [(MAX_LINE - 2, "The response does not fit the mechanism"), (MAX_LINE + 2, "Line too long")]
+)
+def test_limit_of_responses(length: int, text: str) -> None:
+    """RFC 5034 §4: not that of commands; RFC 4954 §4 has the number. What follows is a command again."""
+    pop = session()
+    event = asked(pop, b"AUTH PLAIN\r\n")
+    pop.answer(ok())
+    challenge = pop.next_event()
+    assert isinstance(event, Auth) and isinstance(challenge, Settled)
+    pop.answer(challenge.response)
+    event = asked(pop, b"A" * (length - 2) + b"\r\n")
+    assert isinstance(event, Settled)
+    assert event.response.line() == f"-ERR {text}\r\n".encode()
+    pop.answer(event.response)
+    assert asked(pop, b"QUIT\r\n") == Quit()
+
+
 def test_endless_line_costs_no_memory() -> None:
     pop = session()
     for _ in range(100):
@@ -142,6 +160,6 @@ def test_any_octets_are_answered(data: bytes, decisions: list[bool]) -> None:
         event = pop.next_event()
         if event is None:
             break
-        response = event.response if isinstance(event, Settled) else (ok() if decision else err("No"))
+        response = event.response if isinstance(event, Settled) else (ok() if decision else err("our-fault"))
         line = next(iter(pop.answer(response)))
         assert line.startswith((b"+OK", b"-ERR ")) and line.endswith(b"\r\n") and len(line) <= 512

@@ -1,9 +1,10 @@
-"""POP3 as data: every dialogue, at once and octet by octet, with the same answers.
+"""POP3 as data: every dialogue at once, octet by octet and cut at random, with the same answers.
 
 Settings: ``@ peer local`` (loopback; else far away), ``@ tls offered``, ``required``, or ``up`` from the beginning,
-``@ letter NAME CONTENT`` in NAME's mailbox, ``@ in-use NAME``, ``@ broken NAME``, ``@ stuck UID``, ``@ throttled``,
-``@ scram`` (there are keys for it), ``@ patient`` (more than 4 errors are borne).
-``@ handshake`` happens where it stands: TLS comes up.
+``@ letter NAME CONTENT`` in NAME's mailbox, ``@ utf8-letter NAME CONTENT`` if it came with SMTPUTF8, ``@ in-use NAME``,
+``@ broken NAME``, ``@ stuck UID``, ``@ throttled``, ``@ scram`` (there are keys for it), ``@ patient`` (more than 4
+errors are borne), ``@ expire DAYS``, ``@ login-delay SECONDS`` (alice has just logged in), ``@ prefers LANGUAGE``.
+Where they stand happen ``@ handshake``, TLS comes up, and ``@ wait SECONDS``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from mailstack.protocol.pop3 import Pop3Session
 from mailstack.server.pop3 import READY
@@ -34,9 +36,12 @@ class Server:
         for step in steps:
             if step.kind == "@":
                 self._prepare(*step.text.partition(" ")[::2])
-        self.policy = Pop3Policy(self.office.open(self.errors), CLIENT)
+        office = self.office.open(self.errors)
+        office.delay.begin(str(ALICE), CLIENT)
+        self.policy = Pop3Policy(office, CLIENT)
+        required = self.tls == "required"
         self.session = Pop3Session(
-            self.tls == "up", self.local, self.tls != "", self.policy.mechanisms, self.tls == "required"
+            self.tls == "up", self.local, self.tls != "", self.policy.mechanisms, required, self.policy.terms
         )
         if self.tls == "up":
             self.policy.bindings = lambda: BINDINGS
@@ -50,8 +55,10 @@ class Server:
                 self.local = value == "local"
             case "tls":
                 self.tls = value
-            case "letter":
+            case "letter" | "utf8-letter":
                 self.office.mailboxes.add(account, rest.encode().decode("unicode_escape").encode("latin-1"))
+                if key == "utf8-letter":
+                    self.office.mailboxes.utf8.add(list(self.office.mailboxes.letters[account])[-1])
             case "in-use":
                 self.office.mailboxes.open(account)
             case "broken":
@@ -64,12 +71,20 @@ class Server:
                 self.errors = 100
             case "scram":
                 self.office.doorman.scram = True
-            case "handshake":
+            case "expire":
+                self.office.terms = evolve(self.office.terms, expire=int(value))
+            case "login-delay":
+                self.office.terms = evolve(self.office.terms, login_delay=int(value))
+            case "prefers":
+                self.office.terms = evolve(self.office.terms, language=value)
+            case "handshake" | "wait":
                 pass
             case _:
                 raise ValueError(key)
 
     def setting(self, key: str, value: str) -> None:
+        if key == "wait":
+            self.office.clock.advance(float(value))
         if key == "handshake":
             assert self.session.upgrading
             self.session.secured()

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 from pathlib import Path
 
 import pytest
@@ -50,18 +49,6 @@ PEERS = {
     "proxy": PROXY,
     "local-proxy": LOCAL_PROXY,
     "unix": "",
-}
-
-
-def at_random(data: bytes, seed: int) -> list[bytes]:
-    chance = random.Random(seed)
-    cuts = sorted(chance.sample(range(1, len(data)), min(len(data) - 1, chance.randrange(1, 12)))) if data else []
-    return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-
-
-CUTS: dict[str, dialogue.Cut] = {
-    **dialogue.CUTS,
-    **{f"random{seed}": lambda data, seed=seed: at_random(data, seed) for seed in range(5)},  # type: ignore[misc]
 }
 
 
@@ -183,12 +170,12 @@ class Server:
         return said
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("cut", dialogue.CUTS)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_dialogue(path: Path, cut: str) -> None:
     steps = dialogue.read(path)
     server = Server(steps)
-    dialogue.check(steps, server.send, lambda: server.session.closing, server.setting, CUTS[cut])
+    dialogue.check(steps, server.send, lambda: server.session.closing, server.setting, dialogue.CUTS[cut])
     server.reception.closed()
     assert not server.office.spool.begun, "a message that is no letter was not discarded"
     assert len(server.office.woken) == len(server.office.letters)

@@ -35,7 +35,9 @@ class Street:
         if attempts:
             (pending,) = due.pending
             part.due = Due(due.letter, (type(pending)(0, pending.recipient, attempts),))
-        self.lines.join(self.line(key), part)
+        line = self.line(key)
+        self.lines.join(line, part)
+        self.lines.offer(line)
         return part
 
     def begin(self) -> str | None:

@@ -7,9 +7,11 @@ from zope.interface import implementer
 
 from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address
+from mailstack.protocol.pop3_capabilities import Terms
+from mailstack.server.login_delay import LoginDelay
 from mailstack.server.pop3_policy import PostOffice
 from tests.fakes import ListCounts, in_place
-from tests.fakes_accounts import MemoryAuthenticator
+from tests.fakes_accounts import HandClock, MemoryAuthenticator
 from tests.maildir.memory import MemoryMailboxes
 
 ALICE = Address("alice", "office.test")
@@ -57,5 +59,9 @@ class Office:
     mailboxes: MemoryMailboxes = field(factory=MemoryMailboxes)
     log: Notebook = field(factory=Notebook)
 
+    terms: Terms = field(factory=Terms)
+    clock: HandClock = field(factory=HandClock)
+
     def open(self, errors: int = 10) -> PostOffice:
-        return PostOffice(self.doorman, self.mailboxes, self.log, in_place, errors, ListCounts())
+        delay = LoginDelay(self.terms.login_delay, self.clock)
+        return PostOffice(self.doorman, self.mailboxes, self.log, in_place, errors, ListCounts(), self.terms, delay)

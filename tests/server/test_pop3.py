@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
+from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.server.connections import STRESS_TIMEOUT, Connections
 from mailstack.server.pop3 import Listening, Pop3Factory
 from tests.fakes import ListCounts
@@ -420,3 +421,24 @@ def test_bug_is_an_answer_and_a_traceback(service: Service, monkeypatch: pytest.
     assert wire.send(LOGIN) == b"+OK\r\n-ERR [SYS/TEMP] Internal error, try again later\r\n"
     assert service.log == [("failure", "pop3", {"note": "Login('alice'): RuntimeError('a bug')"})]
     assert wire.send(b"CAPA\r\n").startswith(b"+OK ")
+
+
+def test_login_that_comes_too_soon_is_counted() -> None:
+    """For ``mailstack limits``; and it is no failure for fail2ban."""
+    service = Service()
+    service.fakes.terms = Terms(login_delay=60)
+    office = service.fakes.open()
+    listening = Listening(TIMEOUT, None, False)
+    service.factory = Pop3Factory(service.clock, Connections(10, 10, ListCounts()), office, listening)
+    service.connect().send(LOGIN + b"QUIT\r\n")
+    assert b"\r\n-ERR [LOGIN-DELAY] " in service.connect().send(LOGIN)
+    assert office.counts.strikes == [("login_delay", "127.0.0.1")]
+    assert service.log[-1][2]["what"] == "Login put off:"
+    assert service.connect("127.0.0.2").send(LOGIN) == LOGGED_IN
+
+
+def test_texts_of_the_shell_are_translated(service: Service) -> None:
+    wire = service.connect()
+    wire.send(b"LANG zh\r\n")
+    wire.protocol.stop()
+    assert not wire.read().isascii()

@@ -381,7 +381,7 @@ def test_stop_comes_after_the_last_file_is_removed(tmp_path: Path) -> None:
         await spool.stop()
 
     run(last())
-    assert calls[-2:] == ["_unlink", "close"]
+    assert calls[-2:] == ["unlink", "close"]
     assert not (tmp_path / "spool/messages/L1").exists()
 
 
