@@ -65,6 +65,9 @@ class EventLog:
     def event(self, id: str, **fields: object) -> None:
         self._emit(LogLevel.info, id, fields)
 
+    def detail(self, id: str, **fields: object) -> None:
+        self._emit(LogLevel.debug, id, fields)
+
     def warn(self, id: str, **fields: object) -> None:
         self._emit(LogLevel.warn, id, fields)
 

@@ -29,6 +29,7 @@ from mailstack.outbound import Outbound, Pools
 from mailstack.queue.places import SLOW
 from mailstack.server.certificates import Certificates
 from mailstack.server.files import raise_limit
+from mailstack.server.history import History, RememberingLog
 from mailstack.server.limit_counts import LimitCounts
 from mailstack.server.session_file import path_below
 from mailstack.server.sessions import Sessions
@@ -57,7 +58,7 @@ class MailServer(MultiService):
         self._options = options
         self._settings = options.settings
         self._reactor = reactor
-        self._log = EventLog()
+        self._begin_log()
         self._rng = Random()
         self._new_id = Ids(time, self._rng.getrandbits)
         self.counts = LimitCounts(options.settings.server.data, reactor, time, self._log)
@@ -73,6 +74,13 @@ class MailServer(MultiService):
     def _add(self, *services: Any) -> None:
         for service in services:
             service.setServiceParent(self)
+
+    def _begin_log(self) -> None:
+        log = EventLog()
+        thread, settings = Threads("history", 1, self._reactor), self._settings
+        self.history = History(settings.log, settings.server.data, thread.run, self._reactor, time, log)
+        self._add(self.history)
+        self._log = RememberingLog(log, self.history)
 
     # ---- The parts
 

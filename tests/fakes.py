@@ -48,11 +48,15 @@ class ListLog:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, object]]] = []
+        self.details: list[tuple[str, dict[str, object]]] = []
         self.warnings: list[tuple[str, dict[str, object]]] = []
         self.failures: list[str] = []
 
     def event(self, id: str, **fields: object) -> None:
         self.events.append((id, fields))
+
+    def detail(self, id: str, **fields: object) -> None:
+        self.details.append((id, fields))
 
     def warn(self, id: str, **fields: object) -> None:
         self.warnings.append((id, fields))

@@ -163,3 +163,10 @@ def test_events_do_not_show_passwords(event: object) -> None:
     """Not even where one is printed by accident, in a traceback."""
     assert "sesame" not in repr(event)
     assert "AGFsaWNl" not in repr(event)
+
+
+@pytest.mark.parametrize(("level", "told"), [("debug", True), ("info", False), ("warn", False)])
+def test_details_are_for_level_debug(monkeypatch: pytest.MonkeyPatch, level: str, told: bool) -> None:
+    written = Written(monkeypatch, level=level)
+    written.log.detail("pop3", what="Fetched:", ids="A B")
+    assert written.lines == ["2001-09-09T01:46:40.250Z pop3: Fetched: ids=A B"] * told

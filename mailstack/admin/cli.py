@@ -24,6 +24,7 @@ from mailstack.admin.session import session
 from mailstack.admin.site import Failed, Site
 from mailstack.admin.trace import trace
 from mailstack.admin.user import user
+from mailstack.admin.why import why
 from mailstack.config.locate import locate
 from mailstack.config.problem import ConfigurationError
 
@@ -101,6 +102,7 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack session list                 who has talked with the server?
     mailstack explain 550 5.1.1            what does this code, or a pasted bounce, mean?
     mailstack trace letter.eml             which way did a letter come?
+    mailstack why alice@office.test        what has become of her mail, and who fetched it?
     mailstack limits                       who was held back, and by which limit?
     """
     escape_what_cannot_be_shown()
@@ -125,5 +127,5 @@ def sendmail(context: click.Context, words: Sequence[str]) -> None:
     context.exit(run(words, str(context.obj.source)))
 
 
-for command in (check, user, alias, queue, mailq, relay, session, explain, trace, limits):
+for command in (check, user, alias, queue, mailq, relay, session, explain, trace, limits, why):
     main.add_command(command)

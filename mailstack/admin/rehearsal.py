@@ -62,6 +62,9 @@ class OnlyBugs:
     def event(self, id: str, **fields: object) -> None:
         pass
 
+    def detail(self, id: str, **fields: object) -> None:
+        pass
+
     def warn(self, id: str, **fields: object) -> None:
         pass
 

@@ -46,6 +46,9 @@ class Trouble:
     def event(self, id: str, **fields: object) -> None:
         pass
 
+    def detail(self, id: str, **fields: object) -> None:
+        pass
+
     def warn(self, id: str, **fields: object) -> None:
         self.warnings.append(str(fields.get("what") or fields.get("note")))
 

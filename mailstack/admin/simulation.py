@@ -68,6 +68,9 @@ class _Log:
     def event(self, id: str, **fields: object) -> None:
         pass
 
+    def detail(self, id: str, **fields: object) -> None:
+        pass
+
     def warn(self, id: str, **fields: object) -> None:
         if id == self.id:
             self.note(NOTE, str(fields.get("what", "")))

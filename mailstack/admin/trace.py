@@ -89,6 +89,6 @@ def _trusting(ours: Ours, host: str) -> Ours:
     return evolve(ours, hosts=ours.hosts | {name})
 
 
-def read_phrases(language: str) -> Phrases:
-    path = resources.files("mailstack.message") / "meaning" / "trace.toml"
+def read_phrases(language: str, topic: str = "trace") -> Phrases:
+    path = resources.files("mailstack.message") / "meaning" / f"{topic}.toml"
     return Phrases(tomllib.loads(path.read_text("utf-8")), language)

@@ -38,6 +38,8 @@ _LOG: dict[str, Parse] = {
     "format": values.choice("text", "json"),
     "level": values.choice("debug", "info", "warn", "error"),
     "sessions": values.up_to(10_000),
+    "keep": values.at_most(values.pause, 3650 * DAY),
+    "keep_size": values.size,
 }
 
 

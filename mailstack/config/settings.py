@@ -193,6 +193,8 @@ class Log:
     format: str = "text"  #: text, json
     level: str = "info"  #: debug, info, warn, error
     sessions: int = 200  #: that are kept to be looked at; 0: none
+    keep: float = 30 * DAY  #: seconds for which it is known what happened to letters; 0: it is not
+    keep_size: int = 1024 * MIB  #: octets that this may take
 
 
 @frozen

@@ -87,7 +87,9 @@ def _refused(session: Session, refusal: Reply) -> Reply:
     transaction = session.begun
     if not transaction.told:
         transaction.told = True
-        session.record.refused("DATA", refusal, transaction.sender)
+        # To several it was refused for none of them in particular.
+        one = transaction.recipients[0].original if len(transaction.recipients) == 1 else None
+        session.record.refused("DATA", refusal, transaction.sender, one)
         if refusal in STRIKING:
             session.struck(STRIKING[refusal])
     return refusal

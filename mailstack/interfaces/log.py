@@ -12,6 +12,9 @@ class IEventLog(Interface):
         """Facts of a letter (``id`` is its queue id) or of a session, in Postfix's field names; trailing underscores
         are cut (``from_``), None is left out; ``what`` is free text at the beginning, ``note`` at the end."""
 
+    def detail(id: str, **fields: object) -> None:
+        """The same, for who wants to see everything: level debug."""
+
     def warn(id: str, **fields: object) -> None:
         """The same, for what the postmaster should look at."""
 

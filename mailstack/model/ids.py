@@ -26,3 +26,16 @@ class Ids:
         self._last = max(self._last + 1, int(self._now() * 1e6))
         number = self._last << _CHANCE_BITS | self._chance(_CHANCE_BITS)
         return "".join([_PAIRS[(number >> shift) % len(_PAIRS)] for shift in _SHIFTS])
+
+
+def came(id: str, now: float) -> float | None:
+    """The Unix time at which an id was made, as far as one can say: of the times that it can stand for, the one nearest
+    to ``now``. None: it is no id of ours."""
+    if len(id) != 2 * len(_SHIFTS) or not set(id) <= set(ALPHABET):
+        return None
+    digits = len(ALPHABET)
+    number = 0
+    for char in id:
+        number = number * digits + ALPHABET.index(char)
+    micros, round_ = number >> _CHANCE_BITS, 1 << 5 * len(id) - _CHANCE_BITS
+    return (micros + round((now * 1e6 - micros) / round_) * round_) / 1e6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _DATE_TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}):(\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2})",
@@ -14,6 +15,16 @@ _DATE_TIME = re.compile(
 def written(moment: float) -> str:
     """A Unix time, in UTC and whole seconds: ``2026-11-23T15:53:18Z``."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def precise(moment: float) -> str:
+    """In UTC and whole milliseconds: ``2026-11-23T15:53:18.250Z``."""
+    return f"{_second(int(moment))}.{int(moment % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat().removesuffix("+00:00")
 
 
 def read(text: str) -> float:

@@ -7,7 +7,7 @@ messages on the server" fills without end; other folders are where people put wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, MailboxInUse
 from mailstack.model.address import Address
+from mailstack.server.fetched import letter_lines
 from mailstack.server.pop3_policy import InThread
 
 DAY = 86_400  # seconds
@@ -32,6 +33,7 @@ class Removed:
     count: int
     of: int  #: messages in the mailbox
     left: int  #: could not be removed
+    letters: Sequence[dict[str, object]]  #: which ones, as fields of lines for the log
 
 
 class Expiry(Service):
@@ -112,6 +114,8 @@ class Expiry(Service):
         if removed.count:
             counts = f"{removed.count}/{removed.of}"
             self._log.event("pop3", user=f"<{account}>", expired=counts, note=f"older than {self._days} days")
+        for letters in removed.letters:
+            self._log.detail("pop3", what="Expired:", user=f"<{account}>", **letters)
         if removed.left:
             self._log.warn("pop3", user=f"<{account}>", note=f"{removed.left} old messages could not be removed")
 
@@ -120,8 +124,9 @@ class Expiry(Service):
         mailbox = self._mailboxes.open(account)
         try:
             old = expired(mailbox, before)
-            left = len(mailbox.delete(old)) if old else 0
-            return Removed(len(old) - left, len(mailbox.items), left)
+            left = set(mailbox.delete(old)) if old else set()
+            letters = list(letter_lines(mailbox, [index for index in old if index not in left]))
+            return Removed(len(old) - len(left), len(mailbox.items), len(left), letters)
         finally:
             mailbox.close()
 

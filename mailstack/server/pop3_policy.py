@@ -14,9 +14,23 @@ from mailstack.model.address import short_name
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3 import TLS_HELLO
 from mailstack.protocol.pop3_capabilities import Terms
-from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, Utf8, err, ok, refusal
+from mailstack.protocol.pop3_events import (
+    Auth,
+    Event,
+    Login,
+    Quit,
+    Response,
+    Settled,
+    StartTls,
+    Top,
+    Utf8,
+    err,
+    ok,
+    refusal,
+)
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 from mailstack.server.conventional import conventional
+from mailstack.server.fetched import letter_lines, said
 from mailstack.server.login_delay import LoginDelay
 from mailstack.server.maildrop import Maildrop
 
@@ -68,10 +82,14 @@ class Pop3Policy:
         self._maildrop: Maildrop | None = None
         self._utf8 = False
         self._deleted = 0
+        self._said: dict[type, None] = {}  #: kinds of commands, in the order in which they were first used
+        self._topped: set[int] = set()
+        self._noted = False
         self._errors = 0
 
     def decide(self, event: Event) -> Response | Awaitable[Response]:
         """The answer to one event, at once if it can be had without waiting. Never raises."""
+        self._said[type(event)] = None
         if isinstance(event, Login | Proof | Agreed | Quit):
             return self._decide_later(event)
         try:
@@ -109,7 +127,10 @@ class Pop3Policy:
             return ok() if refusal is None else self._not_known(event.name, refusal)
         assert self._maildrop is not None, "the protocol has the log-in before"
         try:
-            return self._maildrop.answer(event)
+            response = self._maildrop.answer(event)
+            if isinstance(event, Top) and response.positive:
+                self._topped.add(event.number - 1)
+            return response
         except OSError as error:
             self._trouble(error)
             return UNREADABLE
@@ -196,6 +217,7 @@ class Pop3Policy:
         marked = drop.marked
         left = await self._office.in_thread(drop.mailbox.delete, marked) if marked else ()
         self._deleted = len(marked) - len(left)
+        self._note_letters(drop, sorted({*marked}.difference(left)))
         # The next session may come in before the client has read the answer.
         drop.close()
         if left:
@@ -208,17 +230,33 @@ class Pop3Policy:
         drop = self._maildrop
         if drop is None:
             return
+        self._note_letters(drop, ())
         drop.close()
+        # Dovecot's pop3_logout_format, so that its line is found in ours.
         self._log.event(
             "pop3",
-            user=f"<{self._user}>",
-            client=self._client or "local",
+            what=f"Disconnected: {self.ending}",
             top=drop.topped,
             retr=drop.retrieved,
             del_=f"{self._deleted}/{drop.count}",
             size=drop.size,
-            note=f"Disconnected: {self.ending}",
+            user=f"<{self._user}>",
+            **self._where(),
         )
+
+    def _where(self) -> dict[str, object]:
+        return {"rip": self._client or "local", "tls": self.tls}
+
+    def _note_letters(self, drop: Maildrop, removed: Sequence[int]) -> None:
+        """Once a session: at QUIT, when it is sure what was removed, or when the connection is gone."""
+        if self._noted or self._user is None:
+            return
+        self._noted = True
+        whose = {"user": f"<{self._user.account}>", "folder": self._user.folder or None}
+        topped = sorted(self._topped - drop.fetched)
+        for what, indexes in (("Topped:", topped), ("Fetched:", sorted(drop.fetched)), ("Deleted:", removed)):
+            for letters in letter_lines(drop.mailbox, indexes):
+                self._log.detail("pop3", what=what, **whose, **self._where(), said=said(self._said), **letters)
 
     def broke_off(self, error: OSError) -> None:
         """A letter could not be read to its end while it was sent."""

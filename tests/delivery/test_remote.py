@@ -56,7 +56,7 @@ class Notes:
     def event(self, id: str, **fields: object) -> None:
         self.lines.append((id, fields))
 
-    debug = warn = event
+    detail = warn = event
 
     def failure(self, id: str, note: str) -> None:
         raise AssertionError(note)

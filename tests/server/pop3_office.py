@@ -39,6 +39,9 @@ class Notebook:
     def event(self, id: str, **fields: object) -> None:
         self._note("event", id, fields)
 
+    def detail(self, id: str, **fields: object) -> None:
+        self._note("detail", id, fields)
+
     def warn(self, id: str, **fields: object) -> None:
         self._note("warn", id, fields)
 

@@ -63,7 +63,9 @@ def test_what_is_older_goes_and_the_log_says_so(site: Site) -> None:
     note = "older than 30 days"
     assert site.log.lines == [
         ("event", "pop3", {"user": "<alice@office.test>", "expired": "1/4", "note": note}),
+        ("detail", "pop3", {"what": "Expired:", "user": "<alice@office.test>", "ids": "older"}),
         ("event", "pop3", {"user": "<bob@office.test>", "expired": "1/1", "note": note}),
+        ("detail", "pop3", {"what": "Expired:", "user": "<bob@office.test>", "ids": "old"}),
     ]
 
 

@@ -91,6 +91,9 @@ def test_session(service: Service) -> None:
     assert service.free()
 
 
+WHOSE = {"user": "<alice@office.test>", "rip": "127.0.0.1"}
+
+
 def test_log_of_a_session(service: Service) -> None:
     """Who came in from where, and at the end what was done, in Dovecot's terms."""
     wire = service.connect()
@@ -102,17 +105,19 @@ def test_log_of_a_session(service: Service) -> None:
             "pop3-login",
             {"what": "Login:", "user": "<alice@office.test>", "method": "PLAIN", "rip": "127.0.0.1"},
         ),
+        ("detail", "pop3", {"what": "Topped:", **WHOSE, "said": "RETR TOP DELE QUIT", "ids": "2"}),
+        ("detail", "pop3", {"what": "Fetched:", **WHOSE, "said": "RETR TOP DELE QUIT", "ids": "1"}),
+        ("detail", "pop3", {"what": "Deleted:", **WHOSE, "said": "RETR TOP DELE QUIT", "ids": "1"}),
         (
             "event",
             "pop3",
             {
-                "user": "<alice@office.test>",
-                "client": "127.0.0.1",
+                "what": "Disconnected: Logged out",
                 "top": "1/8",
                 "retr": "1/13",
                 "del_": "1/2",
                 "size": "26",
-                "note": "Disconnected: Logged out",
+                **WHOSE,
             },
         ),
     ]
@@ -168,7 +173,7 @@ def test_lost_connection_removes_nothing(service: Service) -> None:
     wire.lose()
     assert len(service.letters) == 2
     assert service.free()
-    assert service.log[-1][2]["note"] == "Disconnected: Connection closed"
+    assert service.log[-1][2]["what"] == "Disconnected: Connection closed"
     assert service.log[-1][2]["del_"] == "0/2"
 
 
@@ -186,7 +191,7 @@ def test_silent_client_is_left_without_a_word(service: Service) -> None:
     wire.lose()
     assert len(service.letters) == 2
     assert service.free()
-    assert service.log[-1][2]["note"] == "Disconnected: Inactivity"
+    assert service.log[-1][2]["what"] == "Disconnected: Inactivity"
     assert not service.clock.getDelayedCalls()
 
 
@@ -322,7 +327,7 @@ def test_letter_that_breaks_off_is_not_taken_for_complete(service: Service, monk
     assert wire.aborted
     assert not wire.said.endswith(b".\r\n")
     assert [line[0] for line in service.log] == ["event", "warn", "event"]
-    assert "could not be read" in str(service.log[-1][2]["note"])
+    assert "could not be read" in str(service.log[-1][2]["what"])
     assert service.free()
 
 
@@ -339,7 +344,7 @@ def test_nothing_behind_a_letter_that_breaks_off_is_looked_at(
     assert wire.aborted
     wire.lose()
     assert len(service.letters) == 2
-    assert "could not be read" in str(service.log[-1][2]["note"])
+    assert "could not be read" in str(service.log[-1][2]["what"])
 
 
 def test_letter_that_another_program_removed(service: Service) -> None:
@@ -420,7 +425,7 @@ def test_server_that_stops(service: Service) -> None:
     assert wire.read() == b"-ERR [SYS/TEMP] The server stops, try again later\r\n"
     wire.lose()
     assert len(service.letters) == 2
-    assert service.log[-1][2]["note"] == "Disconnected: Server stops"
+    assert service.log[-1][2]["what"] == "Disconnected: Server stops"
 
 
 def test_bug_is_an_answer_and_a_traceback(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
