@@ -124,7 +124,10 @@ def getmail(visit: Visit) -> list[bytes]:
 
 
 def mutt(visit: Visit) -> list[bytes]:
-    """It opens the mailbox over the net, and copies what is there. Its cache has what it fetched as it came."""
+    """It opens the mailbox over the net, and copies what is there. Its cache has what it fetched as it came.
+
+    It has to be told how to log in: with GNU SASL it chooses SCRAM-SHA-256-PLUS by itself, which it cannot do.
+    """
     cache, scheme = visit.folder / "cache", "pops" if visit.tls == IMPLICIT else "pop"
     cache.mkdir(exist_ok=True)
     url = f"{scheme}://{quote(visit.name)}@127.0.0.1:{visit.port}"

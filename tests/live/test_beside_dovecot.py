@@ -19,8 +19,8 @@ from tests.live.programs import NOBODY, need_root
 
 USERS = ("alice", "bob", "carol", "dave")
 
-#: Where Dovecot's LIST and RETR do not agree: it does not count the CRLF that it sends after a last line without one, and
-#: sends one even where there is no line. Of a lone CR we make a blank, and it does not.
+#: Where Dovecot's LIST and RETR do not agree: it does not count the CRLF that it sends after a last line without one,
+#: and sends one even where there is no line. Of a lone CR we make a blank, and it does not.
 _LONE_CR = SAMPLES["a lone CR"]
 _OTHERS = [SAMPLES["no final newline"], SAMPLES["dots"], SAMPLES["empty"], _LONE_CR]
 OTHERS = {*map(on_the_wire, _OTHERS), b"\r\n", _LONE_CR.replace(b"\n", b"\r\n")}

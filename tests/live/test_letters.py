@@ -20,14 +20,14 @@ from tests.live.office import Office
         (clients.swaks, fetchers.curl, "alice"),
         (clients.curl, fetchers.mpop, "bob"),
         (clients.swaks, fetchers.fetchmail, "carol"),
-        (clients.curl, fetchers.thunderbird, "dave"),
+        (clients.curl, fetchers.mutt, "dave"),
     ],
 )
 def test_letter(office: Office, send: clients.Send, fetch: Fetch, user: str, tmp_path: Path) -> None:
     for number, letter in enumerate((LARGE, RAW), 1):
         send(office, user, letter, tmp_path)
         office.wait_for_files(user, number)
-    fetched = fetch(Visit(office, user, IMPLICIT, "", keep=True, folder=tmp_path))
+    fetched = fetch(Visit(office, user, IMPLICIT, "user", keep=True, folder=tmp_path))
     assert len(fetched) == 2
     fetched.sort(key=len, reverse=True)
     for got, sent in zip(fetched, (LARGE, RAW), strict=True):
