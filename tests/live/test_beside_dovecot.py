@@ -72,13 +72,17 @@ class Seen:
 
 def seen(client: poplib.POP3) -> list[Seen]:
     """All letters, in an order that does not depend on the server."""
-    sizes = [int(line.split()[1]) for line in client.list()[1]]
-    assert client.stat() == (len(sizes), sum(sizes))
+    listed = sizes(client)
+    assert client.stat() == (len(listed), sum(listed))
     letters = [
         Seen(size, joined(client.retr(number)[1]), joined(client.top(number, 3)[1]))
-        for number, size in enumerate(sizes, 1)
+        for number, size in enumerate(listed, 1)
     ]
     return sorted(letters, key=lambda letter: letter.whole)
+
+
+def sizes(client: poplib.POP3) -> list[int]:
+    return [int(line.split()[1]) for line in client.list()[1]]
 
 
 def joined(lines: list[bytes]) -> bytes:
@@ -142,14 +146,14 @@ def test_it_works_during_our_session(shared: Shared) -> None:
     with office.pop3("carol") as client:
         numbers = {uid: number for number, uid in enumerate(before, 1)}
         with shared.dovecot.pop3(address) as theirs:
-            gone_size = int(theirs.list(3).split()[2])
+            gone_size = sizes(theirs)[2]
             theirs.retr(1)
             theirs.dele(3)
         (gone,) = set(numbers) - {path.name.partition(",")[0].encode() for path in office.files("carol")}
         shared.dovecot.deliver(address, RAW)
         shared.dovecot.doveadm("flags", "add", "-u", address, "\\Flagged \\Answered", "all")
         assert client.stat()[0] == len(before)
-        assert int(client.list(numbers[gone]).split()[2]) == gone_size
+        assert sizes(client)[numbers[gone] - 1] == gone_size
         with pytest.raises(poplib.error_proto, match="Another program has removed that message"):
             client.retr(numbers[gone])
         left = [uid for uid in before if uid != gone]

@@ -58,7 +58,10 @@ CHANGED: Mapping[Fetch, frozenset[str]] = {
 }
 
 #: Where a program can be built without SCRAM: what to ask it, and what it says if it wasn't.
-KNOWS_SCRAM = {fetchers.mpop: ("mpop", "--version", "scram-sha-256"), fetchers.mutt: ("mutt", "-v", "+USE_GSASL")}
+KNOWS_SCRAM: Mapping[Fetch, tuple[str, str, str]] = {
+    fetchers.mpop: ("mpop", "--version", "scram-sha-256"),
+    fetchers.mutt: ("mutt", "-v", "+USE_GSASL"),
+}
 
 
 def last_session(office: Office) -> str:

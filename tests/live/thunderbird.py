@@ -77,7 +77,7 @@ class Thunderbird:
         self._numbers = itertools.count()
 
     def __enter__(self) -> Thunderbird:
-        command = [program("thunderbird"), "--headless", "--no-remote", "--profile", self._profile]
+        command = [program("thunderbird"), "--headless", "--no-remote", "--profile", str(self._profile)]
         self._process = subprocess.Popen(
             [*command, "--marionette", "--remote-allow-system-access"],
             env={"HOME": str(self._profile), "PATH": os.defpath, "LC_ALL": "C.UTF-8"},
