@@ -16,6 +16,7 @@ import hashlib
 import io
 import random
 import socket
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -33,6 +34,8 @@ from tests.live.wire import DOMAIN, PASSWORD, TIMEOUT
 CLIENTS = 4
 LETTERS = 150  # in a mailbox when a round begins
 WINDOW = 0.015  # seconds in which the kill comes; deleting takes some milliseconds
+
+TELL_AFTER = 50  # rounds
 
 #: A password that is checked in no time.
 _HASH = base64.b64encode(hashlib.sha256(PASSWORD.encode()).digest()).decode()
@@ -194,8 +197,10 @@ def _rounds(folder: Path, rounds: int, seed: str) -> Counter[str]:
             (box.maildir / part).mkdir(parents=True)
     try:
         with ThreadPoolExecutor(CLIENTS) as pool:
-            for _ in range(rounds):
+            for number in range(1, rounds + 1):
                 found += _round(office, boxes, rng, pool)
+                if number % TELL_AFTER == 0:
+                    print(f"{folder.name}: {number} of {rounds}: {dict(sorted(found.items()))}", file=sys.stderr)
         return found
     finally:
         office.close()
