@@ -136,6 +136,20 @@ def test_commands_are_found() -> None:
     assert {line.split()[0] for line in found} >= {"check", "user", "alias", "queue"}
 
 
+#: What people call a program, where that is not the command's name.
+NAMES = {"/usr/lib/dovecot/lmtp": "Dovecot", "gsasl": "GNU SASL"}
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/dependencies.md"])
+def test_programs_of_the_live_tests(document: str) -> None:
+    """All that .ci/install installs is named."""
+    installed = re.findall(r"^    (\S+):\S+$", (ROOT / ".ci/install").read_text("utf-8"), re.MULTILINE)
+    assert len(installed) > 10
+    text = " ".join((ROOT / document).read_text("utf-8").split()).casefold()
+    (named,) = re.findall(r"curl, dovecot, [\w ,-]+", text)
+    assert {NAMES.get(name, name).casefold() for name in [*installed, "exim"]} == set(named.split(", "))
+
+
 def test_sample_of_the_relay_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is what the configuration of the checkout gives."""
     monkeypatch.chdir(tmp_path)

@@ -1,10 +1,12 @@
-"""Dovecot: beside our server, reading the Maildirs that we deliver to, and behind it, taking mail by LMTP. It needs
-root; the mail is NOBODY's."""
+"""Dovecot: beside our server, on the same Maildirs, and behind it, taking mail by LMTP. It needs root; the mail is
+NOBODY's."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import poplib
+import smtplib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 from tests.live.ports import free_ports
-from tests.live.programs import NOBODY, need_root, program, run_anyhow
+from tests.live.programs import NOBODY, need_root, program, run, run_anyhow
 from tests.live.waiting import eventually
 
 PASSWORD = "another-one"
@@ -22,11 +24,19 @@ _CONFIGURATION = """\
 base_dir = {root}/run
 state_dir = {root}/state
 log_path = {root}/log
-protocols = pop3
+protocols = pop3 lmtp
 ssl = no
 disable_plaintext_auth = no
+hostname = store.test
+postmaster_address = postmaster@store.test
 mail_location = maildir:{mail}/%d/%n
 first_valid_uid = 1
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {lmtp}
+  }}
+}}
 service pop3-login {{
   inet_listener pop3 {{
     address = 127.0.0.1
@@ -101,12 +111,43 @@ class Store:
         return list(self.root.glob(f"mail/{user}/new/*"))
 
 
+@frozen
+class Beside:
+    """It takes mail for everybody, and everybody logs in with :data:`PASSWORD`."""
+
+    configuration: Path
+    port: int
+    lmtp: int
+
+    @contextlib.contextmanager
+    def pop3(self, address: str) -> Iterator[poplib.POP3]:
+        client = poplib.POP3("127.0.0.1", self.port, timeout=30)
+        client.user(address)
+        client.pass_(PASSWORD)
+        yield client
+        client.quit()
+
+    def deliver(self, address: str, letter: bytes) -> None:
+        """By its LDA, as Postfix or fetchmail would."""
+        words = ("-c", self.configuration, "-d", address, "-f", "friend@far.test")
+        run("/usr/lib/dovecot/dovecot-lda", *words, input=letter)
+
+    def send(self, address: str, letter: bytes) -> None:
+        """By LMTP."""
+        with smtplib.LMTP("127.0.0.1", self.lmtp) as client:
+            client.sendmail("friend@far.test", [address], letter)
+
+    def doveadm(self, *words: str) -> str:
+        return run("doveadm", "-c", self.configuration, *words).stdout
+
+
 @contextlib.contextmanager
-def dovecot(root: Path, mail: Path) -> Iterator[int]:
-    """The port of its POP3; accounts log in with :data:`PASSWORD`."""
-    (port,) = free_ports(1)
-    with _running(root, _CONFIGURATION.format(root=root, mail=mail, port=port, password=PASSWORD, owner=NOBODY)):
-        yield port
+def dovecot(root: Path, mail: Path) -> Iterator[Beside]:
+    program("/usr/lib/dovecot/lmtp")
+    port, lmtp = free_ports(2)
+    places = {"root": root, "mail": mail, "port": port, "lmtp": lmtp}
+    with _running(root, _CONFIGURATION.format(**places, password=PASSWORD, owner=NOBODY)):
+        yield Beside(root / "dovecot.conf", port, lmtp)
 
 
 @contextlib.contextmanager

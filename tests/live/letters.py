@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import random
+from collections.abc import Mapping
+from pathlib import Path
 
 SUBJECT = "Grüße aus Köln: schöne Bilder — 日本語"
 TEXT = "Liebe Grüße!\n\n.\n..\n.Ende des Satzes.\nFrom here on it is a trap for mboxes.\n"
@@ -78,3 +80,46 @@ def split(fetched: bytes, original: bytes) -> bytes:
     fields = {line.partition(b":")[0].lower().decode() for line in added.split(line_end) if line[:1].strip()}
     assert fields == OURS
     return added
+
+
+# ---- Letters as they may lie in a Maildir
+
+
+def _sample(name: str, rest: bytes) -> bytes:
+    fields = f"From: friend@far.test\nSubject: {name}\nMessage-ID: <{name.replace(' ', '-')}@far.test>\n"
+    return fields.encode() + rest
+
+
+SAMPLES = {
+    name: _sample(name, rest)
+    for name, rest in {
+        "ordinary": b"\nOne line.\n",
+        "no final newline": b"\nThe last line has no end.",
+        "NUL": b"\nbefore\0after\n\0\n",
+        "a long line": b"\n" + b"x" * 1_000_000 + b"\nand another\n",
+        "only a header": b"",
+        "no body": b"\n",
+        "dots": b"\n.\n..\n...\n.x\n\n.\n.",
+        "8-bit": "X-Greeting: schöne Grüße\n\nGrüße: 日本語\n".encode() + b"\xe4\xf6\xfc\xff\n",
+        "blank lines": b"\n\n\n \n\t\n\n\n",
+        "From": b"\nFrom here\n>From there\nFrom friend@far.test Mon Mar  2 10:00:00 2026\n",
+        "CRLF": b"\nbefore\r\nafter\r\n",
+        "a lone CR": b"\nbefore\rafter\n",
+    }.items()
+} | {"empty": b""}
+
+
+def on_the_wire(stored: bytes) -> bytes:
+    """By POP3, without the dots: each line ends in CRLF, the last one too, and a lone CR is a blank."""
+    lines = stored.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+    ended = lines if lines.endswith(b"\n") or not lines else lines + b"\n"
+    return ended.replace(b"\n", b"\r\n")
+
+
+def put(maildir: Path, letters: Mapping[str, bytes]) -> None:
+    """As other programs do it: every second one says its sizes in its name."""
+    for part in ("tmp", "new", "cur"):
+        (maildir / part).mkdir(parents=True, exist_ok=True)
+    for number, (name, content) in enumerate(letters.items()):
+        sizes = f",S={len(content)},W={len(on_the_wire(content))}" if number % 2 else ""
+        (maildir / "new" / f"{1_700_000_000 + number}.{name.replace(' ', '-')}.far.test{sizes}").write_bytes(content)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import clients
+from tests.live import clients, fetchers
+from tests.live.fetchers import IMPLICIT, Fetch, Visit
 from tests.live.letters import LARGE, RAW, SUBJECT, TEXT, split
 from tests.live.office import Office
 
@@ -16,18 +17,19 @@ from tests.live.office import Office
 @pytest.mark.parametrize(
     ("send", "fetch", "user"),
     [
-        (clients.swaks, clients.curl_pop3, "alice"),
-        (clients.curl, clients.mpop, "bob"),
-        (clients.swaks, clients.fetchmail, "carol"),
-        (clients.curl, clients.poplib, "dave"),
+        (clients.swaks, fetchers.curl, "alice"),
+        (clients.curl, fetchers.mpop, "bob"),
+        (clients.swaks, fetchers.fetchmail, "carol"),
+        (clients.curl, fetchers.mutt, "dave"),
     ],
 )
-def test_letter(office: Office, send: clients.Send, fetch: clients.Fetch, user: str, tmp_path: Path) -> None:
+def test_letter(office: Office, send: clients.Send, fetch: Fetch, user: str, tmp_path: Path) -> None:
     for number, letter in enumerate((LARGE, RAW), 1):
         send(office, user, letter, tmp_path)
         office.wait_for_files(user, number)
-    fetched = fetch(office, user, tmp_path)
+    fetched = fetch(Visit(office, user, IMPLICIT, "user", keep=True, folder=tmp_path))
     assert len(fetched) == 2
+    fetched.sort(key=len, reverse=True)
     for got, sent in zip(fetched, (LARGE, RAW), strict=True):
         added = split(got, sent)
         assert added.startswith(b"Return-Path: <friend@far.test>")

@@ -1,20 +1,14 @@
-"""Other programs open the Maildirs while the server runs, and move letters about in them."""
+"""Other programs open the Maildirs while the server runs, and move letters about in them. Dovecot is in
+test_beside_dovecot.py."""
 
 from __future__ import annotations
 
 import mailbox
-import os
-import poplib
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.live.conftest import MakeOffice
-from tests.live.dovecot import PASSWORD, dovecot
 from tests.live.letters import RAW, SUBJECT, split
 from tests.live.office import Office
-from tests.live.programs import NOBODY, need_root
 from tests.live.terminal import run_in_terminal
 
 
@@ -26,43 +20,6 @@ def send(office: Office, user: str, letter: bytes) -> None:
 def uidls(office: Office, user: str) -> list[bytes]:
     with office.pop3(user) as client:
         return [line.split()[1] for line in client.uidl()[1]]
-
-
-@pytest.fixture
-def nobodys_office(open_folder: Path) -> Iterator[Office]:
-    """One that root starts and that runs as nobody, as it would beside a Dovecot."""
-    need_root()
-    folder = open_folder / "office"
-    folder.mkdir()
-    os.chown(folder, NOBODY, NOBODY)
-    made = Office(folder)
-    try:
-        made.add_users("alice")
-        yield made.start(f"--uid={NOBODY}", f"--gid={NOBODY}")
-    finally:
-        made.close()
-
-
-def test_dovecot(nobodys_office: Office, open_folder: Path) -> None:
-    """It reads what came, moves it to cur with a flag; our POP3 still has it, under the same UIDL."""
-    office = nobodys_office
-    send(office, "alice", RAW)
-    (arrived,) = office.wait_for_files("alice")
-    size, before = len(arrived.read_bytes().replace(b"\n", b"\r\n")), uidls(office, "alice")
-    with dovecot(open_folder / "dovecot", office.data / "mail") as port:
-        client = poplib.POP3("127.0.0.1", port, timeout=30)
-        client.user("alice@office.test")
-        client.pass_(PASSWORD)
-        assert client.stat() == (1, size)
-        split(b"\r\n".join([*client.retr(1)[1], b""]), RAW)
-        client.quit()
-    (seen,) = office.files("alice")
-    assert (seen.parent.name, seen.name) == ("cur", f"{arrived.name}:2,S")
-    assert uidls(office, "alice") == before
-    with office.pop3("alice") as client:
-        split(b"\r\n".join([*client.retr(1)[1], b""]), RAW)
-        client.dele(1)
-    assert office.files("alice") == []
 
 
 def test_mutt(make_office: MakeOffice, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Mail programs that prove their password without sending it: SCRAM-SHA-256, and -PLUS on the channel that is there."""
+"""Mail programs that prove their password without sending it: SCRAM-SHA-256, and -PLUS on the channel that is there.
+Those that fetch do it in test_fetchers.py."""
 
 from __future__ import annotations
 
@@ -57,26 +58,6 @@ def test_a_wrong_password_is_told_and_logged(office: Office, sink: Sink, tmp_pat
     assert office.logged("SASL SCRAM-SHA-256 authentication failed: 535 5.7.8", f"sasl_username=bob@{DOMAIN}")
     assert "not-the-password" not in office.log()
     assert sink.heard == []
-
-
-@pytest.mark.parametrize("mechanism", ["scram-sha-256", "on"])
-def test_mpop(office: Office, mechanism: str, tmp_path: Path) -> None:
-    knows_scram("mpop", "--version")
-    for part in ("tmp", "new", "cur"):
-        (tmp_path / "Mail" / part).mkdir(parents=True)
-    with office.smtp() as client:
-        client.sendmail("friend@far.test", [f"carol@{DOMAIN}"], b"Subject: by mpop\r\n\r\nhello\r\n")
-    office.wait_for_files("carol")
-    settings = tmp_path / "mpoprc"
-    settings.write_text(
-        f"account here\nhost 127.0.0.1\nport {office.port.pop3}\ntls on\ntls_starttls on\ntls_certcheck off\n"
-        f"user carol@{DOMAIN}\npassword {PASSWORD}\nauth {mechanism}\nkeep off\n"
-        f"delivery maildir {tmp_path / 'Mail'}\nuidls_file {tmp_path / 'uidls'}\n"
-    )
-    settings.chmod(0o600)
-    run("mpop", "-C", settings, "here")
-    assert len(list((tmp_path / "Mail/new").iterdir())) == 1
-    assert office.wait_for_log("pop3-login: Login:", f"user=<carol@{DOMAIN}>", "method=SCRAM-SHA-256")
 
 
 class Polite:
