@@ -5,33 +5,48 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-from attrs import frozen
 from zope.interface import Attribute, Interface
 
 from mailstack.model.address import Address
 
 
-@frozen
-class Item:
-    """One message of a mailbox."""
-
-    uid: str  #: at most 70 printable characters, the same for ever (RFC 1939 §7)
-    size: int  #: octets with CRLF line ends, as sent, before dot-stuffing
-
-
 class IMailbox(Interface):
-    """A snapshot of one mailbox, opened for one session. Blocking, but short."""
+    """A snapshot of one mailbox, opened for one session. An index counts from 0, the oldest message first.
 
-    items: Sequence[Item] = Attribute("The messages, oldest first; the list never changes.")
+    What does not say that it blocks may be called in the reactor's thread.
+    """
+
+    count: int = Attribute("How many messages there are; it never changes.")
+    octets: int = Attribute("The sizes of all of them together.")
+
+    def size(index: int) -> int:
+        """Octets with CRLF line ends, as sent, before dot-stuffing."""
+
+    def uid(index: int) -> str:
+        """At most 70 printable characters, the same for ever (RFC 1939 §7)."""
+
+    def size_lines(start: int, stop: int) -> Iterable[bytes]:
+        """The lines of LIST for the messages from ``start`` to before ``stop``, with CRLF, in pieces that are cut
+        anywhere. Their numbers count from 1 (RFC 1939 §5)."""
+
+    def uid_lines(start: int, stop: int) -> Iterable[bytes]:
+        """The lines of UIDL, likewise."""
 
     def open(index: int) -> BinaryIO:
-        """The message as stored (LF line ends). FileNotFoundError when another program removed it."""
+        """The message as stored (LF line ends, mostly); each read is of the disk. FileNotFoundError when it is not
+        where it was: call :meth:`look_again`, then once more."""
+
+    def look_again() -> None:
+        """Find messages that other programs have moved. Blocking."""
+
+    def measured(index: int, octets: int) -> None:
+        """What a message came to on the wire. Where it is not its size, the next session is told so."""
 
     def letter_id(index: int) -> str | None:
         """The queue id under which this server has delivered the message; None: it came another way."""
 
     def delete(indexes: Iterable[int]) -> Sequence[int]:
-        """Remove messages; already gone is as good. Returns those that could not be removed."""
+        """Remove messages, durably; already gone is as good. Returns those that could not be removed. Blocking."""
 
     def close() -> None:
         """Let the next session in."""
@@ -45,4 +60,5 @@ class IMailboxes(Interface):
     """All mailboxes."""
 
     def open(account: Address) -> IMailbox:
-        """Lock and list one. MailboxInUse; OSError when the disk refuses. A mailbox without mail yet is empty."""
+        """Lock and list one. MailboxInUse; OSError when the disk refuses. A mailbox without mail yet is empty.
+        Blocking."""

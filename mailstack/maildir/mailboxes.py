@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, MailboxInUse
 from mailstack.maildir.mailbox import Mailbox
+from mailstack.maildir.shelf import Shelf
 from mailstack.model.address import Address
 
 
@@ -22,6 +23,7 @@ class Mailboxes:
         self._mailbox = mailbox
         self._in_use: set[Path] = set()
         self._guard = Lock()
+        self._shelf = Shelf()
 
     def open(self, account: Address) -> IMailbox:
         place = self._mailbox(account)
@@ -33,7 +35,7 @@ class Mailboxes:
                 raise MailboxInUse
             self._in_use.add(folder)
         try:
-            return Mailbox(folder, self._release)
+            return Mailbox(folder, self._release, self._shelf)
         except BaseException:
             self._release(folder)
             raise

@@ -1,41 +1,45 @@
 """What the name of a file in a Maildir says: ``TIME.UNIQUE.HOST,S=<octets>,W=<octets with CRLF>:2,<flags>``.
 
-Only the flags change in the life of a letter, so what is before the colon (the *base*) is its identity. Names are
-foreign: nothing here fails on an odd one.
+Only the flags change in the life of a letter, so what is before the colon (the *base*) is its identity; and some
+programs add or mend the measures, so for its unique-id only what is before the first comma (the *stem*) counts. Names
+are foreign octets: nothing here fails on an odd one.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter
-from collections.abc import Sequence
 from hashlib import sha256
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
-_TIME = re.compile(r"[0-9]+(?=\.)")
-_WIRE_SIZE = re.compile(r",W=([0-9]+)(?=,|\Z)")
-_LETTER_ID = re.compile(r"[0-9]+\.Q([0-9A-Za-z]+)\.")
-_KEPT_ID = re.compile(r"[0-9]+\.U([^.]+)\.")
+_WIRE_SIZE = re.compile(rb",W=([0-9]{1,18})(?=,|\Z)")
+_TIME = re.compile(rb"0*([0-9]{0,255})\.")
+_LETTER_ID = re.compile(rb"[0-9]+\.Q([0-9A-Za-z]+)\.")
+_KEPT_ID = re.compile(rb"[0-9]+\.U([^.]+)\.")
 _KEPT_ID_ESCAPES = "%.,:/"  # what a unique-id may have, and the unique part of a file name may not
-_UNIQUE_ID = re.compile(r"[!-~]{1,70}\Z")  # RFC 1939 §7
+_PLAIN = re.compile(rb"(?![0-9]+\.U)[!-~]{1,70}\Z")  # a stem that is its own unique-id
+_UNIQUE_ID = re.compile(rb"[!-~]{1,70}\Z")  # RFC 1939 §7
 
 
-def base(file_name: str) -> str:
+def base(file_name: bytes) -> bytes:
     """The name without its flags."""
-    return file_name.partition(":")[0]
+    return file_name.partition(b":")[0]
 
 
-def wire_size(base: str) -> int | None:
+def stem(base: bytes) -> bytes:
+    """The name without its measures."""
+    return base.partition(b",")[0]
+
+
+def wire_size(base: bytes) -> int | None:
     """Octets with CRLF line ends, where the name has them."""
     found = _WIRE_SIZE.search(base)
     return int(found[1]) if found else None
 
 
-def letter_id(base: str) -> str | None:
+def letter_id(base: bytes) -> str | None:
     """The queue id of a letter that this server has delivered."""
     found = _LETTER_ID.match(base)
-    return found[1] if found else None
+    return found[1].decode("ascii") if found else None
 
 
 def keeping(uid: str, time: int, host: str) -> str:
@@ -48,31 +52,30 @@ def keeping(uid: str, time: int, host: str) -> str:
     return f"{time}.U{escaped}.{host}"
 
 
-def age(base: str) -> tuple[int, str]:
-    """Sorts the oldest first; names without a time go before all others."""
+def order(base: bytes) -> bytes:
+    """An octet that, put in front of it, makes bases sort by age, the oldest first: how many digits the time has.
+    Names without a time go before all others."""
+    if base[10:11] == b"." and base[:1] != b"0" and base[:10].isdigit():
+        return b"\x0a"  # from 2001 until 2286
     found = _TIME.match(base)
-    return (int(found[0]) if found else 0, base)
+    return bytes([len(found[1])]) if found else b"\0"
 
 
-def unique_ids(bases: Sequence[str]) -> list[str]:
-    """The same ids for the same letters for ever: the one that the name keeps (:func:`keeping`), else what is before
-    the measures, as they may be added or corrected.
-
-    Where that is no unique-id, or several letters share it, a hash takes its place: for each of them, so that none
-    takes over the id of another that is removed.
-    """
-    stems = [_identity(name.partition(",")[0]) for name in bases]
-    shared = Counter(stems)
-    return [
-        stem if shared[stem] == 1 and _UNIQUE_ID.match(stem) else _hash(name if shared[stem] > 1 else stem)
-        for stem, name in zip(stems, bases, strict=True)
-    ]
-
-
-def _identity(stem: str) -> str:
+def unique_id(stem: bytes) -> bytes:
+    """The same for the same letter for ever: the unique-id that the name keeps (:func:`keeping`), else the stem; where
+    that is none by RFC 1939, a hash."""
+    if _PLAIN.match(stem):
+        return stem
     kept = _KEPT_ID.match(stem)
-    return unquote(kept[1], errors="surrogateescape") if kept else stem
+    uid = unquote_to_bytes(kept[1]) if kept else stem
+    return uid if _UNIQUE_ID.match(uid) else _hash(stem)
 
 
-def _hash(name: str) -> str:
-    return sha256(os.fsencode(name)).hexdigest()
+def shared_id(base: bytes) -> bytes:
+    """What each of several letters has that would have the same unique-id: none takes over that of another which is
+    removed."""
+    return _hash(base)
+
+
+def _hash(name: bytes) -> bytes:
+    return sha256(name).hexdigest().encode("ascii")

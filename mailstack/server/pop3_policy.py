@@ -15,7 +15,7 @@ from mailstack.model.reply import Reply
 from mailstack.protocol.pop3 import TLS_HELLO
 from mailstack.protocol.pop3_events import Auth, Event, Login, Quit, Response, Settled, StartTls, err, ok
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
-from mailstack.server.maildrop import Maildrop
+from mailstack.server.maildrop import GONE, Maildrop
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,7 +68,8 @@ class Pop3Policy:
         if isinstance(event, Login | Proof | Agreed | Quit):
             return self._decide_later(event)
         try:
-            return self._counted(event, self._decide(event))
+            response = self._decide(event)
+            return self._counted(event, response) if isinstance(response, Response) else response
         except Exception as error:
             return self._bug(event, error)
 
@@ -84,7 +85,7 @@ class Pop3Policy:
         self._log.failure("pop3", f"{event}: {error!r}")
         return OUR_FAULT
 
-    def _decide(self, event: Event) -> Response:
+    def _decide(self, event: Event) -> Response | Awaitable[Response]:
         if isinstance(event, Settled):
             if event.response is TLS_HELLO:
                 self._log.event("pop3-login", what=f"{PLAIN_PORT},", rip=self._client or "local")
@@ -100,9 +101,24 @@ class Pop3Policy:
         assert self._maildrop is not None, "the protocol has the log-in before"
         try:
             return self._maildrop.answer(event)
+        except FileNotFoundError:
+            return self._look_again(event, self._maildrop)
         except OSError as error:
             self._trouble(error)
             return UNREADABLE
+
+    async def _look_again(self, event: Event, drop: Maildrop) -> Response:
+        """Another program has moved the letter, or removed it: that takes a look at the whole mailbox."""
+        try:
+            await self._office.in_thread(drop.mailbox.look_again)
+            return drop.answer(event)
+        except FileNotFoundError:
+            return GONE
+        except OSError as error:
+            self._trouble(error)
+            return UNREADABLE
+        except Exception as error:
+            return self._bug(event, error)
 
     def _counted(self, event: Event, response: Response) -> Response:
         if response.positive or not isinstance(event, Settled | Login | Lookup | Proof | Agreed):

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from zope.interface import implementer
 
-from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, Item, MailboxInUse
+from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, MailboxInUse
 from mailstack.maildir.sizes import wire_octets
 from mailstack.model.address import Address
 
@@ -49,22 +49,43 @@ class MemoryMailbox:
         self._letters = letters
         self._stuck = stuck
         self._release: Callable[[], None] | None = release
-        self.items: Sequence[Item] = [Item(uid, wire_octets(BytesIO(letter))) for uid, letter in letters.items()]
+        self._uids = list(letters)
+        self._sizes = [wire_octets(BytesIO(letter)) for letter in letters.values()]
+        self.count = len(self._uids)
+        self.octets = sum(self._sizes)
+
+    def size(self, index: int) -> int:
+        return self._sizes[index]
+
+    def uid(self, index: int) -> str:
+        return self._uids[index]
+
+    def size_lines(self, start: int, stop: int) -> Iterable[bytes]:
+        return (f"{index + 1} {self._sizes[index]}\r\n".encode() for index in range(start, stop))
+
+    def uid_lines(self, start: int, stop: int) -> Iterable[bytes]:
+        return (f"{index + 1} {self._uids[index]}\r\n".encode() for index in range(start, stop))
 
     def open(self, index: int) -> BinaryIO:
         try:
-            return BytesIO(self._letters[self.items[index].uid])
+            return BytesIO(self._letters[self._uids[index]])
         except KeyError:
-            raise FileNotFoundError(self.items[index].uid) from None
+            raise FileNotFoundError(self._uids[index]) from None
+
+    def look_again(self) -> None:
+        """Nothing is ever moved."""
+
+    def measured(self, index: int, octets: int) -> None:
+        assert octets == self._sizes[index], "what is sent is what was told"
 
     def letter_id(self, index: int) -> str | None:
-        return self.items[index].uid.removeprefix("uid-")
+        return self._uids[index].removeprefix("uid-")
 
     def delete(self, indexes: Iterable[int]) -> Sequence[int]:
-        left = [index for index in indexes if self.items[index].uid in self._stuck]
+        left = [index for index in indexes if self._uids[index] in self._stuck]
         for index in indexes:
             if index not in left:
-                self._letters.pop(self.items[index].uid, None)
+                self._letters.pop(self._uids[index], None)
         return left
 
     def close(self) -> None:
