@@ -37,6 +37,9 @@ class Listing:
     text: bytes
     ends: "array[int]"
 
+    def line(self, index: int) -> bytes:
+        return self.text[self.ends[index - 1] if index else 0 : self.ends[index]]
+
     def lines(self, start: int, stop: int) -> memoryview:
         begin = self.ends[start - 1] if start else 0
         return memoryview(self.text)[begin : self.ends[stop - 1] if stop else 0]
@@ -66,11 +69,12 @@ class Index:
         return 2000 + texts + len(self.sizes) * (self.sizes.itemsize + 8)
 
     def uid(self, index: int) -> bytes:
-        return bytes(self.uid_lines.lines(index, index + 1)).split()[1]
+        line = self.uid_lines.line(index)
+        return line[line.index(b" ") + 1 : -2]
 
     def file(self, index: int) -> tuple[bytes, bytes]:
         """The place and the name of a letter's file."""
-        rest = bytes(self.rests.lines(index, index + 1))
+        rest = self.rests.line(index)
         name = rest[1:] if rest[0] > 2 else self.uid(index) + rest[1:]
         return _WHOLE_PLACES[rest[0]], name
 

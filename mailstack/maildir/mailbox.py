@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from io import FileIO
 from itertools import combinations
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from zope.interface import implementer
 
@@ -69,17 +70,17 @@ class Mailbox:
     # ---- Letters
 
     def open(self, index: int) -> BinaryIO:
-        return open(self._open(index), "rb", buffering=0)  # noqa: PTH123 - a file descriptor
+        return cast(BinaryIO, FileIO(self._open(index)))  # a RawIOBase has all of it that is needed
 
     def _open(self, index: int) -> int:
-        base = self._index.base(index)
-        path = self._path(index, base)
+        path = self._path(index)
         if path is not None:
             with suppress(FileNotFoundError):
                 return opened(path)
-            for guess in self._guesses(base):
-                with suppress(FileNotFoundError):
-                    return opened(guess)
+        base = self._index.base(index)
+        for guess in self._guesses(base):
+            with suppress(FileNotFoundError):
+                return opened(guess)
         raise FileNotFoundError(f"{self._folder}: {os.fsdecode(base)} is not where it was")
 
     def look_again(self) -> None:
@@ -88,16 +89,19 @@ class Mailbox:
     def measured(self, index: int, octets: int) -> None:
         if octets == self._index.sizes[index]:
             return
-        with suppress(OSError):
-            base = self._index.base(index)
-            path = self._path(index, base)
-            if path is not None:
-                self._latest.wrong[key(names.stem(base), os.lstat(path))] = octets
+        path = self._path(index)
+        if path is not None:
+            with suppress(OSError):
+                self._latest.wrong[key(names.stem(self._index.base(index)), os.lstat(path))] = octets
 
-    def _path(self, index: int, base: bytes) -> bytes | None:
+    def _path(self, index: int) -> bytes | None:
         """None: it was not there when we looked last."""
-        at = index if self._latest is self._index else self._latest.find(base)
-        return None if at is None else self._root + b"/".join(self._latest.file(at))
+        if self._latest is not self._index:
+            found = self._latest.find(self._index.base(index))
+            if found is None:
+                return None
+            index = found
+        return self._root + b"/".join(self._latest.file(index))
 
     def _guesses(self, base: bytes) -> Iterator[bytes]:
         """A look at the whole directory would take longer than these few failures."""
@@ -141,7 +145,7 @@ class Mailbox:
 
     def _remove(self, index: int, removed: set[Path]) -> bool:
         """False when it has another name by now, or can't be removed. ``removed`` gets the directory that changed."""
-        path = self._path(index, self._index.base(index))
+        path = self._path(index)
         if path is None:
             return True
         try:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from urllib.parse import unquote_to_bytes
 
 _WIRE_SIZE = re.compile(rb",W=([0-9]{1,18})(?=,|\Z)")
-_TIME = re.compile(rb"0*([0-9]{0,255})\.")
+_TIME = re.compile(rb"0*([0-9]{0,250})\.")
 _LETTER_ID = re.compile(rb"[0-9]+\.Q([0-9A-Za-z]+)\.")
 _KEPT_ID = re.compile(rb"[0-9]+\.U([^.]+)\.")
 _KEPT_ID_ESCAPES = "%.,:/"  # what a unique-id may have, and the unique part of a file name may not
@@ -53,12 +53,12 @@ def keeping(uid: str, time: int, host: str) -> str:
 
 
 def order(base: bytes) -> bytes:
-    """An octet that, put in front of it, makes bases sort by age, the oldest first: how many digits the time has.
-    Names without a time go before all others."""
+    """An octet (never 0) that, put in front of it, makes bases sort by age, the oldest first: it tells how many digits the
+    time has. Names without a time go before all others."""
     if base[10:11] == b"." and base[:1] != b"0" and base[:10].isdigit():
-        return b"\x0a"  # from 2001 until 2286
+        return b"\x0b"  # ten, from 2001 until 2286
     found = _TIME.match(base)
-    return bytes([len(found[1])]) if found else b"\0"
+    return bytes([len(found[1]) + 1]) if found else b"\x01"
 
 
 def unique_id(stem: bytes) -> bytes:

@@ -118,12 +118,16 @@ class Maildrop:
     # ---- Letters
 
     def _retrieve(self, number: int) -> Response:
-        """The size of a letter that fits into one piece is counted before it is told: it may be that its name lies."""
+        """What fits into one piece is counted before its size is told: it may be that its name lies."""
         index, first = number - 1, self._open(number)
+        if self._letter is not None:
+            return ok(f"{self.mailbox.size(index)} octets", self._noting(index, self._pieces(first)))
         count = WireCount()
         count.take(first)
-        size = self.mailbox.size(index) if self._letter else count.octets
-        return ok(f"{size} octets", self._noting(index, self._pieces(first)))
+        self.retrieved.count += 1
+        self.retrieved.octets += count.octets
+        self._note(index, count.octets)
+        return ok(f"{count.octets} octets", [first])
 
     def _top(self, number: int, lines: int) -> Response:
         return ok("", self._counted(top(self._pieces(self._open(number)), lines), self.topped))
@@ -131,8 +135,11 @@ class Maildrop:
     def _noting(self, index: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
         before = self.retrieved.octets
         yield from self._counted(pieces, self.retrieved)
+        self._note(index, self.retrieved.octets - before)
+
+    def _note(self, index: int, octets: int) -> None:
         self.fetched.add(index)
-        self.mailbox.measured(index, self.retrieved.octets - before)
+        self.mailbox.measured(index, octets)
 
     def _open(self, number: int) -> bytes:
         """The first piece; the letter stays open if there may be more."""

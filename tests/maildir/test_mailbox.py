@@ -8,7 +8,7 @@ import pytest
 
 from mailstack.maildir.mailboxes import Mailboxes
 from mailstack.model.address import Address
-from tests.maildir.contract import ALICE, BOB, MailboxesContract
+from tests.maildir.contract import ALICE, BOB, MailboxesContract, sizes, uids
 
 
 class TestMailboxes(MailboxesContract):
@@ -82,10 +82,10 @@ class TestMailboxes(MailboxesContract):
     def test_unique_id_survives_flags(self) -> None:
         path = self.put("1.a.host,S=2")
         box = self.mailboxes.open(ALICE)
-        uids = uids(box)
+        before = uids(box)
         box.close()
         path.rename(self.put("1.a.host,S=2:2,RS", place="cur"))
-        assert uids(self.mailboxes.open(ALICE)) == uids
+        assert uids(self.mailboxes.open(ALICE)) == before
 
     def test_letter_seen_in_both_places_is_one(self) -> None:
         """It was moved while the folders were listed."""
