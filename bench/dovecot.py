@@ -68,9 +68,7 @@ class Dovecot:
     def start(self) -> Dovecot:
         prepare(self.root, self.mail / "example.org")
         self._conf.write_text(CONF.format(root=self.root, port=self.port, owner=OWNER))
-        (self.root / "passwd").write_text(
-            "".join(f"{user}@example.org:{{PLAIN}}{PASSWORD}\n" for user in self.users)
-        )
+        (self.root / "passwd").write_text("".join(f"{user}@example.org:{{PLAIN}}{PASSWORD}\n" for user in self.users))
         call("dovecot", "-c", self._conf)
         wait_greeting(self.port)
         return self

@@ -53,7 +53,7 @@ class Mailstack:
         more: str = "",
         pop3: int = 0,
     ) -> None:
-        """``routes`` in the place of the one to the sink, ``more`` sections of mail.ini. ``pop3`` is a port; everybody's
+        """``routes`` in the place of the one to the sink, ``more`` sections of mail.ini, ``pop3`` a port. Everybody's
         password is ``pw``."""
         self.root = pathlib.Path(root).resolve()
         self.port, self.sync, self.users = port, sync, users

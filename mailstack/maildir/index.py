@@ -1,7 +1,7 @@
 """The letters of one Maildir in few octets: no object for each, as there may be 100,000.
 
-What POP3 asks for most is ready to be sent: the lines of LIST and of UIDL. The latter have the greater part of each
-file name, so only the rest of that is kept beside them. A letter takes the length of its name and some 30 octets.
+The lines of UIDL are ready to be sent. They have the greater part of each file name, so only the rest of it is kept
+beside them. A letter takes the length of its name, and some 20 octets.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from attrs import define, field, frozen
@@ -22,7 +22,8 @@ _ENTRY = re.compile(rb"(?s).(([^,\0]*)([^\0]*))\0(.)(.*)")
 _CUR_COMES_LATER = {NEW: b"\0\1", CUR: b"\0\2"}
 _PLACES = {b"\1": NEW, b"\2": CUR}
 _WHOLE = {b"\1": b"\3", b"\2": b"\4"}  # the rest has the whole name, because it does not begin with the unique-id
-_WHOLE_PLACES = {0o1: NEW, 0o2: CUR, 0o3: NEW, 0o4: CUR}
+_WHOLE_PLACES = {1: NEW, 2: CUR, 3: NEW, 4: CUR}
+_W = b"/"  # stands for the W= that the size has; in no file name
 
 _SORTED_AT_ONCE = 4096  # entries: about a millisecond
 
@@ -35,7 +36,7 @@ class Listing:
     """Lines with CRLF, and where each ends."""
 
     text: bytes
-    ends: "array[int]"
+    ends: array[int]
 
     def line(self, index: int) -> bytes:
         return self.text[self.ends[index - 1] if index else 0 : self.ends[index]]
@@ -53,8 +54,7 @@ class Index:
     trusted: bool
     octets: int  #: of all letters, on the wire
     uid_lines: Listing
-    size_text: bytes  #: LIST, whole
-    sizes: "array[int]"
+    sizes: array[int]
     rests: Listing  # without line ends: place, and what the file's name has behind the unique-id
     #: What RETR has found out: octets on the wire, by :func:`mailstack.maildir.sizes.key`. For the next scan.
     wrong: dict[bytes, int] = field(factory=dict)
@@ -65,7 +65,7 @@ class Index:
     @property
     def memory(self) -> int:
         """Octets, about."""
-        texts = len(self.uid_lines.text) + len(self.size_text) + len(self.rests.text)
+        texts = len(self.uid_lines.text) + len(self.rests.text)
         return 2000 + texts + len(self.sizes) * (self.sizes.itemsize + 8)
 
     def uid(self, index: int) -> bytes:
@@ -74,7 +74,7 @@ class Index:
 
     def file(self, index: int) -> tuple[bytes, bytes]:
         """The place and the name of a letter's file."""
-        rest = self.rests.line(index)
+        rest = self.rests.line(index).replace(_W, b",W=%d" % self.sizes[index])
         name = rest[1:] if rest[0] > 2 else self.uid(index) + rest[1:]
         return _WHOLE_PLACES[rest[0]], name
 
@@ -148,7 +148,6 @@ class _Rendering:
         self._sizes = array("Q")
         self._uids = _Lines()
         self._rests = _Lines()
-        self._size_texts: list[bytes] = []
 
     def take_all(self, entries: Sequence[bytes]) -> bool:
         """Whether there are collisions."""
@@ -173,17 +172,16 @@ class _Rendering:
             self._seen.add(uid)
             self._sizes.append(size)
             uids.append(uid)
-            rests.append(b"%b%b%b" % (mark, measures, flags) if uid == stem else b"%b%b%b" % (_WHOLE[mark], base, flags))
+            rest = mark + measures if uid == stem else _WHOLE[mark] + base
+            rests.append(rest.replace(b",W=%d" % size, _W) + flags)
         self._uids.add([b"%d %b\r\n" % line for line in enumerate(uids, first)])
         self._rests.add(rests)
-        self._size_texts.append(b"".join([b"%d %d\r\n" % line for line in enumerate(self._sizes[first - 1 :], first)]))
 
     def index(self, stamps: Stamps, trusted: bool) -> Index:
         octets = sum(self._sizes)
         small = max(self._sizes, default=0) < 1 << 32
         sizes = array("I", self._sizes) if small else self._sizes
-        size_text = b"".join(self._size_texts)
-        return Index(stamps, trusted, octets, self._uids.listing(), size_text, sizes, self._rests.listing())
+        return Index(stamps, trusted, octets, self._uids.listing(), sizes, self._rests.listing())
 
 
 class _Lines:
@@ -200,8 +198,3 @@ class _Lines:
 
     def listing(self) -> Listing:
         return Listing(b"".join(self._texts), self._ends)
-
-
-def of(index: Index) -> Iterator[tuple[bytes, int]]:
-    """Unique-ids and sizes, one by one."""
-    return ((index.uid(at), size) for at, size in enumerate(index.sizes))

@@ -107,7 +107,7 @@ def _is_file(fd: int, name: bytes, kind: int) -> bool:
     if kind != _DT_UNKNOWN:
         return kind == _DT_REG
     try:
-        return stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)  # noqa: PTH116
+        return stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
     except FileNotFoundError:
         return False
 

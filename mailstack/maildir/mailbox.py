@@ -19,7 +19,6 @@ from zope.interface import implementer
 from mailstack.durable import sync_paths
 from mailstack.interfaces.mailboxes import IMailbox
 from mailstack.maildir import names
-from mailstack.maildir.index import Index
 from mailstack.maildir.listed import AT_ONCE, CUR, NEW, breathe
 from mailstack.maildir.shelf import Shelf
 from mailstack.maildir.sizes import key, opened
@@ -52,17 +51,13 @@ class Mailbox:
         return self._index.uid(index).decode("ascii")
 
     def size_lines(self, start: int, stop: int) -> Iterator[bytes]:
-        if (start, stop) == (0, self.count):
-            return _pieces(memoryview(self._index.size_text))
-        return self._some_size_lines(start, stop)
-
-    def _some_size_lines(self, start: int, stop: int) -> Iterator[bytes]:
         for first in range(start, stop, AT_ONCE):
             sizes = self._index.sizes[first : min(first + AT_ONCE, stop)]
             yield b"".join([b"%d %d\r\n" % line for line in enumerate(sizes, first + 1)])
 
     def uid_lines(self, start: int, stop: int) -> Iterator[bytes]:
-        return _pieces(self._index.uid_lines.lines(start, stop))
+        text = self._index.uid_lines.lines(start, stop)
+        return (bytes(text[at : at + PIECE]) for at in range(0, len(text), PIECE))
 
     def letter_id(self, index: int) -> str | None:
         return names.letter_id(self._index.base(index))
@@ -159,7 +154,3 @@ class Mailbox:
         release, self._release = self._release, None
         if release is not None:
             release(self._folder)
-
-
-def _pieces(text: memoryview) -> Iterator[bytes]:
-    return (bytes(text[at : at + PIECE]) for at in range(0, len(text), PIECE))

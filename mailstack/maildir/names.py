@@ -53,8 +53,8 @@ def keeping(uid: str, time: int, host: str) -> str:
 
 
 def order(base: bytes) -> bytes:
-    """An octet (never 0) that, put in front of it, makes bases sort by age, the oldest first: it tells how many digits the
-    time has. Names without a time go before all others."""
+    """An octet, never 0, that makes bases sort by age when it is put in front of them, the oldest first: it tells how
+    many digits the time has. Names without a time go before all others."""
     if base[10:11] == b"." and base[:1] != b"0" and base[:10].isdigit():
         return b"\x0b"  # ten, from 2001 until 2286
     found = _TIME.match(base)

@@ -109,7 +109,7 @@ class Sizes:
         return size
 
     def _count(self, path: bytes) -> int:
-        with open(opened(path), "rb", buffering=0) as letter:  # noqa: PTH123 - a file descriptor
+        with open(opened(path), "rb", buffering=0) as letter:
             size = wire_octets(letter)
         self._counted += 1
         if not self._counted % 100:
@@ -133,7 +133,7 @@ class Sizes:
 
 def _load(file: Path) -> dict[bytes, int]:
     try:
-        with open(opened(os.fsencode(file)), "rb") as content:  # noqa: PTH123 - a file descriptor
+        with open(opened(os.fsencode(file)), "rb") as content:
             whole = content.read(MOST)
         head, body = whole[: len(_MAGIC)], whole[len(_MAGIC) + _CHECKSUM.size :]
         if head == _MAGIC and _CHECKSUM.unpack_from(whole, len(_MAGIC)) == (zlib.crc32(body),):

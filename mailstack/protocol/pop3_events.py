@@ -13,8 +13,8 @@ from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 class Response:
     """``+OK`` or ``-ERR``, a response code of RFC 2449 §8 (``""``: none), one line of text.
 
-    ``body`` follows in a multi-line response: pieces of any size with LF line ends, made while they are sent; those of a
-    list are there already.
+    ``body`` follows in a multi-line response: pieces of any size with LF line ends, made while they are sent, but for a
+    list, which is there already.
     ``last``: hang up afterwards. ``challenge``: the exchange of AUTH goes on, and ``text`` is base64 (RFC 5034 §4).
     """
 

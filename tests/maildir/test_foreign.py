@@ -42,7 +42,7 @@ class Maildir:
         return self.mailboxes.open(ALICE)
 
     def put(self, name: str | bytes, letter: bytes = b"x\n", age: float = YESTERDAY) -> Path:
-        path = Path(os.fsdecode(os.path.join(os.fsencode(self.folder), os.fsencode(name))))
+        path = self.folder / os.fsdecode(name)
         path.write_bytes(letter)
         found = path.stat().st_mtime - age
         os.utime(path, (found, found))

@@ -89,7 +89,6 @@ def test_letter_is_found_when_its_measures_have_changed() -> None:
 def test_what_is_gone_when_it_is_measured_is_left_out() -> None:
     index = index_of([b"1.a", b"2.b", b"3.c"], measure=lambda stem, measures, path: None if stem == b"2.b" else 7)
     assert index.uid_lines.text == b"1 1.a\r\n2 3.c\r\n"
-    assert index.size_text == b"1 7\r\n2 7\r\n"
     assert index.octets == 14
 
 

@@ -110,7 +110,7 @@ def test_foreign_change_is_seen(looks: Looks, by: str) -> None:
 def test_directory_in_the_place_of_another(looks: Looks, times: str) -> None:
     """Also if its time is the same: rsync sets that, but not the inode, nor when it was last changed."""
     looks.letters()
-    found = os.stat(looks.folder / "new")
+    found = (looks.folder / "new").stat()
     (looks.folder / "new").rename(looks.folder / "aside")
     (looks.folder / "new").mkdir()
     looks.put("new/3.c")
@@ -122,7 +122,7 @@ def test_directory_in_the_place_of_another(looks: Looks, times: str) -> None:
 def test_time_that_is_set_back(looks: Looks) -> None:
     """By a restore into the same directory."""
     looks.letters()
-    found = os.stat(looks.folder / "new")
+    found = (looks.folder / "new").stat()
     looks.put("new/2.b")
     os.utime(looks.folder / "new", ns=(found.st_atime_ns, found.st_mtime_ns))
     assert looks.letters() == [b"1.a", b"2.b"]
