@@ -1,5 +1,5 @@
-"""Inbound mail to Maildirs and mail that is relayed, fully durable, beside Postfix, and POP3 beside Dovecot, on the same
-disk in the same run.
+"""Inbound mail to Maildirs and relayed mail, fully durable, beside Postfix, and POP3 beside Dovecot, on the same disk
+in the same run.
 
     .venv/bin/python bench/run.py [--workload relay] [--rounds 5] [--messages 2000] [--json FILE]
 
