@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from typing import Protocol
 
 from zope.interface import Attribute, Interface
 
 from mailstack.model.address import Address
+
+
+class Letter(Protocol):
+    """An open message."""
+
+    def read(self, most: int, /) -> bytes:
+        """So many octets as stored, less only at the end; none there."""
+
+    def close(self) -> None: ...
 
 
 class IMailbox(Interface):
@@ -32,9 +41,9 @@ class IMailbox(Interface):
     def uid_lines(start: int, stop: int) -> Iterable[bytes]:
         """The lines of UIDL, likewise."""
 
-    def open(index: int) -> BinaryIO:
-        """The message as stored (LF line ends, mostly); each read is of the disk. FileNotFoundError when it is not
-        where it was: call :meth:`look_again`, then once more."""
+    def open(index: int) -> Letter:
+        """The message as stored (LF line ends, mostly). FileNotFoundError when it is not where it was: call
+        :meth:`look_again`, then once more."""
 
     def look_again() -> None:
         """Find messages that other programs have moved. Blocking."""

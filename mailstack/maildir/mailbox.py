@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from io import FileIO
 from itertools import combinations
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from zope.interface import implementer
 
 from mailstack.durable import sync_paths
-from mailstack.interfaces.mailboxes import IMailbox
+from mailstack.interfaces.mailboxes import IMailbox, Letter
 from mailstack.maildir import names
 from mailstack.maildir.listed import AT_ONCE, CUR, NEW, breathe
 from mailstack.maildir.shelf import Shelf
@@ -28,6 +26,29 @@ LOOKS = 3  # for letters that other programs move while we delete
 
 #: What other programs mostly rename a letter to.
 _FLAGS = [b":2," + bytes(flags) for count in range(7) for flags in combinations(b"DFPRST", count)]
+
+
+class StoredLetter:
+    """A file, which is read without a buffer: all of a small one comes with one call."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+
+    def read(self, most: int, /) -> bytes:
+        assert self._fd is not None, "it is closed"
+        return os.read(self._fd, most)
+
+    def fileno(self) -> int:
+        assert self._fd is not None, "it is closed"
+        return self._fd
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 @implementer(IMailbox)
@@ -64,8 +85,8 @@ class Mailbox:
 
     # ---- Letters
 
-    def open(self, index: int) -> BinaryIO:
-        return cast(BinaryIO, FileIO(self._open(index)))  # a RawIOBase has all of it that is needed
+    def open(self, index: int) -> Letter:
+        return StoredLetter(self._open(index))
 
     def _open(self, index: int) -> int:
         path = self._path(index)

@@ -44,6 +44,13 @@ class WireCount:
         return self._octets if self._last == b"\n" else self._octets + 2
 
 
+def wire_octets(letter: bytes) -> int:
+    """Of a whole letter."""
+    count = WireCount()
+    count.take(letter)
+    return count.octets
+
+
 def multiline(body: Iterable[bytes]) -> Iterator[bytes]:
     """As it goes over the wire, with its end: RFC 1939 §3."""
     if isinstance(body, WireLines):

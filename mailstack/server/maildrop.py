@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
 
 from attrs import define
 
-from mailstack.interfaces.mailboxes import IMailbox
-from mailstack.protocol.pop3_body import WireCount, WireLines, top
+from mailstack.interfaces.mailboxes import IMailbox, Letter
+from mailstack.protocol.pop3_body import WireCount, WireLines, top, wire_octets
 from mailstack.protocol.pop3_events import Delete, Event, List, Reset, Response, Retrieve, Stat, Top, Uidl, err, ok
 
 PIECE = 64 * 1024  # octets of a letter that are read at once
@@ -40,7 +39,7 @@ class Maildrop:
         self.fetched: set[int] = set()  #: indexes of the letters that RETR has sent to their ends
         self._marked: set[int] = set()
         self._marked_size = 0
-        self._letter: BinaryIO | None = None
+        self._letter: Letter | None = None
 
     @property
     def marked(self) -> list[int]:
@@ -122,12 +121,11 @@ class Maildrop:
         index, first = number - 1, self._open(number)
         if self._letter is not None:
             return ok(f"{self.mailbox.size(index)} octets", self._noting(index, self._pieces(first)))
-        count = WireCount()
-        count.take(first)
+        octets = wire_octets(first)
         self.retrieved.count += 1
-        self.retrieved.octets += count.octets
-        self._note(index, count.octets)
-        return ok(f"{count.octets} octets", [first])
+        self.retrieved.octets += octets
+        self._note(index, octets)
+        return ok(f"{octets} octets", [first])
 
     def _top(self, number: int, lines: int) -> Response:
         return ok("", self._counted(top(self._pieces(self._open(number)), lines), self.topped))

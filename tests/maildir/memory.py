@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
-from typing import BinaryIO
 
 from zope.interface import implementer
 
-from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, MailboxInUse
+from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, Letter, MailboxInUse
 from mailstack.maildir.sizes import wire_octets
 from mailstack.model.address import Address
 
@@ -66,7 +65,7 @@ class MemoryMailbox:
     def uid_lines(self, start: int, stop: int) -> Iterable[bytes]:
         return (f"{index + 1} {self._uids[index]}\r\n".encode() for index in range(start, stop))
 
-    def open(self, index: int) -> BinaryIO:
+    def open(self, index: int) -> Letter:
         try:
             return BytesIO(self._letters[self._uids[index]])
         except KeyError:

@@ -18,7 +18,7 @@ from mailstack.interfaces.mailboxes import IMailbox
 from mailstack.maildir import mailbox, sizes
 from mailstack.maildir.mailboxes import Mailboxes
 from mailstack.maildir.sizes import FILE, wire_octets
-from tests.maildir.contract import ALICE, uids
+from tests.maildir.contract import ALICE, content, uids
 from tests.maildir.contract import sizes as sizes_of
 
 YESTERDAY = 86_400
@@ -122,15 +122,16 @@ def test_unique_ids_stay(
 
 def _stem(maildir: Maildir, box: IMailbox, at: int) -> str:
     """Of the file that is opened."""
-    with box.open(at) as letter:
-        return Path(f"/proc/self/fd/{letter.fileno()}").readlink().name.partition(":")[0].partition(",")[0]
+    letter = box.open(at)
+    assert isinstance(letter, mailbox.StoredLetter)
+    return Path(f"/proc/self/fd/{letter.fileno()}").readlink().name.partition(":")[0].partition(",")[0]
 
 
 def test_names_that_are_not_utf8(maildir: Maildir) -> None:
     maildir.put(b"new/1.\xff\xfe.host", b"odd\n")
     maildir.put(b"cur/2.\xe4\n.host:2,S", b"name\n")
     box = maildir.open()
-    assert [box.open(at).read() for at in range(2)] == [b"odd\n", b"name\n"]
+    assert [content(box.open(at)) for at in range(2)] == [b"odd\n", b"name\n"]
     assert box.delete([0, 1]) == []
     assert maildir.open().count == 0
 
@@ -231,7 +232,7 @@ def test_letter_that_is_changed_in_place(maildir: Maildir) -> None:
     box.close()
     maildir.put(path.relative_to(maildir.folder).as_posix(), b"longer\n", YESTERDAY + 1)
     box = maildir.open(running=True)
-    box.measured(0, wire_octets(BytesIO(box.open(0).read())))
+    box.measured(0, wire_octets(BytesIO(content(box.open(0)))))
     box.close()
     assert sizes_of(maildir.open(running=True)) == [8]
 
@@ -282,7 +283,7 @@ def test_letter_that_cannot_be_read(maildir: Maildir) -> None:
     assert sizes_of(box) == [0, 5]
     with pytest.raises(PermissionError):
         box.open(0)
-    assert box.open(1).read() == b"two\n"
+    assert content(box.open(1)) == b"two\n"
 
 
 # ---- While a session is open
@@ -297,7 +298,7 @@ def test_renamed_letter_is_found_at_once(maildir: Maildir, name: str) -> None:
     path = maildir.put("cur/1.a.host,S=2,W=3:2,S")
     box = maildir.open()
     path.rename(maildir.folder / name)
-    assert box.open(0).read() == b"x\n"
+    assert content(box.open(0)) == b"x\n"
 
 
 @pytest.mark.parametrize("name", ["cur/1.a.host,S=2,W=3:2,Sab", "cur/1.a.host:2,S", "new/1.a.host,W=3,S=2"])
@@ -310,7 +311,7 @@ def test_any_other_name_is_found_by_a_look(maildir: Maildir, name: str) -> None:
     with pytest.raises(FileNotFoundError):
         box.open(0)
     box.look_again()
-    assert box.open(0).read() == b"x\n"
+    assert content(box.open(0)) == b"x\n"
     assert uids(box) == ["1.a.host", "2.b.host"]
     assert box.delete([0]) == []
     assert sorted(uids(maildir.open())) == ["0.before.host", "2.b.host"]

@@ -8,7 +8,7 @@ import pytest
 
 from mailstack.maildir.mailboxes import Mailboxes
 from mailstack.model.address import Address
-from tests.maildir.contract import ALICE, BOB, MailboxesContract, sizes, uids
+from tests.maildir.contract import ALICE, BOB, MailboxesContract, content, sizes, uids
 
 
 class TestMailboxes(MailboxesContract):
@@ -73,11 +73,11 @@ class TestMailboxes(MailboxesContract):
         box = self.mailboxes.open(ALICE)
         new = old.rename(self.folder(ALICE) / "cur/1.a.host,S=2,W=3:2,S")
         if by == "reading":
-            assert box.open(0).read() == b"x\n"
+            assert content(box.open(0)) == b"x\n"
         else:
             assert list(box.delete([0])) == []
             assert not new.exists()
-        assert box.open(1).read() == b"x\n"
+        assert content(box.open(1)) == b"x\n"
 
     def test_unique_id_survives_flags(self) -> None:
         path = self.put("1.a.host,S=2")
@@ -104,7 +104,7 @@ class TestMailboxes(MailboxesContract):
     def test_nothing_is_changed_by_reading(self) -> None:
         self.put("1.a.host")
         box = self.mailboxes.open(ALICE)
-        box.open(0).read()
+        content(box.open(0))
         box.close()
         assert [str(path.relative_to(self.folder(ALICE))) for path in self.folder(ALICE).glob("*/*")] == [
             "new/1.a.host"
