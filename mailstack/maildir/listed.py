@@ -29,6 +29,7 @@ _BUFFER = 128 * 1024  # octets for one getdents64(2): some 2,000 names
 _HEAD = Struct("=HB")  # d_reclen and d_type of struct linux_dirent64, behind d_ino and d_off
 _HEAD_AT, _NAME_AT = 16, 19
 _DT_UNKNOWN, _DT_REG = 0, 8
+_DOT = ord(".")
 
 NEW, CUR = b"new", b"cur"
 PLACES = (NEW, CUR)
@@ -83,24 +84,26 @@ def _stamp(directory: Path) -> Stamp | None:
 # ---- What is in it?
 
 
-def letters(folder: Path) -> Iterator[tuple[bytes, list[bytes]]]:
-    """The names of the letters, some at a time, with the place where they are.
+def letters(folder: Path) -> list[bytes]:
+    """The paths of the letters' files, ``new/NAME`` and ``cur/NAME``.
 
-    ``new`` comes first: a letter that is moved to ``cur`` meanwhile is seen twice rather than not at all. Letters are
-    regular files; no links, which may lead anywhere, no devices, which may block.
+    ``new`` is looked at first: a letter that is moved to ``cur`` meanwhile is seen twice rather than not at all. Letters
+    are regular files; no links, which may lead anywhere, no devices, which may block.
     """
+    found: list[bytes] = []
     for place in PLACES:
-        directory = os.path.join(os.fsencode(folder), place)  # noqa: PTH118 - octets
         try:
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = os.open(os.fsencode(folder) + b"/" + place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
         try:
             for entries in _entries(fd):
-                yield place, [name for name, kind in entries if name[0] != 0x2E and _is_file(fd, name, kind)]
+                files = [name for name, kind in entries if name[0] != _DOT and _is_file(fd, name, kind)]
+                found += [b"%b/%b" % (place, name) for name in files]
                 breathe()
         finally:
             os.close(fd)
+    return found
 
 
 def _is_file(fd: int, name: bytes, kind: int) -> bool:
@@ -113,7 +116,10 @@ def _is_file(fd: int, name: bytes, kind: int) -> bool:
 
 
 def _entries(fd: int) -> Iterator[list[tuple[bytes, int]]]:
-    """Names and kinds (d_type)."""
+    """Names and kinds (d_type), some at a time."""
+    if not hasattr(_libc, "getdents64"):
+        yield [(os.fsencode(name), _DT_UNKNOWN) for name in os.listdir(fd)]
+        return
     buffer = ctypes.create_string_buffer(_BUFFER)
     while (octets := _libc.getdents64(fd, buffer, ctypes.c_size_t(_BUFFER))) > 0:
         yield list(_parsed(buffer.raw[:octets]))

@@ -9,8 +9,9 @@ from pathlib import Path
 from threading import Lock
 from time import time_ns
 
-from mailstack.maildir.index import Index, indexed
-from mailstack.maildir.listed import letters, stamps
+from mailstack.maildir.index import Index
+from mailstack.maildir.indexing import indexed, updated
+from mailstack.maildir.listed import Stamps, letters, stamps
 from mailstack.maildir.sizes import Sizes
 
 MOST = 64 * 1024 * 1024  # octets of all indexes that are kept: 700,000 letters
@@ -40,11 +41,7 @@ class Shelf:
         now, found = self._clock(), stamps(folder)
         kept = self._take(folder)
         if kept is None or not kept.trusted or kept.stamps != found or kept.wrong:
-            sizes = Sizes(folder, now, kept.wrong if kept else {})
-            kept = indexed(letters(folder), found, found.settled(now), sizes.of)
-            sizes.save()
-            if len(kept) > MANY:
-                _give_back()
+            kept = _made(folder, found, now, kept)
         self._put(folder, kept)
         return kept
 
@@ -60,6 +57,20 @@ class Shelf:
             self._octets += index.memory
             while self._octets > self._most:
                 self._octets -= self._indexes.popitem(last=False)[1].memory
+
+
+def _made(folder: Path, found: Stamps, now: int, old: Index | None) -> Index:
+    wrong = {} if old is None else old.wrong
+    sizes = Sizes(folder, now, wrong)
+    how = (letters(folder), found, found.settled(now), sizes.of)
+    index = None if old is None or wrong else updated(old, *how)
+    if index is None:
+        index = indexed(*how)
+    index.alone = index.alone and not sizes.looked
+    sizes.save()
+    if len(index) > MANY:
+        _give_back()
+    return index
 
 
 def _give_back() -> None:

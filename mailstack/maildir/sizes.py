@@ -82,6 +82,7 @@ class Sizes:
         self._news = bool(wrong)
         self._saved = monotonic()
         self._counted = 0
+        self.looked = False  #: at a file: not all was said by names
 
     def of(self, stem: bytes, measures: bytes, path: bytes) -> int | None:
         """As ``Measure`` of :mod:`.index`. What the name says is believed unless it once was wrong."""
@@ -97,6 +98,7 @@ class Sizes:
             return named or 0
 
     def _of_file(self, stem: bytes, path: bytes, named: int | None) -> int:
+        self.looked = True
         found = os.lstat(path)
         kept = key(stem, found)
         size = self._known.get(kept, named)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from mailstack.maildir import shelf
+from mailstack.maildir import listed, shelf
 from mailstack.maildir.index import Index
 from mailstack.maildir.listed import TICK, Stamp, Stamps, stamps
 from mailstack.maildir.shelf import Shelf
@@ -157,3 +157,25 @@ def test_stamp_is_settled_by_its_youngest_time() -> None:
     assert not evolve(old, changed=1).settled(TICK + 1)
     assert not Stamps(None, old).settled(TICK)
     assert Stamps(None, None).settled(0)
+
+
+def test_letters_that_are_measured_are_measured_again(looks: Looks) -> None:
+    """After a change in the directory: another file may have the same name."""
+    looks.shelf.index(looks.folder)
+    looks.put("tmp", b"longer\n").rename(looks.folder / "new/1.a")
+    looks.put("new/2.b,W=7")
+    index = looks.shelf.index(looks.folder)
+    assert list(index.sizes) == [len("longer\r\n"), 7]
+
+
+def test_names_come_also_without_getdents(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listed, "_libc", object())
+    (looks.folder / "new/2.link").symlink_to("1.a")
+    assert looks.letters() == [b"1.a"]
+
+
+def test_a_large_directory_is_listed_whole(looks: Looks) -> None:
+    """With more than one call."""
+    for number in range(3000):
+        (looks.folder / f"cur/{number}.{'x' * 60}").touch()
+    assert len(set(looks.letters())) == 3001
