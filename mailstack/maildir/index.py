@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from typing import NamedTuple
 
 from attrs import define, field, frozen
 
 from mailstack.maildir import names
 from mailstack.maildir.listed import PLACES, Stamps
 
-#: What the rest of a file name begins with: the place; and whether the whole name follows, because it does not begin with
-#: the unique-id.
-MARKS = {
-    (place, whole): bytes([1 + number + 2 * whole]) for whole in (False, True) for number, place in enumerate(PLACES)
-}
+#: What the rest of a file's name begins with: the place, and whether the whole name follows, because it does not begin
+#: with the unique-id.
+MARKS = {(place, whole): bytes([number + 2 * whole]) for whole in (False, True) for number, place in enumerate(PLACES)}
 _MARKED = {mark[0]: meaning for meaning, mark in MARKS.items()}
 _W = b"/"  # stands for the W= that the size has; in no file name
 
 
-@frozen
-class Row:
-    """A letter. ``number`` is the hash of its path, by which it is known in this process."""
+class Row(NamedTuple):
+    """A letter. ``number`` is the hash of its path, by which it is known in this process. (100,000 frozen ones of attrs
+    would take as long as all the rest.)"""
 
     uid: bytes
     rest: bytes

@@ -81,8 +81,8 @@ def _sorted(entries: list[bytes]) -> list[bytes]:
 
 
 def _without_twins(entries: Sequence[bytes]) -> list[bytes]:
-    """Of files with the same base the first one, in ``cur``. A letter that was moved while the directories were listed is
-    there twice."""
+    """Of files with the same base the first one, in ``cur``. A letter that was moved while the directories were listed
+    is there twice."""
     kept = {entry[: entry.index(b"\0")]: entry for entry in reversed(entries)}
     return list(reversed(kept.values()))
 

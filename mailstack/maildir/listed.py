@@ -87,8 +87,8 @@ def _stamp(directory: Path) -> Stamp | None:
 def letters(folder: Path) -> list[bytes]:
     """The paths of the letters' files, ``new/NAME`` and ``cur/NAME``.
 
-    ``new`` is looked at first: a letter that is moved to ``cur`` meanwhile is seen twice rather than not at all. Letters
-    are regular files; no links, which may lead anywhere, no devices, which may block.
+    ``new`` is looked at first: a letter that is moved to ``cur`` meanwhile is seen twice rather than not at all.
+    Letters are regular files; no links, which may lead anywhere, no devices, which may block.
     """
     found: list[bytes] = []
     for place in PLACES:
