@@ -16,13 +16,15 @@ from mailstack.model.address import Address
 class MemoryMailboxes:
     """``letters`` by account and uid, in order of arrival; change it as another program would.
 
-    ``broken`` makes the disk refuse to open a mailbox, ``stuck`` to remove the letters with these uids.
+    ``broken`` makes the disk refuse to open a mailbox, ``stuck`` to remove the letters with these uids; those that are
+    ``moved`` are found by another look.
     """
 
     def __init__(self) -> None:
         self.letters: dict[Address, dict[str, bytes]] = {}
         self.broken: set[Address] = set()
         self.stuck: set[str] = set()
+        self.moved: set[str] = set()
         self._in_use: set[Address] = set()
 
     def add(self, account: Address, *letters: bytes) -> None:
@@ -39,14 +41,18 @@ class MemoryMailboxes:
         if account in self._in_use:
             raise MailboxInUse
         self._in_use.add(account)
-        return MemoryMailbox(self.letters.get(account, {}), self.stuck, lambda: self._in_use.discard(account))
+        letters = self.letters.get(account, {})
+        return MemoryMailbox(letters, self.stuck, self.moved, lambda: self._in_use.discard(account))
 
 
 @implementer(IMailbox)
 class MemoryMailbox:
-    def __init__(self, letters: dict[str, bytes], stuck: set[str], release: Callable[[], None]) -> None:
+    def __init__(
+        self, letters: dict[str, bytes], stuck: set[str], moved: set[str], release: Callable[[], None]
+    ) -> None:
         self._letters = letters
         self._stuck = stuck
+        self._moved = moved
         self._release: Callable[[], None] | None = release
         self._uids = list(letters)
         self._sizes = [wire_octets(BytesIO(letter)) for letter in letters.values()]
@@ -66,13 +72,15 @@ class MemoryMailbox:
         return (f"{index + 1} {self._uids[index]}\r\n".encode() for index in range(start, stop))
 
     def open(self, index: int) -> Letter:
+        if self._uids[index] in self._moved:
+            raise FileNotFoundError(self._uids[index])
         try:
             return BytesIO(self._letters[self._uids[index]])
         except KeyError:
             raise FileNotFoundError(self._uids[index]) from None
 
     def look_again(self) -> None:
-        """Nothing is ever moved."""
+        self._moved.clear()
 
     def measured(self, index: int, octets: int) -> None:
         assert octets == self._sizes[index], "what is sent is what was told"
