@@ -1,13 +1,14 @@
 """The letters of one Maildir in few octets: no object for each, as there may be 100,000.
 
 The lines of UIDL are ready to be sent. They have the greater part of each file name, so only the rest of it is kept
-beside them. A letter takes the length of its name, and some 25 octets.
+beside them. A letter takes the length of its name, and some 20 octets.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from attrs import define, field, frozen
@@ -23,20 +24,18 @@ _W = b"/"  # stands for the W= that the size has; in no file name
 
 
 class Row(NamedTuple):
-    """A letter. ``number`` is the hash of its path, by which it is known in this process. (100,000 frozen ones of attrs
-    would take as long as all the rest.)"""
+    """A letter. (100,000 frozen ones of attrs would take as long as all the rest.)"""
 
     uid: bytes
     rest: bytes
     size: int
-    number: int
 
     @classmethod
     def of(cls, uid: bytes, path: bytes, stem: bytes, size: int) -> Row:
         place, _, name = path.partition(b"/")
         whole = uid != stem
         rest = MARKS[place, whole] + (name if whole else name[len(stem) :])
-        return cls(uid, rest.replace(b",W=%d" % size, _W, 1), size, hash(path))
+        return cls(uid, rest.replace(b",W=%d" % size, _W, 1), size)
 
 
 @frozen
@@ -65,7 +64,6 @@ class Index:
     uid_lines: Listing  # with CRLF
     sizes: array[int]
     rests: Listing
-    numbers: array[int]
     #: What RETR has found out: octets on the wire, by :func:`mailstack.maildir.sizes.key`. For the next scan.
     wrong: dict[bytes, int] = field(factory=dict)
 
@@ -76,7 +74,7 @@ class Index:
     def memory(self) -> int:
         """Octets, about."""
         texts = len(self.uid_lines.text) + len(self.rests.text)
-        return 2000 + texts + len(self.sizes) * (self.sizes.itemsize + 16)
+        return 2000 + texts + len(self.sizes) * (self.sizes.itemsize + 8)
 
     def uid(self, index: int) -> bytes:
         line = self.uid_lines.line(index)
@@ -84,15 +82,22 @@ class Index:
 
     def file(self, index: int) -> tuple[bytes, bytes]:
         """The place and the name of a letter's file."""
-        rest = self.rests.line(index).replace(_W, b",W=%d" % self.sizes[index])
-        place, whole = _MARKED[rest[0]]
-        return place, rest[1:] if whole else self.uid(index) + rest[1:]
+        place, _, name = next(self.paths(index, index + 1)).partition(b"/")
+        return place, name
+
+    def paths(self, start: int, stop: int) -> Iterator[bytes]:
+        """``new/NAME`` or ``cur/NAME`` of each."""
+        uids = bytes(self.uid_lines.lines(start, stop)).split()[1::2]
+        for uid, index in zip(uids, range(start, stop), strict=True):
+            rest = self.rests.line(index).replace(_W, b",W=%d" % self.sizes[index])
+            place, whole = _MARKED[rest[0]]
+            yield b"%b/%b%b" % (place, b"" if whole else uid, rest[1:])
 
     def base(self, index: int) -> bytes:
         return names.base(self.file(index)[1])
 
     def row(self, index: int) -> Row:
-        return Row(self.uid(index), self.rests.line(index), self.sizes[index], self.numbers[index])
+        return Row(self.uid(index), self.rests.line(index), self.sizes[index])
 
     def position(self, base: bytes) -> int:
         """Where a letter is, or would be."""

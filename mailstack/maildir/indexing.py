@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from mailstack.maildir import names
@@ -24,7 +24,7 @@ MOST_ADDED = 100  # each costs a look through all unique-ids
 Measure = Callable[[bytes, bytes, bytes], int | None]
 
 
-def indexed(paths: Sequence[bytes], stamps: Stamps, trusted: bool, measure: Measure) -> Index:
+def indexed(paths: Iterable[bytes], stamps: Stamps, trusted: bool, measure: Measure) -> Index:
     """Of the paths of files, ``new/NAME`` and ``cur/NAME``."""
     entries, shared = _sorted(_entries(paths)), frozenset[bytes]()
     while collisions := (rendering := _Rendering()).take_all(entries, measure, shared):
@@ -34,22 +34,21 @@ def indexed(paths: Sequence[bytes], stamps: Stamps, trusted: bool, measure: Meas
     return rendering.index(stamps, trusted, alone=not shared)
 
 
-def updated(old: Index, paths: Sequence[bytes], stamps: Stamps, trusted: bool, measure: Measure) -> Index | None:
+def updated(old: Index, paths: Iterable[bytes], stamps: Stamps, trusted: bool, measure: Measure) -> Index | None:
     """What :func:`indexed` would make, in less time. None: that is not to be had."""
-    there = {hash(path): path for path in paths}
-    known = set(old.numbers)
-    added = sorted(_entries([path for number, path in there.items() if number not in known]))
-    if not old.alone or len(there) < len(paths) or len(added) > MOST_ADDED:
+    new, gone = _changes(old, set(paths))
+    if not old.alone or len(new) > MOST_ADDED:
         return None
-    gone = {at for at, number in enumerate(old.numbers) if number not in there}
+    added = sorted(_entries(new))
     places = deque((old.position(entry[1 : entry.index(b"\0")]), entry) for entry in added)
     first = min([len(old), *gone, *(at for at, _ in places)])
-    rendering, rows, new = _Rendering(), list[Row](), list[Row]()
+    rendering, rows, measured = _Rendering(), list[Row](), list[Row]()
     rendering.copy(old, first)
     for at in range(first, len(old) + 1):
         while places and places[0][0] == at:
-            new += _rows([places.popleft()[1]], measure)
-            rows += new[-1:]
+            found = _rows([places.popleft()[1]], measure)
+            rows += found
+            measured += found
         if at < len(old) and at not in gone:
             rows.append(old.row(at))
         if len(rows) >= AT_ONCE or at == len(old):
@@ -57,8 +56,21 @@ def updated(old: Index, paths: Sequence[bytes], stamps: Stamps, trusted: bool, m
             rows = []
             breathe()
     index = rendering.index(stamps, trusted, alone=True)
-    clash = any(index.uid_lines.text.count(b" %b\r\n" % row.uid) > 1 for row in new)
+    clash = any(index.uid_lines.text.count(b" %b\r\n" % row.uid) > 1 for row in measured)
     return None if clash else index
+
+
+def _changes(old: Index, there: set[bytes]) -> tuple[set[bytes], set[int]]:
+    """The paths that were not there before, and the indexes of those that are gone."""
+    gone: set[int] = set()
+    for start in range(0, len(old), AT_ONCE):
+        for at, path in enumerate(old.paths(start, min(start + AT_ONCE, len(old))), start):
+            if path in there:
+                there.remove(path)
+            else:
+                gone.add(at)
+        breathe()
+    return there, gone
 
 
 def _entries(paths: Iterable[bytes]) -> list[bytes]:
@@ -108,41 +120,35 @@ class _Rendering:
 
     def __init__(self) -> None:
         self._sizes = array("Q")
-        self._numbers = array("q")
         self._uids = _Lines()
         self._rests = _Lines()
 
     def take_all(self, entries: Sequence[bytes], measure: Measure, shared: frozenset[bytes]) -> set[bytes]:
         """Returns the unique-ids that several letters would have, and that are not in ``shared``."""
-        seen, collisions = set[bytes](), set[bytes]()
+        seen = set[int]()  # hashes take less than half the memory
         for start in range(0, len(entries), AT_ONCE):
             rows = _rows(entries[start : start + AT_ONCE], measure, shared)
-            for row in rows:
-                if row.uid in seen:
-                    collisions.add(row.uid)
-                seen.add(row.uid)
+            seen.update([hash(row.uid) for row in rows])
             self.add(rows)
             breathe()
-        return collisions
+        return set() if len(seen) == len(self._sizes) else self._uids.shared()
 
     def add(self, rows: Sequence[Row]) -> None:
         first = len(self._sizes) + 1
         self._uids.add([b"%d %b\r\n" % line for line in enumerate([row.uid for row in rows], first)])
         self._rests.add([row.rest for row in rows])
         self._sizes.extend([row.size for row in rows])
-        self._numbers.extend([row.number for row in rows])
 
     def copy(self, old: Index, stop: int) -> None:
         """The letters before that index; they have the same numbers as before."""
         self._uids.copy(old.uid_lines, stop)
         self._rests.copy(old.rests, stop)
         self._sizes.extend(array("Q", old.sizes[:stop]))
-        self._numbers.extend(old.numbers[:stop])
 
     def index(self, stamps: Stamps, trusted: bool, alone: bool) -> Index:
         octets, most = sum(self._sizes), max(self._sizes, default=0)
         sizes = array("I", self._sizes) if most < 1 << 32 else self._sizes
-        return Index(stamps, trusted, alone, octets, self._uids.listing(), sizes, self._rests.listing(), self._numbers)
+        return Index(stamps, trusted, alone, octets, self._uids.listing(), sizes, self._rests.listing())
 
 
 class _Lines:
@@ -164,4 +170,9 @@ class _Lines:
         self._ends.extend(old.ends[:stop])
 
     def listing(self) -> Listing:
-        return Listing(b"".join(self._texts), self._ends)
+        return Listing(b"".join(self._texts), self._ends[:])  # a copy is without room to grow
+
+    def shared(self) -> set[bytes]:
+        """The second words that are in several lines."""
+        counts = Counter(b"".join(self._texts).split()[1::2])
+        return {word for word, count in counts.items() if count > 1}

@@ -84,13 +84,12 @@ def _stamp(directory: Path) -> Stamp | None:
 # ---- What is in it?
 
 
-def letters(folder: Path) -> list[bytes]:
+def letters(folder: Path) -> Iterator[bytes]:
     """The paths of the letters' files, ``new/NAME`` and ``cur/NAME``.
 
     ``new`` is looked at first: a letter that is moved to ``cur`` meanwhile is seen twice rather than not at all.
     Letters are regular files; no links, which may lead anywhere, no devices, which may block.
     """
-    found: list[bytes] = []
     for place in PLACES:
         try:
             fd = os.open(os.fsencode(folder) + b"/" + place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -99,11 +98,10 @@ def letters(folder: Path) -> list[bytes]:
         try:
             for entries in _entries(fd):
                 files = [name for name, kind in entries if name[0] != _DOT and _is_file(fd, name, kind)]
-                found += [b"%b/%b" % (place, name) for name in files]
+                yield from [b"%b/%b" % (place, name) for name in files]
                 breathe()
         finally:
             os.close(fd)
-    return found
 
 
 def _is_file(fd: int, name: bytes, kind: int) -> bool:

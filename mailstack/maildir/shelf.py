@@ -62,10 +62,13 @@ class Shelf:
 def _made(folder: Path, found: Stamps, now: int, old: Index | None) -> Index:
     wrong = {} if old is None else old.wrong
     sizes = Sizes(folder, now, wrong)
-    how = (letters(folder), found, found.settled(now), sizes.of)
-    index = None if old is None or wrong else updated(old, *how)
+    how = (found, found.settled(now), sizes.of)
+    index, paths = None, letters(folder)
+    if old is not None and old.alone and not wrong:
+        some = list(paths)
+        index, paths = updated(old, some, *how), iter(some)
     if index is None:
-        index = indexed(*how)
+        index = indexed(paths, *how)
     index.alone = index.alone and not sizes.looked
     sizes.save()
     if len(index) > MANY:
