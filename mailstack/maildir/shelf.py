@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from time import time_ns
 
+from mailstack.maildir.freed import give_back
 from mailstack.maildir.index import Index
 from mailstack.maildir.indexing import indexed, updated
 from mailstack.maildir.listed import Stamps, letters, stamps
@@ -16,8 +16,6 @@ from mailstack.maildir.sizes import Sizes
 
 MOST = 64 * 1024 * 1024  # octets of all indexes that are kept: 700,000 letters
 MANY = 10_000  # letters, whose listing leaves much memory to give back
-
-_libc = ctypes.CDLL(None)
 
 
 class Shelf:
@@ -72,11 +70,5 @@ def _made(folder: Path, found: Stamps, now: int, old: Index | None) -> Index:
     index.alone = index.alone and not sizes.looked
     sizes.save()
     if len(index) > MANY:
-        _give_back()
+        give_back()
     return index
-
-
-def _give_back() -> None:
-    """malloc keeps what was freed; between two large mailboxes nobody needs it."""
-    if hasattr(_libc, "malloc_trim"):
-        _libc.malloc_trim(ctypes.c_size_t(0))

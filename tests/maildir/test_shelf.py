@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from mailstack.maildir import listed, shelf
+from mailstack.maildir import freed, listed, shelf
 from mailstack.maildir.index import Index
 from mailstack.maildir.listed import TICK, Stamp, Stamps, stamps
 from mailstack.maildir.shelf import Shelf
@@ -179,3 +179,11 @@ def test_a_large_directory_is_listed_whole(looks: Looks) -> None:
     for number in range(3000):
         (looks.folder / f"cur/{number}.{'x' * 60}").touch()
     assert len(set(looks.letters())) == 3001
+
+
+@pytest.mark.parametrize("libc", ["ours", "another"])
+def test_memory_goes_back_where_that_is_possible(monkeypatch: pytest.MonkeyPatch, libc: str) -> None:
+    if libc == "another":
+        monkeypatch.setattr(freed, "_libc", object())
+    freed.one_arena()
+    freed.give_back()
