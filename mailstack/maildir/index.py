@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from attrs import define, field, frozen
 
-from mailstack.maildir import names
+from mailstack.maildir import raw_names as names
 from mailstack.maildir.listed import PLACES, Stamps
 
 #: What the rest of a file's name begins with: the place, and whether the whole name follows, because it does not begin

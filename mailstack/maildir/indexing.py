@@ -10,7 +10,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
-from mailstack.maildir import names
+from mailstack.maildir import raw_names as names
 from mailstack.maildir.index import Index, Listing, Row
 from mailstack.maildir.listed import AT_ONCE, Stamps, breathe
 

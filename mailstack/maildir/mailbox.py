@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from mailstack.durable import sync_paths
 from mailstack.interfaces.mailboxes import IMailbox, Letter
-from mailstack.maildir import names
+from mailstack.maildir import raw_names as names
 from mailstack.maildir.listed import AT_ONCE, CUR, NEW, breathe
 from mailstack.maildir.shelf import Shelf
 from mailstack.maildir.sizes import key, opened

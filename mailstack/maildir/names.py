@@ -1,45 +1,35 @@
 """What the name of a file in a Maildir says: ``TIME.UNIQUE.HOST,S=<octets>,W=<octets with CRLF>:2,<flags>``.
 
-Only the flags change in the life of a letter, so what is before the colon (the *base*) is its identity; and some
-programs add or mend the measures, so for its unique-id only what is before the first comma (the *stem*) counts. Names
-are foreign octets: nothing here fails on an odd one.
+Only the flags change in the life of a letter, so what is before the colon (the *base*) is its identity. Names are
+foreign: nothing here fails on an odd one. This is for few of them, as text; :mod:`.raw_names` is the same for many.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from hashlib import sha256
-from urllib.parse import unquote_to_bytes
+from collections import Counter
+from collections.abc import Sequence
 
-_WIRE_SIZE = re.compile(rb",W=([0-9]{1,18})(?=,|\Z)")
-_TIME = re.compile(rb"0*([0-9]{0,250})\.")
-_LETTER_ID = re.compile(rb"[0-9]+\.Q([0-9A-Za-z]+)\.")
-_KEPT_ID = re.compile(rb"[0-9]+\.U([^.]+)\.")
+from mailstack.maildir import raw_names
+
+_TIME = re.compile(r"[0-9]+(?=\.)")
 _KEPT_ID_ESCAPES = "%.,:/"  # what a unique-id may have, and the unique part of a file name may not
-_PLAIN = re.compile(rb"(?![0-9]+\.U)[!-~]{1,70}\Z")  # a stem that is its own unique-id
-_UNIQUE_ID = re.compile(rb"[!-~]{1,70}\Z")  # RFC 1939 §7
 
 
-def base(file_name: bytes) -> bytes:
+def base(file_name: str) -> str:
     """The name without its flags."""
-    return file_name.partition(b":")[0]
+    return file_name.partition(":")[0]
 
 
-def stem(base: bytes) -> bytes:
-    """The name without its measures."""
-    return base.partition(b",")[0]
-
-
-def wire_size(base: bytes) -> int | None:
+def wire_size(base: str) -> int | None:
     """Octets with CRLF line ends, where the name has them."""
-    found = _WIRE_SIZE.search(base)
-    return int(found[1]) if found else None
+    return raw_names.wire_size(os.fsencode(base))
 
 
-def letter_id(base: bytes) -> str | None:
+def letter_id(base: str) -> str | None:
     """The queue id of a letter that this server has delivered."""
-    found = _LETTER_ID.match(base)
-    return found[1].decode("ascii") if found else None
+    return raw_names.letter_id(os.fsencode(base))
 
 
 def keeping(uid: str, time: int, host: str) -> str:
@@ -52,30 +42,16 @@ def keeping(uid: str, time: int, host: str) -> str:
     return f"{time}.U{escaped}.{host}"
 
 
-def order(base: bytes) -> bytes:
-    """An octet, never 0, that makes bases sort by age when it is put in front of them, the oldest first: it tells how
-    many digits the time has. Names without a time go before all others."""
-    if base[10:11] == b"." and base[:1] != b"0" and base[:10].isdigit():
-        return b"\x0b"  # ten, from 2001 until 2286
+def age(base: str) -> tuple[int, str]:
+    """Sorts the oldest first; names without a time go before all others."""
     found = _TIME.match(base)
-    return bytes([len(found[1]) + 1]) if found else b"\x01"
+    return (int(found[0]) if found else 0, base)
 
 
-def unique_id(stem: bytes) -> bytes:
-    """The same for the same letter for ever: the unique-id that the name keeps (:func:`keeping`), else the stem; where
-    that is none by RFC 1939, a hash."""
-    if _PLAIN.match(stem):
-        return stem
-    kept = _KEPT_ID.match(stem)
-    uid = unquote_to_bytes(kept[1]) if kept else stem
-    return uid if _UNIQUE_ID.match(uid) else _hash(stem)
-
-
-def shared_id(base: bytes) -> bytes:
-    """What each of several letters has that would have the same unique-id: none takes over that of another which is
-    removed."""
-    return _hash(base)
-
-
-def _hash(name: bytes) -> bytes:
-    return sha256(name).hexdigest().encode("ascii")
+def unique_ids(bases: Sequence[str]) -> list[str]:
+    """Those of all letters of one mailbox, in their order."""
+    raw = [os.fsencode(base) for base in bases]
+    uids = [raw_names.unique_id(raw_names.stem(base)) for base in raw]
+    shared = Counter(uids)
+    final = [raw_names.shared_id(base) if shared[uid] > 1 else uid for uid, base in zip(uids, raw, strict=True)]
+    return [uid.decode("ascii") for uid in final]

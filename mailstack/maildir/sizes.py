@@ -16,7 +16,7 @@ from time import monotonic
 from typing import BinaryIO
 
 from mailstack.durable import swap
-from mailstack.maildir import names
+from mailstack.maildir import raw_names as names
 from mailstack.maildir.listed import TICK, breathe
 from mailstack.protocol.pop3_body import WireCount
 

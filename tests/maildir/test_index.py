@@ -9,7 +9,7 @@ from attrs import evolve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mailstack.maildir import names
+from mailstack.maildir import raw_names as names
 from mailstack.maildir.index import Index
 from mailstack.maildir.indexing import indexed, updated
 from mailstack.maildir.listed import CUR, NEW, Stamps
