@@ -144,16 +144,24 @@ def acknowledgements(port: int, to: str, messages: int, size: int = 4096) -> lis
 # ---- Memory
 
 
-def memory(pid: int) -> float:
-    """MiB of a process and all its descendants: proportional set size, so that shared pages count once."""
+def descendants(pid: int) -> list[int]:
+    """A process, and all that it has started, and they."""
     parents: dict[int, list[int]] = {}
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
             parents.setdefault(parent, []).append(int(stat.parent.name))
-    total, todo = 0, [pid]
+    found, todo = [], [pid]
     while todo:
-        todo += parents.get(each := todo.pop(), [])
+        found.append(each := todo.pop())
+        todo += parents.get(each, [])
+    return found
+
+
+def memory(pid: int) -> float:
+    """MiB of a process and all its descendants: proportional set size, so that shared pages count once."""
+    total = 0
+    for each in descendants(pid):
         with contextlib.suppress(OSError):
             found = re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{each}/smaps_rollup").read_text(), re.M)
             total += int(found[1]) if found else 0

@@ -26,7 +26,7 @@ listen = tcp:{port}:interface=127.0.0.1
 listen =
 listen_tls =
 [pop3]
-listen =
+listen = {pop3}
 listen_tls =
 [relay]
 networks = 127.0.0.0/8
@@ -51,22 +51,22 @@ class Mailstack:
         users: list[str] = USERS,
         routes: str = "",
         more: str = "",
+        pop3: int = 0,
     ) -> None:
-        """``routes`` in the place of the one to the sink, ``more`` sections of mail.ini."""
+        """``routes`` in the place of the one to the sink, ``more`` sections of mail.ini, ``pop3`` a port. Everybody's
+        password is ``pw``."""
         self.root = pathlib.Path(root).resolve()
         self.port, self.sync, self.users = port, sync, users
         self.mail = self.root / "data/mail"
+        self._pop3 = f"tcp:{pop3}:interface=127.0.0.1" if pop3 else ""
         self._routes, self._more = routes or f"* = smtp:[127.0.0.1]:{sink}", more
 
     def start(self) -> Mailstack:
         (self.root / "data").mkdir(parents=True, exist_ok=True)
         (self.root / "mail.ini").write_text(
-            CONF.format(port=self.port, sync=self.sync, routes=self._routes, more=self._more)
+            CONF.format(port=self.port, pop3=self._pop3, sync=self.sync, routes=self._routes, more=self._more)
         )
-        # Nobody logs in, so a hash that nothing matches will do.
-        (self.root / "data/users").write_text(
-            "".join(f"{user}@example.org:{{PLAIN}}no-log-in\n" for user in self.users)
-        )
+        (self.root / "data/users").write_text("".join(f"{user}@example.org:{{PLAIN}}pw\n" for user in self.users))
         (self.root / "data/aliases").touch()
         with (self.root / "log").open("wb") as log:
             twistd = pathlib.Path(sys.executable).with_name("twistd")

@@ -24,6 +24,7 @@ from mailstack.config.openness import too_open
 from mailstack.delivery.ip import Here
 from mailstack.inbound import RECEIVERS, Inbound
 from mailstack.log import EventLog
+from mailstack.maildir.freed import one_arena
 from mailstack.model.ids import Ids
 from mailstack.outbound import Outbound, Pools
 from mailstack.queue.places import SLOW
@@ -86,6 +87,7 @@ class MailServer(MultiService):
 
     def _threads(self) -> None:
         """One for the disk: the spool's calls run one at a time, in order."""
+        one_arena()
         threads = partial(Threads, reactor=self._reactor)
         self.disk = threads("disk", 1)
         self.passwords = threads("passwords", PASSWORD_THREADS)

@@ -7,113 +7,181 @@ A session sees the letters that were there when it began. It changes nothing but
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
-from typing import BinaryIO
 
 from zope.interface import implementer
 
-from mailstack.interfaces.mailboxes import IMailbox, Item
-from mailstack.maildir import names
-from mailstack.maildir.sizes import wire_octets
+from mailstack.durable import sync_paths
+from mailstack.interfaces.mailboxes import IMailbox, Letter
+from mailstack.maildir import raw_names as names
+from mailstack.maildir.listed import AT_ONCE, CUR, NEW, breathe
+from mailstack.maildir.shelf import Shelf
+from mailstack.maildir.sizes import key, opened
+
+PIECE = 64 * 1024  # octets of a listing that are made at once
+LOOKS = 3  # for letters that other programs move while we delete
+
+#: What other programs mostly rename a letter to.
+_FLAGS = [b":2," + bytes(flags) for count in range(7) for flags in combinations(b"DFPRST", count)]
+
+
+class StoredLetter:
+    """A file, which is read without a buffer: all of a small one comes with one call."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = fd
+
+    def read(self, most: int, /) -> bytes:
+        assert self._fd is not None, "it is closed"
+        return os.read(self._fd, most)
+
+    def fileno(self) -> int:
+        assert self._fd is not None, "it is closed"
+        return self._fd
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 @implementer(IMailbox)
 class Mailbox:
     """One Maildir, ``new`` and ``cur`` together. ``release`` is called once, at the end."""
 
-    def __init__(self, folder: Path, release: Callable[[Path], None]) -> None:
+    def __init__(self, folder: Path, release: Callable[[Path], None], shelf: Shelf) -> None:
         self._folder = folder
+        self._root = os.fsencode(folder) + b"/"
         self._release: Callable[[Path], None] | None = release
-        self._paths = _scan(folder)
-        sizes = self._sizes()
-        self._bases = sorted(sizes, key=names.age)
-        uids = names.unique_ids(self._bases)
-        self.items: Sequence[Item] = [Item(uid, sizes[base]) for uid, base in zip(uids, self._bases, strict=True)]
+        self._shelf = shelf
+        self._index = shelf.index(folder)
+        self._latest = self._index  # where the letters are by now, by other numbers
+        self.count = len(self._index)
+        self.octets = self._index.octets
 
-    def open(self, index: int) -> BinaryIO:
-        return self._open(self._bases[index])
+    def size(self, index: int) -> int:
+        return self._index.sizes[index]
+
+    def uid(self, index: int) -> str:
+        return self._index.uid(index).decode("ascii")
+
+    def size_lines(self, start: int, stop: int) -> Iterator[bytes]:
+        for first in range(start, stop, AT_ONCE):
+            sizes = self._index.sizes[first : min(first + AT_ONCE, stop)]
+            yield b"".join([b"%d %d\r\n" % line for line in enumerate(sizes, first + 1)])
+
+    def uid_lines(self, start: int, stop: int) -> Iterator[bytes]:
+        text = self._index.uid_lines.lines(start, stop)
+        return (bytes(text[at : at + PIECE]) for at in range(0, len(text), PIECE))
 
     def letter_id(self, index: int) -> str | None:
-        return names.letter_id(self._bases[index])
+        return names.letter_id(self._index.base(index))
 
     def arrived(self, index: int) -> int | None:
-        return names.age(self._bases[index])[0] or None
+        return names.time(self._index.base(index))
 
     def surrogates(self) -> Mapping[int, int]:
-        sizes = ((index, names.surrogate_size(base)) for index, base in enumerate(self._bases) if ",U=" in base)
+        # Asked at each log-in, and there are hardly ever any.
+        if names.SURROGATE not in self._index.rests.text:
+            return {}
+        sizes = ((index, names.surrogate_size(self._index.base(index))) for index in range(self.count))
         return {index: size for index, size in sizes if size is not None}
 
+    # ---- Letters
+
+    def open(self, index: int) -> Letter:
+        return StoredLetter(self._open(index))
+
+    def _open(self, index: int) -> int:
+        path = self._path(index)
+        if path is not None:
+            with suppress(FileNotFoundError):
+                return opened(path)
+        base = self._index.base(index)
+        for guess in self._guesses(base):
+            with suppress(FileNotFoundError):
+                return opened(guess)
+        raise FileNotFoundError(f"{self._folder}: {os.fsdecode(base)} is not where it was")
+
+    def look_again(self) -> None:
+        self._latest = self._shelf.index(self._folder)
+
+    def measured(self, index: int, octets: int) -> None:
+        if octets == self._index.sizes[index]:
+            return
+        path = self._path(index)
+        if path is not None:
+            with suppress(OSError):
+                self._latest.wrong[key(names.stem(self._index.base(index)), os.lstat(path))] = octets
+
+    def _path(self, index: int) -> bytes | None:
+        """None: it was not there when we looked last."""
+        if self._latest is not self._index:
+            found = self._latest.find(self._index.base(index))
+            if found is None:
+                return None
+            index = found
+        return self._root + b"/".join(self._latest.file(index))
+
+    def _guesses(self, base: bytes) -> Iterator[bytes]:
+        """A look at the whole directory would take longer than these few failures."""
+        cur = self._root + CUR + b"/" + base
+        yield from (cur + flags for flags in _FLAGS)
+        yield cur
+        yield self._root + NEW + b"/" + base
+
+    # ---- The end
+
     def delete(self, indexes: Iterable[int]) -> Sequence[int]:
-        bases = {index: self._bases[index] for index in indexes}
-        left = [index for index, base in bases.items() if not self._remove(base)]
-        if not left:
-            return left
+        """The +OK of QUIT says that they are gone, also after a crash: a client that keeps no list of its own would
+        fetch them twice. So the directories are synced, once for all letters."""
+        wanted = list(indexes)
+        removed: set[Path] = set()
+        left = self._remove_all(wanted, removed)
         try:
-            self._paths = _scan(self._folder)
+            sync_paths(removed)
         except OSError:
-            return left
-        # What has another name by now is found by its base; what is not there needs nothing.
-        return [index for index in left if bases[index] in self._paths and not self._remove(bases[index])]
+            return wanted
+        return left
+
+    def _remove_all(self, left: Sequence[int], removed: set[Path]) -> Sequence[int]:
+        for look in range(LOOKS):
+            if look:
+                # What has another name by now is found by its base; what is not there needs nothing.
+                try:
+                    self.look_again()
+                except OSError:
+                    break
+            left = [index for index in self._paced(left) if not self._remove(index, removed)]
+            if not left:
+                break
+        return left
+
+    def _paced(self, indexes: Sequence[int]) -> Iterator[int]:
+        for count, index in enumerate(indexes, 1):
+            yield index
+            if not count % AT_ONCE:
+                breathe()
+
+    def _remove(self, index: int, removed: set[Path]) -> bool:
+        """False when it has another name by now, or can't be removed. ``removed`` gets the directory that changed."""
+        path = self._path(index)
+        if path is None:
+            return True
+        try:
+            os.unlink(path)  # noqa: PTH108 - octets
+        except OSError:
+            return False
+        removed.add(Path(os.fsdecode(path)).parent)
+        return True
 
     def close(self) -> None:
         release, self._release = self._release, None
         if release is not None:
             release(self._folder)
-
-    def _open(self, base: str) -> BinaryIO:
-        if base in self._paths:
-            with suppress(FileNotFoundError):
-                return (self._folder / self._paths[base]).open("rb")
-        self._paths = _scan(self._folder)
-        if base not in self._paths:
-            raise FileNotFoundError(f"{self._folder}: {base} is gone")
-        return (self._folder / self._paths[base]).open("rb")
-
-    def _remove(self, base: str) -> bool:
-        """False when it has another name by now, is gone, or can't be removed."""
-        path = self._paths.get(base)
-        if path is None:
-            return False
-        try:
-            (self._folder / path).unlink()
-        except OSError:
-            return False
-        return True
-
-    def _sizes(self) -> dict[str, int]:
-        sizes = {base: self._size(base) for base in list(self._paths)}
-        return {base: size for base, size in sizes.items() if size is not None}
-
-    def _size(self, base: str) -> int | None:
-        """None when the letter has gone meanwhile."""
-        named = names.wire_size(base)
-        if named is not None:
-            return named
-        try:
-            with self._open(base) as letter:
-                return wire_octets(letter)
-        except FileNotFoundError:
-            return None
-        except OSError:
-            # It can't be read now, and RETR will say so. The others can: don't refuse them.
-            return 0
-
-
-def _scan(folder: Path) -> dict[str, str]:
-    """The letters: base name → path below ``folder``.
-
-    ``new`` comes first: a letter that is moved to ``cur`` meanwhile is seen twice rather than not at all.
-    """
-    found: dict[str, str] = {}
-    for place in ("new", "cur"):
-        try:
-            entries = os.scandir(folder / place)
-        except FileNotFoundError:
-            continue
-        with entries:
-            for entry in entries:
-                if not entry.name.startswith(".") and entry.is_file():
-                    found[names.base(entry.name)] = f"{place}/{entry.name}"
-    return found

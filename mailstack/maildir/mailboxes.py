@@ -11,6 +11,7 @@ from zope.interface import implementer
 from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, MailboxInUse
 from mailstack.maildir import folders
 from mailstack.maildir.mailbox import Mailbox
+from mailstack.maildir.shelf import Shelf
 from mailstack.model.address import Address
 
 
@@ -23,6 +24,7 @@ class Mailboxes:
         self._mailbox = mailbox
         self._in_use: set[Path] = set()
         self._guard = Lock()
+        self._shelf = Shelf()
 
     def open(self, account: Address, folder: str = "") -> IMailbox:
         place = self._mailbox(account)
@@ -34,7 +36,7 @@ class Mailboxes:
                 raise MailboxInUse
             self._in_use.add(maildir)
         try:
-            return Mailbox(maildir, self._release)
+            return Mailbox(maildir, self._release, self._shelf)
         except BaseException:
             self._release(maildir)
             raise

@@ -1,8 +1,8 @@
 """What the name of a file in a Maildir says: ``TIME.UNIQUE.HOST,S=<octets>,W=<octets with CRLF>:2,<flags>``.
-Letters with UTF-8 in the header have ``,U=<octets>`` as well, :func:`surrogate_size`.
+Letters with UTF-8 in the header have ``,U=<octets>`` as well, :func:`.raw_names.surrogate_size`.
 
 Only the flags change in the life of a letter, so what is before the colon (the *base*) is its identity. Names are
-foreign: nothing here fails on an odd one.
+foreign: nothing here fails on an odd one. This is for few of them, as text; :mod:`.raw_names` is the same for many.
 """
 
 from __future__ import annotations
@@ -11,16 +11,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from hashlib import sha256
-from urllib.parse import unquote
+
+from mailstack.maildir import raw_names
 
 _TIME = re.compile(r"[0-9]+(?=\.)")
-_WIRE_SIZE = re.compile(r",W=([0-9]+)(?=,|\Z)")
-_SURROGATE_SIZE = re.compile(r",U=([0-9]+)(?=,|\Z)")
-_LETTER_ID = re.compile(r"[0-9]+\.Q([0-9A-Za-z]+)\.")
-_KEPT_ID = re.compile(r"[0-9]+\.U([^.]+)\.")
 _KEPT_ID_ESCAPES = "%.,:/"  # what a unique-id may have, and the unique part of a file name may not
-_UNIQUE_ID = re.compile(r"[!-~]{1,70}\Z")  # RFC 1939 §7
 
 
 def base(file_name: str) -> str:
@@ -30,21 +25,12 @@ def base(file_name: str) -> str:
 
 def wire_size(base: str) -> int | None:
     """Octets with CRLF line ends, where the name has them."""
-    found = _WIRE_SIZE.search(base)
-    return int(found[1]) if found else None
-
-
-def surrogate_size(base: str) -> int | None:
-    """Octets with CRLF line ends of what programs get that cannot have UTF-8 in the header; None: the letter needs none
-    there."""
-    found = _SURROGATE_SIZE.search(base)
-    return int(found[1]) if found else None
+    return raw_names.wire_size(os.fsencode(base))
 
 
 def letter_id(base: str) -> str | None:
     """The queue id of a letter that this server has delivered."""
-    found = _LETTER_ID.match(base)
-    return found[1] if found else None
+    return raw_names.letter_id(os.fsencode(base))
 
 
 def keeping(uid: str, time: int, host: str) -> str:
@@ -64,24 +50,9 @@ def age(base: str) -> tuple[int, str]:
 
 
 def unique_ids(bases: Sequence[str]) -> list[str]:
-    """The same ids for the same letters for ever: the one that the name keeps (:func:`keeping`), else what is before
-    the measures, as they may be added or corrected.
-
-    Where that is no unique-id, or several letters share it, a hash takes its place: for each of them, so that none
-    takes over the id of another that is removed.
-    """
-    stems = [_identity(name.partition(",")[0]) for name in bases]
-    shared = Counter(stems)
-    return [
-        stem if shared[stem] == 1 and _UNIQUE_ID.match(stem) else _hash(name if shared[stem] > 1 else stem)
-        for stem, name in zip(stems, bases, strict=True)
-    ]
-
-
-def _identity(stem: str) -> str:
-    kept = _KEPT_ID.match(stem)
-    return unquote(kept[1], errors="surrogateescape") if kept else stem
-
-
-def _hash(name: str) -> str:
-    return sha256(os.fsencode(name)).hexdigest()
+    """Those of all letters of one mailbox, in their order."""
+    raw = [os.fsencode(base) for base in bases]
+    uids = [raw_names.unique_id(raw_names.stem(base)) for base in raw]
+    shared = Counter(uids)
+    final = [raw_names.shared_id(base) if shared[uid] > 1 else uid for uid, base in zip(uids, raw, strict=True)]
+    return [uid.decode("ascii") for uid in final]

@@ -1,21 +1,145 @@
-"""How long a stored letter is on the wire."""
+"""How long a stored letter is on the wire: as its name says, as it was once counted, or as it is counted now.
+
+What was counted is kept in a file of the Maildir, for a program that delivers without ``W=`` leaves it to us. It may be
+lost or damaged: then letters are counted anew, and that is all.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from struct import Struct, error, iter_unpack
+from time import monotonic
 from typing import BinaryIO
+
+from mailstack.durable import swap
+from mailstack.maildir import raw_names as names
+from mailstack.maildir.listed import TICK, breathe
+from mailstack.protocol.pop3_body import WireCount
 
 PIECE = 256 * 1024  # octets read at once
 
+FILE = "mailstack.sizes"  #: in the Maildir, beside ``cur``
+_MAGIC = b"mailstack sizes 1\n"
+_CHECKSUM = Struct("<I")
+#: crc32 of the name's stem, inode, octets, time of the last change: one of them differs in another or a changed file.
+_KEY = Struct("<IQQQ")
+_RECORD = f"<{_KEY.size}sQ"
+MOST = 64 * 1024 * 1024  # octets of the file: 1.8 million letters
+SAVED_EVERY = 10.0  # seconds; who gives up waiting for a large Maildir finds the next time that less is to be done
+
 
 def wire_octets(letter: BinaryIO) -> int:
-    """Octets as :class:`~mailstack.protocol.dots.DotEncoder` sends them, without the stuffed dots and the final one.
-
-    A lone LF counts as CRLF, and a last line without an end as if it had one.
-    """
-    total, last = 0, b"\n"
+    """Octets as :class:`~mailstack.protocol.dots.DotEncoder` sends them, without the stuffed dots and the final one."""
+    count = WireCount()
     while piece := letter.read(PIECE):
-        total += len(piece) + piece.count(b"\n") - piece.count(b"\r\n")
-        if last == b"\r" and piece.startswith(b"\n"):
-            total -= 1
-        last = piece[-1:]
-    return total if last == b"\n" else total + 2
+        count.take(piece)
+    return count.octets
+
+
+def key(stem: bytes, found: os.stat_result) -> bytes:
+    return _KEY.pack(zlib.crc32(stem), found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def opened(path: bytes) -> int:
+    """A letter's file descriptor. FileNotFoundError also where something else has its name by now: a link, which may
+    lead anywhere, a device or a FIFO, which may block."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as problem:
+        if _other(path):
+            raise FileNotFoundError(f"{os.fsdecode(path)} is no letter") from problem
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileNotFoundError(f"{os.fsdecode(path)} is no letter")
+    return fd
+
+
+def _other(path: bytes) -> bool:
+    try:
+        return not stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+class Sizes:
+    """The sizes of the letters of one Maildir, for one look through all of them."""
+
+    def __init__(self, folder: Path, now: int, wrong: dict[bytes, int]) -> None:
+        """``now`` is the time in nanoseconds; ``wrong`` has letters by key whose size turned out to be another one."""
+        self._root = os.fsencode(folder) + b"/"
+        self._file = folder / FILE
+        self._now = now
+        self._known = {**_load(self._file), **wrong}
+        self._doubted = {kept[:4] for kept in self._known}
+        self._met: dict[bytes, int] = {}
+        self._news = bool(wrong)
+        self._saved = monotonic()
+        self._counted = 0
+        self.looked = False  #: at a file: not all was said by names
+
+    def of(self, stem: bytes, measures: bytes, path: bytes) -> int | None:
+        """As ``Measure`` of :mod:`.index`. What the name says is believed unless it once was wrong."""
+        named = names.wire_size(measures)
+        if named is not None and not (self._doubted and zlib.crc32(stem).to_bytes(4, "little") in self._doubted):
+            return named
+        try:
+            return self._of_file(stem, self._root + path, named)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            # It can't be read now, and RETR will say so. The others can: don't refuse them.
+            return named or 0
+
+    def _of_file(self, stem: bytes, path: bytes, named: int | None) -> int:
+        self.looked = True
+        found = os.lstat(path)
+        kept = key(stem, found)
+        size = self._known.get(kept, named)
+        if size is None:
+            size = self._count(path)
+            if self._now - found.st_mtime_ns <= TICK:
+                return size  # it may be changed once more, and look the same
+            self._news = True
+        self._met[kept] = size
+        return size
+
+    def _count(self, path: bytes) -> int:
+        with open(opened(path), "rb", buffering=0) as letter:
+            size = wire_octets(letter)
+        self._counted += 1
+        if not self._counted % 100:
+            breathe()
+            if monotonic() - self._saved > SAVED_EVERY:
+                self._save({**self._known, **self._met})
+        return size
+
+    def save(self) -> None:
+        """At the end: what belongs to letters that are gone is left out."""
+        if self._news:
+            self._save(self._met)
+
+    def _save(self, sizes: dict[bytes, int]) -> None:
+        body = b"".join(kept + size.to_bytes(8, "little") for kept, size in sizes.items())
+        with suppress(OSError):
+            # A disk that is full, or not for us to write on: it costs time only.
+            swap(self._file, _MAGIC + _CHECKSUM.pack(zlib.crc32(body)) + body)
+        self._saved = monotonic()
+
+
+def _load(file: Path) -> dict[bytes, int]:
+    try:
+        with open(opened(os.fsencode(file)), "rb") as content:
+            whole = content.read(MOST)
+        head, body = whole[: len(_MAGIC)], whole[len(_MAGIC) + _CHECKSUM.size :]
+        if head == _MAGIC and _CHECKSUM.unpack_from(whole, len(_MAGIC)) == (zlib.crc32(body),):
+            return dict(iter_unpack(_RECORD, body))
+    except (OSError, error):
+        pass
+    return {}

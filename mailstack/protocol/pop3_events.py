@@ -15,7 +15,8 @@ class Response:
     """``+OK`` or ``-ERR``, a response code of RFC 2449 §8 (``""``: none), ``data`` for programs, a text for people.
 
     ``key`` names the text in ``pop3_replies.toml`` (``""``: none), ``facts`` are what it has in braces.
-    ``body`` follows in a multi-line response: pieces of any size with LF line ends, made while they are sent.
+    ``body`` follows in a multi-line response: pieces of any size with LF line ends, made while they are sent, but for a
+    list, which is there already.
     ``last``: hang up afterwards. ``challenge``: the exchange of AUTH goes on, and ``data`` is base64 (RFC 5034 §4).
     """
 

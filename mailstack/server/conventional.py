@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from io import BufferedReader, RawIOBase
-from typing import BinaryIO, overload
 
-from attrs import evolve
 from zope.interface import implementer
 
-from mailstack.interfaces.mailboxes import IMailbox, Item
+from mailstack.interfaces.mailboxes import IMailbox, Letter
 from mailstack.message.surrogate import surrogate
 
 PIECE = 64 * 1024  # octets that are read at once
@@ -33,11 +30,35 @@ class Conventional:
     def __init__(self, mailbox: IMailbox, surrogates: Mapping[int, int]) -> None:
         self._mailbox = mailbox
         self._surrogates = surrogates
-        self.items: Sequence[Item] = Items(mailbox.items, surrogates)
+        self.count = mailbox.count
+        self.octets = mailbox.octets + sum(octets - mailbox.size(index) for index, octets in surrogates.items())
 
-    def open(self, index: int) -> BinaryIO:
+    def size(self, index: int) -> int:
+        return self._surrogates[index] if index in self._surrogates else self._mailbox.size(index)
+
+    def uid(self, index: int) -> str:
+        return self._mailbox.uid(index)
+
+    def size_lines(self, start: int, stop: int) -> Iterator[bytes]:
+        for special in sorted(index for index in self._surrogates if start <= index < stop):
+            yield from self._mailbox.size_lines(start, special)
+            yield b"%d %d\r\n" % (special + 1, self._surrogates[special])
+            start = special + 1
+        yield from self._mailbox.size_lines(start, stop)
+
+    def uid_lines(self, start: int, stop: int) -> Iterable[bytes]:
+        return self._mailbox.uid_lines(start, stop)
+
+    def open(self, index: int) -> Letter:
         letter = self._mailbox.open(index)
-        return BufferedReader(SurrogateFile(letter), PIECE) if index in self._surrogates else letter
+        return SurrogateLetter(letter) if index in self._surrogates else letter
+
+    def look_again(self) -> None:
+        self._mailbox.look_again()
+
+    def measured(self, index: int, octets: int) -> None:
+        if index not in self._surrogates:
+            self._mailbox.measured(index, octets)
 
     def letter_id(self, index: int) -> str | None:
         return self._mailbox.letter_id(index)
@@ -55,49 +76,22 @@ class Conventional:
         self._mailbox.close()
 
 
-class Items(Sequence[Item]):
-    """The same with other sizes for some."""
-
-    def __init__(self, items: Sequence[Item], sizes: Mapping[int, int]) -> None:
-        self._items = items
-        self._sizes = sizes
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Item]: ...
-
-    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        item = self._items[place]
-        return evolve(item, size=self._sizes[place]) if place in self._sizes else item
-
-
-class SurrogateFile(RawIOBase):
+class SurrogateLetter:
     """What is made of a letter while it is read."""
 
-    def __init__(self, letter: BinaryIO) -> None:
+    def __init__(self, letter: Letter) -> None:
         self._letter = letter
         self._pieces: Iterator[bytes] = surrogate(iter(partial(letter.read, PIECE), b""))
-        self._held = memoryview(b"")
+        self._held = b""
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # there is no type for it yet
-        if not self._held:
-            self._held = memoryview(next(self._pieces, b""))
-        count = min(len(buffer), len(self._held))
-        buffer[:count] = self._held[:count]
-        self._held = self._held[count:]
-        return count
+    def read(self, most: int, /) -> bytes:
+        pieces, size = [self._held], len(self._held)
+        while size < most and (piece := next(self._pieces, b"")):
+            pieces.append(piece)
+            size += len(piece)
+        whole = b"".join(pieces)
+        self._held = whole[most:]
+        return whole[:most]
 
     def close(self) -> None:
         self._letter.close()
-        super().close()

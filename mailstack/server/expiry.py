@@ -126,12 +126,12 @@ class Expiry(Service):
             old = expired(mailbox, before)
             left = set(mailbox.delete(old)) if old else set()
             letters = list(letter_lines(mailbox, [index for index in old if index not in left]))
-            return Removed(len(old) - len(left), len(mailbox.items), len(left), letters)
+            return Removed(len(old) - len(left), mailbox.count, len(left), letters)
         finally:
             mailbox.close()
 
 
 def expired(mailbox: IMailbox, before: float) -> list[int]:
     """The indexes of what has arrived before a Unix time; never of what does not tell when it arrived."""
-    times = ((index, mailbox.arrived(index)) for index in range(len(mailbox.items)))
+    times = ((index, mailbox.arrived(index)) for index in range(mailbox.count))
     return [index for index, arrived in times if arrived is not None and arrived < before]

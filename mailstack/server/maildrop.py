@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator
 
 from attrs import define
 
-from mailstack.interfaces.mailboxes import IMailbox, Item
-from mailstack.protocol.pop3_body import top
+from mailstack.interfaces.mailboxes import IMailbox, Letter
+from mailstack.protocol.pop3_body import WireCount, WireLines, top, wire_octets
 from mailstack.protocol.pop3_events import Delete, Event, List, Reset, Response, Retrieve, Stat, Top, Uidl, err, ok
 
 PIECE = 64 * 1024  # octets of a letter that are read at once
-LINES = 1000  # of a listing that are made at once
 
 NO_SUCH_MESSAGE = err("no-such-message")
 GONE = err("gone")
@@ -34,14 +32,14 @@ class Maildrop:
 
     def __init__(self, mailbox: IMailbox) -> None:
         self.mailbox = mailbox
-        self.count = len(mailbox.items)  #: of messages, as the session began
-        self.size = sum(item.size for item in mailbox.items)
+        self.count = mailbox.count  #: of messages, as the session began
+        self.size = mailbox.octets
         self.retrieved = Tally()
         self.topped = Tally()
         self.fetched: set[int] = set()  #: indexes of the letters that RETR has sent to their ends
         self._marked: set[int] = set()
         self._marked_size = 0
-        self._letter: BinaryIO | None = None
+        self._letter: Letter | None = None
 
     @property
     def marked(self) -> list[int]:
@@ -54,7 +52,8 @@ class Maildrop:
         self.mailbox.close()
 
     def answer(self, event: Event) -> Response:
-        """OSError when a letter can't be read."""
+        """FileNotFoundError when a letter is not where it was: :meth:`IMailbox.look_again`, then ask once more. Another
+        OSError when it can't be read."""
         number = getattr(event, "number", None)
         if number is not None and not self._has(number - 1):
             return NO_SUCH_MESSAGE
@@ -62,13 +61,13 @@ class Maildrop:
             case Stat():
                 return ok(data="{} {}".format(*self._left))
             case List(None):
-                return self._summary(self._listing(lambda item: item.size))
+                return self._summary(self._listing(self.mailbox.size_lines))
             case List(int(number)):
-                return ok(data=f"{number} {self._item(number).size}")
+                return ok(data=f"{number} {self.mailbox.size(number - 1)}")
             case Uidl(None):
-                return ok("", self._listing(lambda item: item.uid))
+                return ok("", self._listing(self.mailbox.uid_lines))
             case Uidl(int(number)):
-                return ok(data=f"{number} {self._item(number).uid}")
+                return ok(data=f"{number} {self.mailbox.uid(number - 1)}")
             case Retrieve(number):
                 return self._retrieve(number)
             case Top(number, lines):
@@ -84,29 +83,31 @@ class Maildrop:
     def _has(self, index: int) -> bool:
         return 0 <= index < self.count and index not in self._marked
 
-    def _item(self, number: int) -> Item:
-        return self.mailbox.items[number - 1]
-
     @property
     def _left(self) -> tuple[int, int]:
         """Messages that are not marked, and their octets."""
         return self.count - len(self._marked), self.size - self._marked_size
 
-    def _summary(self, body: Iterator[bytes] | None = None) -> Response:
+    def _summary(self, body: WireLines | None = None) -> Response:
         count, octets = self._left
         return ok("messages", body, count=count, octets=octets)
 
-    def _listing(self, column: Callable[[Item], object]) -> Iterator[bytes]:
-        for start in range(0, self.count, LINES):
-            numbers = range(start + 1, min(start + LINES, self.count) + 1)
-            lines = [f"{number} {column(self._item(number))}\n" for number in numbers if self._has(number - 1)]
-            yield "".join(lines).encode("ascii")
+    def _listing(self, lines: Callable[[int, int], Iterable[bytes]]) -> WireLines:
+        return WireLines(piece for start, stop in self._unmarked() for piece in lines(start, stop))
+
+    def _unmarked(self) -> Iterator[tuple[int, int]]:
+        """The runs of messages between those that are marked: from the one index to before the other."""
+        start = 0
+        for marked in [*self.marked, self.count]:
+            if start < marked:
+                yield start, marked
+            start = marked + 1
 
     # ---- Marks
 
     def _mark(self, number: int) -> Response:
         self._marked.add(number - 1)
-        self._marked_size += self._item(number).size
+        self._marked_size += self.mailbox.size(number - 1)
         return ok("marked", number=number)
 
     def _unmark_all(self) -> Response:
@@ -117,36 +118,48 @@ class Maildrop:
     # ---- Letters
 
     def _retrieve(self, number: int) -> Response:
-        if not self._open(number):
-            return GONE
-        return ok("octets", self._noting(number - 1), octets=self._item(number).size)
+        """What fits into one piece is counted before its size is told: it may be that its name lies."""
+        index, first = number - 1, self._open(number)
+        if self._letter is not None:
+            return ok("octets", self._noting(index, self._pieces(first)), octets=self.mailbox.size(index))
+        octets = wire_octets(first)
+        self.retrieved.count += 1
+        self.retrieved.octets += octets
+        self._note(index, octets)
+        return ok("octets", [first], octets=octets)
 
     def _top(self, number: int, lines: int) -> Response:
-        if not self._open(number):
-            return GONE
-        return ok("", self._counted(top(self._pieces(), lines), self.topped))
+        return ok("", self._counted(top(self._pieces(self._open(number)), lines), self.topped))
 
-    def _noting(self, index: int) -> Iterator[bytes]:
-        yield from self._counted(self._pieces(), self.retrieved)
+    def _noting(self, index: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        before = self.retrieved.octets
+        yield from self._counted(pieces, self.retrieved)
+        self._note(index, self.retrieved.octets - before)
+
+    def _note(self, index: int, octets: int) -> None:
         self.fetched.add(index)
+        self.mailbox.measured(index, octets)
 
-    def _open(self, number: int) -> bool:
+    def _open(self, number: int) -> bytes:
+        """The first piece; the letter stays open if there may be more."""
         self._close_letter()
-        try:
-            self._letter = self.mailbox.open(number - 1)
-        except FileNotFoundError:
-            return False
-        return True
+        self._letter = self.mailbox.open(number - 1)
+        first = self._letter.read(PIECE)
+        if len(first) < PIECE:
+            self._close_letter()
+        return first
 
-    def _pieces(self) -> Iterator[bytes]:
-        assert self._letter is not None, "a letter is opened first"
-        while piece := self._letter.read(PIECE):
+    def _pieces(self, piece: bytes) -> Iterator[bytes]:
+        while piece:
             yield piece
+            piece = self._letter.read(PIECE) if self._letter else b""
 
     def _counted(self, pieces: Iterator[bytes], tally: Tally) -> Iterator[bytes]:
         tally.count += 1
+        before, count = tally.octets, WireCount()
         for piece in pieces:
-            tally.octets += len(piece) + piece.count(b"\n")
+            count.take(piece)
+            tally.octets = before + count.octets
             yield piece
         self._close_letter()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -69,7 +69,7 @@ class Pop3Conversation(Conversation):
 
     def _reply(self, response: Response) -> Awaitable[None] | None:
         answer = self.session.answer(response)
-        if response.body is not None:
+        if response.body is not None and not isinstance(response.body, Sequence):
             return self._say_body(answer)
         self.say(b"".join(answer))
         if self.session.upgrading and self._listening.tls is not None:

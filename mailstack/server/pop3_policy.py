@@ -32,7 +32,7 @@ from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 from mailstack.server.conventional import conventional
 from mailstack.server.fetched import letter_lines, said
 from mailstack.server.login_delay import LoginDelay
-from mailstack.server.maildrop import Maildrop
+from mailstack.server.maildrop import GONE, Maildrop
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,7 +93,8 @@ class Pop3Policy:
         if isinstance(event, Login | Proof | Agreed | Quit):
             return self._decide_later(event)
         try:
-            return self._counted(event, self._decide(event))
+            response = self._decide(event)
+            return self._counted(event, response) if isinstance(response, Response) else response
         except Exception as error:
             return self._bug(event, error)
 
@@ -109,7 +110,7 @@ class Pop3Policy:
         self._log.failure("pop3", f"{event}: {error!r}")
         return OUR_FAULT
 
-    def _decide(self, event: Event) -> Response:
+    def _decide(self, event: Event) -> Response | Awaitable[Response]:
         if isinstance(event, Settled):
             if event.response is TLS_HELLO:
                 self._log.event("pop3-login", what=f"{PLAIN_PORT},", rip=self._client or "local")
@@ -127,13 +128,31 @@ class Pop3Policy:
             return ok() if refusal is None else self._not_known(event.name, refusal)
         assert self._maildrop is not None, "the protocol has the log-in before"
         try:
-            response = self._maildrop.answer(event)
-            if isinstance(event, Top) and response.positive:
-                self._topped.add(event.number - 1)
-            return response
+            return self._answer(event, self._maildrop)
+        except FileNotFoundError:
+            return self._look_again(event, self._maildrop)
         except OSError as error:
             self._trouble(error)
             return UNREADABLE
+
+    def _answer(self, event: Event, drop: Maildrop) -> Response:
+        response = drop.answer(event)
+        if isinstance(event, Top) and response.positive:
+            self._topped.add(event.number - 1)
+        return response
+
+    async def _look_again(self, event: Event, drop: Maildrop) -> Response:
+        """Another program has moved the letter, or removed it: that takes a look at the whole mailbox."""
+        try:
+            await self._office.in_thread(drop.mailbox.look_again)
+            return self._answer(event, drop)
+        except FileNotFoundError:
+            return GONE
+        except OSError as error:
+            self._trouble(error)
+            return UNREADABLE
+        except Exception as error:
+            return self._bug(event, error)
 
     def _counted(self, event: Event, response: Response) -> Response:
         if response.positive or not isinstance(event, Settled | Login | Lookup | Proof | Agreed):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailstack.maildir.indexing import indexed
+from mailstack.maildir.listed import Stamps
 from mailstack.maildir.names import age, base, keeping, letter_id, unique_ids, wire_size
 
 FILE_NAMES = st.binary(min_size=1, max_size=200).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
@@ -72,3 +76,13 @@ def test_any_names_get_fit_and_different_ids(bases: set[str]) -> None:
     ids = unique_ids(sorted(bases, key=age))
     assert len(set(ids)) == len(ids)
     assert all(1 <= len(uid) <= 70 and uid.isascii() and uid.isprintable() and " " not in uid for uid in ids)
+
+
+@given(st.sets(FILE_NAMES.map(base).filter(lambda name: not set(name) & {"/", "\0"}), max_size=8))
+@settings(max_examples=100)
+def test_ids_are_those_that_a_session_has(bases: set[str]) -> None:
+    """Whoever asks here, for few, is told what POP3 shows."""
+    names = sorted(bases, key=age)
+    index = indexed([b"new/" + os.fsencode(name) for name in names], Stamps(None, None), True, lambda *path: 0)
+    shown = {index.base(at): index.uid(at).decode() for at in range(len(index))}
+    assert shown == dict(zip(map(os.fsencode, names), unique_ids(names), strict=True))

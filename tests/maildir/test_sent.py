@@ -68,7 +68,7 @@ def test_the_copy_is_a_link_that_is_seen(post: Post) -> None:
     size = len(post.content("<L1@x.test>"))
     assert file.name == f"1700000000.QL1.mail.office.test,S={size},W={size + 4}:2,S"
     box = post.boxes.open(ALICE, "sent")
-    assert [item.size for item in box.items] == [size + 4]
+    assert [box.size(index) for index in range(box.count)] == [size + 4]
     assert box.letter_id(0) == "L1"
 
 

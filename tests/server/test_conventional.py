@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from zope.interface.verify import verifyObject
@@ -46,12 +47,14 @@ def test_letters_and_sizes_go_together(boxes: MemoryMailboxes) -> None:
     assert verifyObject(IMailbox, box)
     expected = [PLAIN, made(RAW), made(LONG), BROKEN]
     for index, letter in enumerate(expected):
-        with box.open(index) as file:
+        with closing(box.open(index)) as file:
             assert b"".join(iter(lambda: file.read(5_000), b"")) == letter
-        assert box.items[index].size == len(letter) + letter.count(b"\n")
-    assert sum(item.size for item in box.items) == sum(len(letter) + letter.count(b"\n") for letter in expected)
-    assert [item.uid for item in box.items[1:3]] == ["uid-2", "uid-3"]
-    assert box.items[-3] == box.items[1]
+    sizes = [len(letter) + letter.count(b"\n") for letter in expected]
+    assert [box.size(index) for index in range(box.count)] == sizes
+    assert b"".join(box.size_lines(0, 4)) == b"".join(b"%d %d\r\n" % each for each in enumerate(sizes, 1))
+    assert b"".join(box.size_lines(2, 3)) == b"3 %d\r\n" % sizes[2]
+    assert box.octets == sum(sizes)
+    assert b"".join(box.uid_lines(1, 3)) == b"2 uid-2\r\n3 uid-3\r\n"
 
 
 def test_the_rest_is_that_of_the_mailbox(boxes: MemoryMailboxes) -> None:

@@ -347,6 +347,33 @@ def test_nothing_behind_a_letter_that_breaks_off_is_looked_at(
     assert "could not be read" in str(service.log[-1][2]["what"])
 
 
+def test_letter_that_another_program_moved_is_looked_for_in_a_thread() -> None:
+    """And nothing overtakes it."""
+    threads = Threads()
+    service = Service(in_thread=threads)
+    service.fakes.mailboxes.add(ALICE, b"a: 1\n\none\n", b"a: 2\n\ntwo\n")
+    wire = service.connect()
+    wire.send(LOGIN)
+    threads.work()
+    service.fakes.mailboxes.moved.add("uid-1")
+    wire.read()
+    assert wire.send(b"RETR 1\r\nNOOP\r\n") == b""
+    threads.work()
+    assert wire.read() == b"+OK 13 octets\r\na: 1\r\n\r\none\r\n.\r\n+OK\r\n"
+
+
+def test_disk_that_refuses_another_look(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(mailbox: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("tests.maildir.memory.MemoryMailbox.look_again", refuse)
+    wire = service.connect()
+    wire.send(LOGIN)
+    service.fakes.mailboxes.moved.add("uid-1")
+    assert wire.send(b"RETR 1\r\n").startswith(b"-ERR [SYS/TEMP] ")
+    assert service.log[-1][2]["note"] == "[Errno 5] Input/output error"
+
+
 def test_letter_that_another_program_removed(service: Service) -> None:
     wire = service.connect()
     wire.send(LOGIN)
