@@ -30,7 +30,10 @@ class LineReader:
     in a line that others would read as two.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longer: tuple[bytes, int] | None = None) -> None:
+        """``longer``: how a line begins (in any case of letters, START octets at most) that may have so many octets,
+        whatever the limit."""
+        self._longer = longer
         self._buffer = b""
         self._at = 0  # where the next line begins
         self._searched = 0  # there is no LF between the two
@@ -56,11 +59,16 @@ class LineReader:
         end = buffer.find(b"\n", self._searched) + 1
         if not end:
             self._searched = len(buffer)
-            if len(buffer) - at >= limit:
+            if len(buffer) - at >= limit and len(buffer) - at >= self._limit(limit):
                 self._skip()
             return None
-        self._cut(end)
-        if self._skipping or end - at > limit:
+        too_long = self._skipping or (end - at > limit and end - at > self._limit(limit))
+        if end == len(buffer):
+            self._buffer = b""
+            self._at = self._searched = 0
+        else:
+            self._at = self._searched = end
+        if too_long:
             return self._too_long(buffer[at : at + START])
         if buffer[end - 2 : end] == b"\r\n" and end - at > 1:
             text = buffer[at : end - 2]
@@ -74,6 +82,13 @@ class LineReader:
             self._buffer = b""
             end = 0
         self._at = self._searched = end
+
+    def _limit(self, limit: int) -> int:
+        if self._longer is None:
+            return limit
+        word, octets = self._longer
+        start = self._start if self._skipping else self._ahead(len(word))
+        return max(limit, octets) if start.upper() == word else limit
 
     def _skip(self) -> None:
         if not self._skipping:
@@ -93,12 +108,6 @@ class LineReader:
     def holds(self, octets: int) -> bool:
         """Whether so many wait, or waited until they were thrown away."""
         return self._skipping or len(self._buffer) - self._at >= octets
-
-    def begins(self, word: bytes) -> bool:
-        """Whether the next line begins with a word in any case of letters, of START octets at most; also while the line
-        is thrown away."""
-        start = self._start if self._skipping else self._ahead(len(word))
-        return start.upper() == word
 
     def begins_tls(self) -> bool | None:
         """Whether what waits is a TLS handshake and no line: its line end may never come. None: too little to tell."""

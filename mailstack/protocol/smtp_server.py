@@ -85,7 +85,7 @@ class SmtpServer:
         self.heard: bytes | None = None
         self._discretion = Discretion()
         self._state = State.GREET
-        self._lines = LineReader()
+        self._lines = LineReader(longer=(AUTH, sasl.MAX_LINE))
         self._begun = False
         self._pending: Event | None = None
         self._stretch: Stretch | None = None
@@ -172,16 +172,17 @@ class SmtpServer:
 
     def _next_of_lines(self) -> Event | None:
         mechanism = self._mechanism
-        # What a line begins with counts only when it is long.
-        in_auth = mechanism is not None or (self._lines.holds(MAX_COMMAND_LINE) and self._lines.begins(AUTH))
-        line = self._lines.next(sasl.MAX_LINE if in_auth else MAX_COMMAND_LINE)
+        line = self._lines.next(sasl.MAX_LINE if mechanism else MAX_COMMAND_LINE)
         if line is None:
             return None
         self.heard = HIDDEN
         if isinstance(line, Line) and line.strict:
             return self._response(mechanism, line.text) if mechanism else self._command(line.text)
         self._mechanism = None
-        rejected = Rejected(NOT_STRICT if isinstance(line, Line) else TOO_LONG_IN_AUTH if in_auth else TOO_LONG)
+        if isinstance(line, Line):
+            rejected = Rejected(NOT_STRICT)
+        else:
+            rejected = Rejected(TOO_LONG_IN_AUTH if mechanism or line.start.upper() == AUTH else TOO_LONG)
         if not mechanism:
             text = line.text if isinstance(line, Line) else A_LONG_LINE
             self.heard = self._discretion.shown(text, rejected)

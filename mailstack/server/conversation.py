@@ -261,15 +261,13 @@ class Conversation(Protocol):
         else:
             if self._out:
                 self.connections.flush_soon(self, self.clock)
-            self._read_on()
+            # Only an answer gives the client new time, or one that drips octets could stay for ever.
+            if self._answered:
+                self._answered = False
+                self._alarm.restart()
+            if self._paused:
+                self._resume_reading()
         return result
-
-    def _read_on(self) -> None:
-        """Only an answer gives the client new time, or one that drips octets could stay for ever."""
-        if self._answered:
-            self._answered = False
-            self._alarm.restart()
-        self._resume_reading()
 
     def _resume_reading(self) -> None:
         if self._paused:

@@ -77,14 +77,16 @@ def test_cuts_make_no_difference(pieces: list[bytes]) -> None:
     assert read(pieces) == read([b"".join(pieces)])
 
 
-def test_what_a_line_begins_with_is_known_while_it_is_thrown_away() -> None:
-    reader = LineReader()
-    for piece in (b"au", b"th ", b"x" * 20, b"x" * 20):
-        known = reader.begins(b"AUTH ")
-        reader.feed(piece)
-        assert reader.next(LIMIT) is None
-        assert not known or reader.begins(b"AUTH ")
-    assert reader.begins(b"AUTH ")
-    reader.feed(b"\r\nNOOP\r\n")
-    assert reader.next(LIMIT) == TooLong(b"auth ")
-    assert not reader.begins(b"AUTH ")
+def test_lines_that_begin_so_may_be_longer() -> None:
+    """In any case of letters, and however they come."""
+    line = b"auth " + b"x" * 2 * LIMIT
+    for pieces in ([line, b"\r\n"], [line[:3], line[3:], b"\r\n"], [line + b"\r\n"]):
+        reader = LineReader(longer=(b"AUTH ", 3 * LIMIT))
+        for piece in pieces:
+            reader.feed(piece)
+            found = reader.next(LIMIT)
+        assert found == Line(line)
+    reader.feed(line + line + b"\r\nNOOP\r\n")
+    assert [reader.next(LIMIT), reader.next(LIMIT)] == [TooLong(b"auth "), Line(b"NOOP")]
+    reader.feed(b"x" * 2 * LIMIT + b"\r\n")
+    assert reader.next(LIMIT) == TooLong(b"xxxxx")
