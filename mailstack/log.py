@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
+from contextlib import suppress
 from time import time
 from typing import Any, TextIO
 
@@ -21,10 +20,12 @@ from zope.interface import implementer
 
 from mailstack.config.settings import Log
 from mailstack.interfaces.log import IEventLog
+from mailstack.model.moment import precise
 
 NAMESPACE = "mailstack"
 LEVELS = {"debug": LogLevel.debug, "info": LogLevel.info, "warn": LogLevel.warn, "error": LogLevel.error}
 Level = Any  # a member of LogLevel, whose package has no types
+Soon = Callable[[Callable[[], None]], object]
 FREE = ("what", "note")  # free text before and after the fields
 
 
@@ -90,16 +91,6 @@ class EventLog:
         )
 
 
-def _time(event: LogEvent) -> str:
-    moment: float = event["log_time"]
-    return f"{_second(int(moment))}.{int(moment % 1 * 1000):03}Z"
-
-
-@lru_cache(maxsize=1)
-def _second(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat().removesuffix("+00:00")
-
-
 def as_text(event: LogEvent) -> str | None:
     """``TIME line``; the level is named from warnings up, a traceback follows on indented lines of its own."""
     text = event.get("line") or escape(formatEvent(event))
@@ -107,14 +98,14 @@ def as_text(event: LogEvent) -> str | None:
         return None
     level = event.get("log_level", LogLevel.info)
     urgent = f"{level.name}: " if level in URGENT else ""
-    line = f"{_time(event)} {urgent}{text}\n"
+    line = f"{precise(event['log_time'])} {urgent}{text}\n"
     # Indented, so that nothing in an exception's text passes for a line of ours.
     return line if "log_failure" not in event else line + "".join(f"\t{each}\n" for each in _traceback(event))
 
 
 def as_json(event: LogEvent) -> str | None:
     """The same facts as one object a line."""
-    fields = {"time": _time(event), "level": event.get("log_level", LogLevel.info).name}
+    fields = {"time": precise(event["log_time"]), "level": event.get("log_level", LogLevel.info).name}
     if "fields" in event:
         pairs = {key.rstrip("_"): _plain(value) for key, value in event["fields"].items()}
         fields |= {"id": event["id"]} | {key: value for key, value in pairs.items() if value is not None}
@@ -137,12 +128,20 @@ def _traceback(event: LogEvent) -> list[str]:
 FORMATS: dict[str, Callable[[LogEvent], str | None]] = {"text": as_text, "json": as_json}
 
 
+def at_once(write: Callable[[], None]) -> None:
+    write()
+
+
 @implementer(ILogObserver)
 class LogFile:
     """The end of Twisted's log: where events become lines. What Twisted itself has to say of its ports and factories is
     told at level debug; its warnings always are."""
 
-    def __init__(self, settings: Log, out: TextIO) -> None:
+    def __init__(self, settings: Log, out: TextIO, soon: Soon = at_once) -> None:
+        """``soon`` says when lines are written: under load many together, which costs one call of the system. Warnings
+        wait for nobody."""
+        self._soon = soon
+        self._lines: list[str] = []
         self._format = FORMATS[settings.format]
         self._wanted = _and_above(LEVELS[settings.level])
         self._wanted_of_others = self._wanted if settings.level == "debug" else self._wanted & URGENT
@@ -150,9 +149,22 @@ class LogFile:
 
     def __call__(self, event: LogEvent) -> None:
         wanted = self._wanted if event.get("log_namespace") == NAMESPACE else self._wanted_of_others
-        if event.get("log_level", LogLevel.info) not in wanted:
+        level = event.get("log_level", LogLevel.info)
+        if level not in wanted:
             return
         line = self._format(event)
-        if line:
-            self._out.write(line)
-            self._out.flush()
+        if not line:
+            return
+        self._lines.append(line)
+        if level in URGENT:
+            self._write()
+        elif len(self._lines) == 1:
+            self._soon(self._write)
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            # On a full disk there is nowhere to say so.
+            with suppress(OSError):
+                self._out.write("".join(lines))
+                self._out.flush()

@@ -28,8 +28,18 @@ _running: list[Options] = []
 
 def make_observer() -> ILogObserver:
     """Called by twistd, when the command line is understood."""
+    # Not before: until now twistd may be told to use another one.
+    from twisted.internet import reactor
+
+    def soon(write: Callable[[], None]) -> None:
+        """Behind what the reactor is at, or now if it does not run."""
+        if reactor.running:
+            reactor.callLater(0, write)
+        else:
+            write()
+
     options = _running[-1]
-    return LogFile(options.settings.log, options.log_file())
+    return LogFile(options.settings.log, options.log_file(), soon)
 
 
 class Options(UsageOptions):

@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "durable": set(),
     "eager": set(),
     "versions": set(),
-    "log": {"config", "interfaces"},
+    "log": {"config", "interfaces", "model"},
     "startup": {"config", "log"},
     # The server is put together in three pieces.
     "outbound": {"delivery", "maildir", "queue", "spool"} | COMMON,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 
 import pytest
 from twisted.logger import Logger, LogPublisher
@@ -170,3 +171,29 @@ def test_details_are_for_level_debug(monkeypatch: pytest.MonkeyPatch, level: str
     written = Written(monkeypatch, level=level)
     written.log.detail("pop3", what="Fetched:", ids="A B")
     assert written.lines == ["2001-09-09T01:46:40.250Z pop3: Fetched: ids=A B"] * told
+
+
+def test_lines_of_one_moment_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their order; a warning takes those before it along."""
+    later: list[Callable[[], None]] = []
+    out = io.StringIO()
+    publisher = LogPublisher(log.LogFile(Log(), out, later.append))
+    events = log.EventLog(publisher, lambda: 0.0)
+    events.event("A")
+    events.event("B")
+    assert (out.getvalue(), len(later)) == ("", 1)
+    later.pop()()
+    assert [line[-2:] for line in out.getvalue().splitlines()] == ["A:", "B:"]
+    events.event("C")
+    events.warn("D")
+    assert [line[-2:] for line in out.getvalue().splitlines()] == ["A:", "B:", "C:", "D:"]
+    later.pop()()
+    assert out.getvalue().count("\n") == 4
+
+
+def test_disk_that_is_full_ends_nothing() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    log.EventLog(LogPublisher(log.LogFile(Log(), Full())), lambda: 0.0).event("A")
