@@ -101,11 +101,11 @@ def pop3(
     """
     try:
         found = import_pop3.source(source)
-        directory = on_disk(folder) if folder else ""
+        new = on_disk(folder) if folder else ""
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     server = evolve(found.server, fingerprint=_fingerprint(tls_fingerprint), plain=insecure_plaintext)
-    place = Place(site.settings, account(site, address), directory)
+    place = Place(site.settings, account(site, address), "").within(folder, new)
     wishes = import_pop3.Wishes(_password(found.user, password_file, password_stdin), by_content, again, dry_run)
     tally = Tally(f"{found.user}@{server.host}", str(place.account), place.folder.removeprefix("."))
     import_pop3.bring(place, evolve(found, server=server), wishes, tally)

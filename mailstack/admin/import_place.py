@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from time import time
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mailstack.accounts.users import canonical
 from mailstack.admin.import_box import Box, NoRoom, bases
@@ -20,7 +20,7 @@ from mailstack.admin.import_run import Interrupts, Run, Tally
 from mailstack.admin.site import Failed, Site, warn
 from mailstack.config.settings import Settings
 from mailstack.durable import FilesystemSync, Sync, own_filesystem, sync_paths
-from mailstack.maildir import names
+from mailstack.maildir import folders, names
 from mailstack.model.address import Address
 from mailstack.model.maildir_name import below_mail
 
@@ -37,6 +37,14 @@ class Place:
     def maildir(self) -> Path:
         root = self.settings.server.data / "mail" / below_mail(self.account)
         return root / self.folder if self.folder else root
+
+    def within(self, name: str, new: str) -> Place:
+        """The folder of this name, or of the same but for the case of letters; ``new`` if there is none. OSError."""
+        try:
+            found = folders.find(self.maildir, name)
+        except FileNotFoundError:
+            return evolve(self, folder=new)
+        return evolve(self, folder="" if found == self.maildir else found.name)
 
     @property
     def record(self) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from mailstack import durable
 from mailstack.admin import import_call
 from mailstack.admin.import_pop3 import source
 from mailstack.maildir.mailbox import Mailbox
@@ -136,6 +137,18 @@ def test_into_a_folder(move: Move) -> None:
     assert move.shown(".Junk.&V4NXPg-") == shown(LETTERS)
     assert (move.maildir / ".Junk.&V4NXPg-/maildirfolder").exists()
     assert move.run(MemoryServer(LETTERS)).output.startswith("alice@office.test: imported 4 letters")
+
+
+def test_into_a_folder_that_is_there(move: Move) -> None:
+    """In whatever case of letters; the inbox is one, too, and so are those that every program has."""
+    durable.make_folders(move.maildir / ".Old Mail/new")
+    durable.make_folders(move.maildir / ".Old Mail/cur")
+    move.run(MemoryServer(LETTERS[:1]), "--folder", "old mail")
+    assert move.shown(".Old Mail") == shown(LETTERS[:1])
+    move.run(MemoryServer(LETTERS[:1]), "--folder", "junk")
+    assert move.shown(".Junk") == shown(LETTERS[:1])
+    move.run(MemoryServer(LETTERS[:1]), "--folder", "Inbox")
+    assert move.shown() == shown(LETTERS[:1])
 
 
 @pytest.mark.parametrize("octets", range(40, 600, 37))

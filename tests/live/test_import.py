@@ -232,6 +232,7 @@ def test_from_another_mailstack(make_office: MakeOffice, tmp_path: Path) -> None
     assert "imported 1 letter (" in there.cli(*command, input=f"{PASSWORD}\n")
     assert here(there, "bob", 3) == here(there, "alice", 4)[1:]
     assert "imported 4 letters" in there.cli(*command, "--folder", "Old", input=f"{PASSWORD}\n")
+    assert here(there, "bob+Old", 4) == here(there, "alice", 4)
     moved = there.maildir("alice").rename(tmp_path / "moved")
     assert "imported 4 letters" in there.cli("import", "maildir", str(moved), "alice")
 
