@@ -140,7 +140,7 @@ def copy_into(source: str, target: str, scratch: str) -> None:
     content is durable, the name is not yet. FileExistsError when the target is there."""
     try:
         _copy_durably(Path(source), Path(scratch))
-        _rename_new(Path(scratch), Path(target))
+        move(Path(scratch), Path(target))
     finally:
         Path(scratch).unlink(missing_ok=True)
 
@@ -155,8 +155,9 @@ def _copy_durably(source: Path, target: Path) -> None:
         os.fsync(copy.fileno())
 
 
-def _rename_new(source: Path, target: Path) -> None:
-    """Rename without replacing; one process alone delivers, so the check and the act may be two steps."""
+def move(source: Path, target: Path) -> None:
+    """Rename without replacing, not durable yet. FileExistsError. One process alone makes a name, so the check and the
+    act may be two steps."""
     if target.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
@@ -174,12 +175,16 @@ def make_folders(path: Path, mode: int = 0o700) -> None:
         except FileExistsError:
             pass
         else:
-            _give(folder, folder.parent.stat())
+            give(folder, folder.parent)
         sync_paths([folder.parent])
 
 
+def give(target: Path | int, model: Path) -> None:
+    """As root: to whom the model belongs. Who writes for others must not leave files that these cannot use."""
+    _give(target, model.stat())
+
+
 def _give(target: Path | int, model: os.stat_result) -> None:
-    """As root: to whom the model belongs."""
     if os.geteuid() == 0:
         os.chown(target, model.st_uid, model.st_gid)
 

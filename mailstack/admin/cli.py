@@ -15,6 +15,7 @@ import click
 from mailstack.admin.alias import alias
 from mailstack.admin.check import check
 from mailstack.admin.explain import explain
+from mailstack.admin.import_mail import import_
 from mailstack.admin.limits import limits
 from mailstack.admin.mailq import mailq
 from mailstack.admin.output import clean
@@ -103,6 +104,7 @@ def main(context: click.Context, config: str | None) -> None:
     mailstack explain 550 5.1.1            what does this code, or a pasted bounce, mean?
     mailstack trace letter.eml             which way did a letter come?
     mailstack why alice@office.test        what has become of her mail, and who fetched it?
+    mailstack import maildir PATH alice    move a mailbox here, from any server
     mailstack limits                       who was held back, and by which limit?
     """
     escape_what_cannot_be_shown()
@@ -127,5 +129,5 @@ def sendmail(context: click.Context, words: Sequence[str]) -> None:
     context.exit(run(words, str(context.obj.source)))
 
 
-for command in (check, user, alias, queue, mailq, relay, session, explain, trace, limits, why):
+for command in (check, user, alias, queue, mailq, relay, session, explain, trace, limits, why, import_):
     main.add_command(command)

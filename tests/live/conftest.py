@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.office import Office, Sections
+from tests.live.programs import NOBODY, need_root
 from tests.live.sink import Sink, as_usual
 
 MakeOffice = Callable[..., Office]
@@ -42,6 +44,21 @@ def open_folder() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def nobodys_office(open_folder: Path) -> Iterator[Office]:
+    """One that root starts and that runs as nobody, as it would beside a Dovecot."""
+    need_root()
+    folder = open_folder / "office"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    made = Office(folder)
+    try:
+        made.add_users("alice", "bob")
+        yield made.start(f"--uid={NOBODY}", f"--gid={NOBODY}")
+    finally:
+        made.close()
 
 
 @pytest.fixture(scope="module")

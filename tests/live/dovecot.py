@@ -142,11 +142,12 @@ class Beside:
 
 
 @contextlib.contextmanager
-def dovecot(root: Path, mail: Path) -> Iterator[Beside]:
+def dovecot(root: Path, mail: Path, more: str = "") -> Iterator[Beside]:
+    """``more`` is added to its configuration."""
     program("/usr/lib/dovecot/lmtp")
     port, lmtp = free_ports(2)
     places = {"root": root, "mail": mail, "port": port, "lmtp": lmtp}
-    with _running(root, _CONFIGURATION.format(**places, password=PASSWORD, owner=NOBODY)):
+    with _running(root, _CONFIGURATION.format(**places, password=PASSWORD, owner=NOBODY) + more):
         yield Beside(root / "dovecot.conf", port, lmtp)
 
 

@@ -13,10 +13,7 @@ from tests.live.conftest import MakeOffice
 from tests.live.dovecot import dovecot
 from tests.live.office import Office
 from tests.live.programs import run
-from tests.live.test_maildir_readers import nobodys_office
 from tests.live.wire import DOMAIN, PASSWORD, UNVERIFIED
-
-__all__ = ["nobodys_office"]  # a fixture
 
 LETTER = "From: friend@far.test\nTo: alice@office.test\nSubject: {0}\nMessage-ID: <{0}@far.test>\n\ntext\n"
 
