@@ -9,9 +9,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
-from twisted.python.failure import Failure
 
 MORE = getattr(socket, "MSG_MORE", 0)  # Linux
 
@@ -33,7 +32,7 @@ def close(transport: Any, octets: bytes) -> None:
             octets = _send(transport, octets, MORE)
         if not octets:
             transport.stopReading()
-            transport.connectionLost(Failure(CONNECTION_DONE))
+            transport.connectionLost(connectionDone)
             return
     if octets:
         transport.write(octets)
