@@ -212,6 +212,8 @@ class Connection(Protocol):
     def _close(self, action: Close) -> None:
         self._stop_pouring()
         self._stop_timer()
+        if not action.polite:
+            self._unsaid.clear()
         if not self.gone and action.polite:
             self._timer = self._clock.callLater(FAREWELL, self._transport.abortConnection)
         elif not self.gone and self.transport is not None:
