@@ -65,7 +65,8 @@ def why(
     What did alice send, and where did it go?
         mailstack why --from alice@office.test --since 1d
 
-    Refused mail is told of, too. Times are local. [log] keep says for how long it is known what happened.
+    Refused mail is told of, too. Times are local. [log] keep says for how long it is known what happened. Of letters
+    without a queue id (imported, or put there by another program) nothing is known.
     Exit code 0: something was found, 1: nothing was.
     """
     phrases = read_phrases(lang or site.settings.server.language, "why")
@@ -196,6 +197,8 @@ def _nothing(site: Site, days: Sequence[Day], asked: Asked, phrases: Phrases) ->
         yield filled(clean(phrases.say("none", "no_user", to=to)), "", "")
     elif days and to is not None:
         yield filled(phrases.say("none", "elsewhere"), "", "")
+        if to.domain in site.settings.server.domains:
+            yield filled(phrases.say("none", "imported"), "", "")
 
 
 def _is_missing(site: Site, address: Address) -> bool:

@@ -23,7 +23,7 @@ INDENT = "      "
 
 #: What a sentence may name. A file that was edited by hand may lack any of it.
 _NAMES = ("client", "helo", "login", "uid", "to", "orig_to", "relay", "reply", "user", "rip", "what", "by", "from",
-          "report", "original")  # fmt: skip
+          "report", "original", "folder")  # fmt: skip
 _MAYBE = dict.fromkeys(_NAMES, "?")
 _NOT_TAKEN = (story.DEFERRED, story.BOUNCED, story.REFUSED)
 

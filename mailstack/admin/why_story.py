@@ -16,6 +16,7 @@ RECEIVED, SUBMITTED, WRITTEN, REFUSED = "received", "submitted", "written", "ref
 DELIVERED, RELAYED, DEFERRED, BOUNCED, EXPIRED = "delivered", "relayed", "deferred", "bounced", "expired"
 REPORTED, REPORT, FORWARDED, DECIDED, NOTED = "reported", "report", "forwarded", "decided", "noted"
 TOPPED, FETCHED, DELETED, AGED = "topped", "fetched", "deleted", "aged"
+SAVED, SAVED_BEFORE, NOT_SAVED = "saved", "saved_before", "not_saved"
 # What has become of it by now.
 WAITS, HELD, UNREAD, READ, GONE, REMOVED = "waits", "held", "unread", "read", "gone", "removed"
 
@@ -82,9 +83,10 @@ class Life:
         return min((beat.time for beat in (*self.beats, *self.now)), default=0.0)
 
     @property
-    def inboxes(self) -> set[str]:
-        """The accounts into whose inboxes it was put."""
-        return {beat.facts["to"] for beat in self.beats if beat.kind == DELIVERED}
+    def mailboxes(self) -> set[str]:
+        """The accounts into whose Maildirs it was put: those of recipients, and of who has sent it."""
+        delivered = {beat.facts["to"] for beat in self.beats if beat.kind == DELIVERED}
+        return delivered | {beat.facts["user"] for beat in self.beats if beat.kind == SAVED}
 
 
 def reply_of(text: str) -> Reply:
@@ -115,6 +117,8 @@ def beat(event: Event, id: str) -> Beat | None:
         return Beat(event.time, WRITTEN, _facts(event, "uid", "from", "size", "message-id"))
     if what == "forwarded":
         return Beat(event.time, FORWARDED, _facts(event, "from", "orig_to"))
+    if "folder" in event.fields:
+        return _sent_copy(event)
     if "by" in event.fields:
         return Beat(event.time, DECIDED, _facts(event, "what", "by"))
     text = " ".join(filter(None, (what, event.field("note"))))
@@ -156,6 +160,19 @@ def _outcome(event: Event) -> Beat | None:
         return Beat(event.time, DELIVERED if event.field("relay") == "local" else RELAYED, facts)
     kinds = {"deferred": DEFERRED, "bounced": BOUNCED}
     return Beat(event.time, kinds.get(status, NOTED), {**facts, "what": event.field("status")})
+
+
+def _sent_copy(event: Event) -> Beat:
+    """For the Sent folder of who has sent it, ``<alice@office.test/Sent>``; what the log says of it begins so."""
+    what = event.field("what")
+    user, _, folder = event.field("folder").removeprefix("<").removesuffix(">").rpartition("/")
+    if what == "saved in":
+        kind = SAVED
+    elif what.startswith("not saved, as a letter with its Message-ID"):
+        kind = SAVED_BEFORE
+    else:
+        kind = NOT_SAVED
+    return Beat(event.time, kind, {"user": user, "folder": folder, "what": what.removesuffix(":")})
 
 
 def _facts(event: Event, *names: str) -> dict[str, str]:
@@ -264,6 +281,6 @@ def _copies(life: Life, copies: Sequence[Copy], now: float, looked: bool) -> Ite
         facts = {"user": copy.user, "folder": copy.folder, "path": copy.path}
         yield Beat(now, READ if copy.seen else UNREAD, facts)
     deleted = {each.facts.get("user", "").casefold() for each in life.beats if each.kind in (DELETED, AGED)}
-    for user in sorted(life.inboxes) if looked else ():
+    for user in sorted(life.mailboxes) if looked else ():
         if user.casefold() not in there:
             yield Beat(now, REMOVED if user.casefold() in deleted else GONE, {"user": user})

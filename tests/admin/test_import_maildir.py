@@ -101,7 +101,7 @@ def test_sub_folders(move: MoveMaildir) -> None:
     assert (move.maildir / ".Junk/maildirfolder").exists()
     assert (move.maildir / ".Sent.2019/cur").is_dir()
     found = move.office.json("import", "maildir", str(move.source.root), "alice")
-    assert [(each["folder"], each["known"]) for each in found] == [("", 0), ("Junk", 1), ("Sent.2019", 0)]
+    assert [(each["folder"], each["known"]) for each in found] == [("", 0), ("Junk", 1), ("Sent/2019", 0)]
 
 
 def test_dovecots_ids(move: MoveMaildir) -> None:

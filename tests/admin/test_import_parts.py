@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.admin.import_draft import Draft, LineEnds
-from mailstack.admin.import_folders import on_disk
 from mailstack.admin.import_keywords import Keywords
 from mailstack.admin.import_moments import Moments
+from mailstack.maildir import folders
 from mailstack.maildir.sizes import wire_octets
 from mailstack.protocol.dots import DotEncoder
 from tests import cuts
@@ -126,13 +126,14 @@ def test_moments_are_the_true_times_where_they_can_be() -> None:
     ],
 )
 def test_folders_on_the_disk(name: str, directory: str) -> None:
-    assert on_disk(name) == directory
+    assert folders.written(name) == directory
+    assert folders.shown(directory) == name
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a//b", "/a", "a/.b", "a\nb", "x" * 201])
 def test_what_can_be_no_folder(name: str) -> None:
     with pytest.raises(ValueError, match="folder"):
-        on_disk(name)
+        folders.written(name)
 
 
 # ---- Keywords
