@@ -12,7 +12,7 @@ import click
 from attrs import evolve
 
 from mailstack.admin import import_maildir, import_pop3, import_uidls
-from mailstack.admin.import_place import Place, account
+from mailstack.admin.import_place import Place, account, warn_of_expiry
 from mailstack.admin.import_run import Tally, sentences
 from mailstack.admin.output import clean, json_out
 from mailstack.admin.site import Failed, Site
@@ -111,6 +111,7 @@ def pop3(
     server = evolve(found.server, fingerprint=_fingerprint(tls_fingerprint), plain=insecure_plaintext)
     place = Place(site.settings, account(site, address), "").within(folder, new)
     wishes = import_pop3.Wishes(_password(found.user, password_file, password_stdin), by_content, again, dry_run)
+    warn_of_expiry(place)
     tally = Tally(f"{found.user}@{server.host}", str(place.account), folders.shown(place.folder))
     import_pop3.bring(place, evolve(found, server=server), wishes, tally)
     _tell([tally], as_json, dry_run)
@@ -144,6 +145,7 @@ def maildir(
             raise click.UsageError(f"--uidl: {error}") from None
     whose = account(site, address)
     root = path.absolute()
+    warn_of_expiry(Place(site.settings, whose, ""))
     source = import_maildir.Source(root, (control or root).absolute(), uidl, again, dry_run)
     tallies = []
     for folder in source.folders():

@@ -399,6 +399,14 @@ def test_wrong_usage(move: Move, words: list[str], code: int, wrong: str) -> Non
     assert wrong in result.stderr
 
 
+def test_old_letters_that_expire_would_remove(move: Move) -> None:
+    """From the inbox, not from folders."""
+    with move.office.ini.open("a") as ini:
+        ini.write("[pop3]\nexpire = 90d\n")
+    assert "longer ago will be removed" in move.run(MemoryServer(LETTERS)).stderr
+    assert "longer ago will be removed" not in move.run(MemoryServer(LETTERS), "--folder", "Junk").stderr
+
+
 def test_wrong_configuration(move: Move) -> None:
     move.office.ini.write_text("[server]\nnonsense = 1\n")
     assert move.office.run("import", "pop3://old@h", "alice", "--password-stdin", input="x\n").exit_code == 78
