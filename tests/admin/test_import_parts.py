@@ -13,7 +13,7 @@ from mailstack.admin.import_draft import Draft, LineEnds
 from mailstack.admin.import_keywords import Keywords
 from mailstack.admin.import_moments import Moments
 from mailstack.maildir import folders
-from mailstack.maildir.sizes import wire_octets
+from mailstack.maildir.sizes import counted
 from mailstack.protocol.dots import DotEncoder
 from tests import cuts
 
@@ -40,7 +40,7 @@ def test_what_is_stored_does_not_depend_on_the_cuts(
     assert (content, draft.odd) == (lambda one: (one[0], one[1].odd))(stored([b"".join(pieces)], path))
     assert b"\r\n" not in content
     assert draft.size == len(content)
-    assert draft.wire_size == wire_octets(io.BytesIO(content))
+    assert draft.wire_size == counted(io.BytesIO(content))
     encoder = DotEncoder()
     assert draft.wire_size == len(
         (encoder.encode(content.replace(b".", b"x")) + encoder.finish()).removesuffix(b".\r\n")
