@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 import click
@@ -79,7 +80,7 @@ class Teller:
         if beat.facts.get("sends_as"):
             yield self.phrases.say("about", "sends_as", **{name: short(text) for name, text in beat.facts.items()})
         if beat.facts.get("path"):
-            yield self.phrases.say("about", "before", path=beat.facts["path"])
+            yield self.phrases.say("about", "before")
 
     def _advice(self, beat: Beat) -> Iterator[str]:
         reply = story.reply_of(beat.facts.get("reply", ""))
@@ -133,6 +134,9 @@ class Teller:
         yield f"  {when}  {clean(self.sentence(beat))}"
         for text in self.details(beat):
             yield from (clean(line) for line in filled(text, INDENT, INDENT).split("\n"))
+        if beat.facts.get("path"):
+            # In one line, to be copied.
+            yield clean(f"{INDENT}  mailstack trace {shlex.quote(beat.facts['path'])}")
 
     # ---- For scripts
 

@@ -254,12 +254,14 @@ def callers(lives: Iterable[Life]) -> set[tuple[str, str]]:
 
 
 def with_greetings(life: Life, greetings: Mapping[tuple[str, str], str]) -> Life:
-    """``greetings`` by :func:`callers`."""
+    """``greetings`` by :func:`callers`; each is told once."""
+    left = dict(greetings)
 
     def greeted(beat: Beat) -> Beat:
-        helo = greetings.get((beat.facts.get("user", ""), beat.facts.get("rip", "")))
-        named = helo and beat.kind in POP3.values()
-        return evolve(beat, facts={**beat.facts, "sends_as": helo.strip("<>")}) if named and helo else beat
+        if beat.kind not in POP3.values():
+            return beat
+        helo = left.pop((beat.facts.get("user", ""), beat.facts.get("rip", "")), "")
+        return evolve(beat, facts={**beat.facts, "sends_as": helo.strip("<>")}) if helo else beat
 
     return evolve(life, beats=[greeted(beat) for beat in life.beats])
 

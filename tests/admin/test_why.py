@@ -287,6 +287,7 @@ def test_a_program_that_also_sends(office: Office, past: Past) -> None:
     """POP3 has no names, but SMTP has: what is known of the same account at the same address, and of no other."""
     id = past.letter(SENT)
     past.say("pop3", {"what": "Fetched:", **FETCH, "ids": id})
+    past.say("pop3", {"what": "Deleted:", **FETCH, "ids": id})
     for rip, user, helo in (
         ("192.168.1.7", "alice", "<old-phone>"),
         ("192.168.1.7", "alice", "<alices-phone>"),
@@ -304,7 +305,9 @@ def test_a_program_that_also_sends(office: Office, past: Past) -> None:
 def test_where_it_is(office: Office, past: Past) -> None:
     id = past.letter(SENT)
     path = inbox(office, id)
-    assert f"mailstack trace\n      '{path}'" in (said := office.run("why", id.lower()).output)
+    assert f"Which way it came here:\n        mailstack trace {path}\n" in (
+        said := office.run("why", id.lower()).output
+    )
     assert "is in the inbox of alice@office.test; no program has marked it as read" in said
     path.unlink()
     inbox(office, id, ".Junk/cur", ":2,S")
