@@ -102,10 +102,11 @@ def beat(event: Event, id: str) -> Beat | None:
     """Of a line that is about this letter; None: it adds nothing."""
     what = event.field("what")
     if event.id == "pop3" and what == "Expired:":
-        return Beat(event.time, AGED, _facts(event, "user"))
+        return Beat(event.time, AGED, _facts(event, "user", "others"))
     if event.id == "pop3":
         kind = POP3.get(what)
-        return None if kind is None else Beat(event.time, kind, _facts(event, "user", "rip", "tls", "said", "folder"))
+        facts = _facts(event, "user", "rip", "tls", "said", "folder", "others")
+        return None if kind is None else Beat(event.time, kind, facts)
     report = _report(event, id)
     if report is not None:
         return report
@@ -205,6 +206,11 @@ def life(id: str, events: Iterable[Event], account: str = "") -> Life:
     if account:
         beats = _of_recipient(beats, account)
     return Life(id, merged(_with_duration(beats)), ())
+
+
+def nameless(events: Iterable[Event]) -> Life:
+    """What POP3 did with letters that have no queue id: such a life has none either. ``others`` is how many."""
+    return Life("", merged([found for event in events if (found := beat(event, "")) is not None]), ())
 
 
 def _with_duration(beats: Sequence[Beat]) -> list[Beat]:

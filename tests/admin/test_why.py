@@ -283,6 +283,31 @@ def test_a_folder_in_any_script(office: Office, past: Past) -> None:
     assert "is in the folder Work/垃圾邮件 of alice@office.test" in office.run("why", id).output
 
 
+def test_letters_without_a_queue_id(office: Office, past: Past) -> None:
+    """Imported ones: who fetched and deleted them, and how many."""
+    office.users.write_text("alice@office.test:{PLAIN}x\n")
+    past.say("pop3", {"what": "Fetched:", **FETCH, "others": "30"})
+    past.say("pop3", {"what": "Deleted:", **FETCH, "others": "2"})
+    past.say("pop3", {"what": "Expired:", "user": "<alice@office.test>", "others": "7"})
+    past.say("pop3", {"what": "Deleted:", **FETCH, "user": "<bob@office.test>", "others": "5"})
+    said = office.run("why", "alice").output
+    assert said.startswith("Letters without a queue id: imported")
+    assert "fetched by POP3 by alice@office.test from 192.168.1.7, over TLSv1.3 (letters: 30)" in said
+    assert "deleted by POP3 by alice@office.test from 192.168.1.7, over TLSv1.3 (letters: 2)" in said
+    assert "older than [pop3] expire allows (letters: 7)" in said
+    assert "bob" not in said and "Letters: 0. Refusals: 0." in said
+    (told,) = office.json("why", "alice")
+    assert told["id"] is None
+    assert [(each["what"], each["others"]) for each in told["events"]] == [
+        ("fetched", "30"),
+        ("deleted", "2"),
+        ("aged", "7"),
+    ]
+    assert "（30 封）" in office.run("why", "alice", "--lang", "zh").output  # noqa: RUF001
+    assert "without a queue id" in office.run("why", "alice", "--last", "2").output
+    assert office.run("why", "alice", "--from", "friend@far.test").exit_code == 1
+
+
 def test_a_program_that_also_sends(office: Office, past: Past) -> None:
     """POP3 has no names, but SMTP has: what is known of the same account at the same address, and of no other."""
     id = past.letter(SENT)
