@@ -107,6 +107,16 @@ def account(site: Site, text: str) -> Address:
     return found
 
 
+def warn_of_expiry(place: Place) -> None:
+    """Letters keep the time at which they came to the old server, so ``[pop3] expire`` takes the old ones."""
+    days = place.settings.pop3.expire
+    if days is not None and not place.folder:
+        warn(
+            f"[pop3] expire = {days}d: what came to the old server longer ago will be removed from the inbox here,"
+            " within hours; if it is to stay, say expire = never, and restart the server, before you import"
+        )
+
+
 def _check_owner(data: Path) -> None:
     owner = data.stat().st_uid
     if owner == os.geteuid():

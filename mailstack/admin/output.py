@@ -64,5 +64,5 @@ def padded(text: str, width: int) -> str:
 
 
 def count(number: int, thing: str, things: str | None = None) -> str:
-    """``1 letter``, ``2 letters``."""
-    return f"{number} {thing if number == 1 else things or thing + 's'}"
+    """``1 letter``, ``2,000 letters``."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"

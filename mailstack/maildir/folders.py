@@ -17,6 +17,7 @@ from mailstack.protocol import modified_utf7
 #: set up the account if they are refused. The names are Dovecot's (RFC 6154).
 STANDARD = ("Sent", "Drafts", "Junk", "Trash", "Archive")
 INBOX = "inbox"  # in any case of letters, RFC 3501 §5.1
+MAX_WRITTEN = 200  # octets on the disk
 
 
 def find(maildir: Path, name: str) -> Path:
@@ -68,6 +69,25 @@ def _name(written: str) -> str:
         return ""
     # A slash or a dot within a level is no name that anybody could say.
     return "" if any("/" in level or "." in level for level in decoded) else "/".join(decoded)
+
+
+def written(name: str) -> str:
+    """``Sent/2019`` is ``.Sent.2019``, and letters beyond ASCII are in IMAP's UTF-7 (RFC 3501 §5.1.3), as Dovecot and
+    Courier have it. ValueError: it can be no folder."""
+    levels = name.split("/")
+    if not all(levels) or any(level.startswith(".") or not level.isprintable() for level in levels):
+        raise ValueError(f"{name!r} can be no folder")
+    found = "." + ".".join(modified_utf7.encode(level) for level in levels)
+    if len(found) > MAX_WRITTEN:
+        raise ValueError(f"{name!r} is too long for a folder")
+    return found
+
+
+def shown(written: str) -> str:
+    """For people: the name of a folder that is called ``written`` on the disk, or that itself where it is none that
+    anybody could say. "" for "", the inbox."""
+    bare = written.removeprefix(".")
+    return _name(bare) or bare
 
 
 def _alike(name: str) -> str:

@@ -10,6 +10,7 @@ import os
 import stat
 import zlib
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from struct import Struct, error, iter_unpack
 from time import monotonic
@@ -18,7 +19,7 @@ from typing import BinaryIO
 from mailstack.durable import swap
 from mailstack.maildir import raw_names as names
 from mailstack.maildir.listed import TICK, breathe
-from mailstack.protocol.pop3_body import WireCount
+from mailstack.model.wire_size import wire_octets
 
 PIECE = 256 * 1024  # octets read at once
 
@@ -32,12 +33,9 @@ MOST = 64 * 1024 * 1024  # octets of the file: 1.8 million letters
 SAVED_EVERY = 10.0  # seconds; who gives up waiting for a large Maildir finds the next time that less is to be done
 
 
-def wire_octets(letter: BinaryIO) -> int:
-    """Octets as :class:`~mailstack.protocol.dots.DotEncoder` sends them, without the stuffed dots and the final one."""
-    count = WireCount()
-    while piece := letter.read(PIECE):
-        count.take(piece)
-    return count.octets
+def counted(letter: BinaryIO) -> int:
+    """Octets on the wire of what is in a file."""
+    return wire_octets(iter(partial(letter.read, PIECE), b""))
 
 
 def key(stem: bytes, found: os.stat_result) -> bytes:
@@ -112,7 +110,7 @@ class Sizes:
 
     def _count(self, path: bytes) -> int:
         with open(opened(path), "rb", buffering=0) as letter:
-            size = wire_octets(letter)
+            size = counted(letter)
         self._counted += 1
         if not self._counted % 100:
             breathe()

@@ -51,6 +51,14 @@ def move(office: Office, monkeypatch: pytest.MonkeyPatch, source: Source) -> Mov
     return MoveMaildir(office, monkeypatch, source)
 
 
+@pytest.mark.parametrize(("expire", "warned"), [("90d", True), ("never", False)])
+def test_old_letters_that_expire_would_remove(move: MoveMaildir, expire: str, warned: bool) -> None:
+    with move.office.ini.open("a") as ini:
+        ini.write(f"[pop3]\nexpire = {expire}\n")
+    move.source.put("cur/1700000001.a.host:2,")
+    assert ("Warning: [pop3] expire = 90d: what came to the old server longer ago" in move.bring()) is warned
+
+
 def test_letters_flags_and_times(move: MoveMaildir) -> None:
     move.source.put("cur/1700000002.b.host,S=17:2,SF", modified=1650000000)
     move.source.put("cur/1700000001.a.host:2,", b"CRLF\r\n\r\nx\r\n")
@@ -101,7 +109,7 @@ def test_sub_folders(move: MoveMaildir) -> None:
     assert (move.maildir / ".Junk/maildirfolder").exists()
     assert (move.maildir / ".Sent.2019/cur").is_dir()
     found = move.office.json("import", "maildir", str(move.source.root), "alice")
-    assert [(each["folder"], each["known"]) for each in found] == [("", 0), ("Junk", 1), ("Sent.2019", 0)]
+    assert [(each["folder"], each["known"]) for each in found] == [("", 0), ("Junk", 1), ("Sent/2019", 0)]
 
 
 def test_dovecots_ids(move: MoveMaildir) -> None:

@@ -14,6 +14,7 @@ from mailstack import durable
 from mailstack.admin import import_call
 from mailstack.admin.import_pop3 import source
 from mailstack.maildir.mailbox import Mailbox
+from mailstack.maildir.shelf import Shelf
 from tests.admin.office import Office
 from tests.admin.pop3_memory import PASSWORD, MemoryServer, wire
 
@@ -51,8 +52,9 @@ class Move:
 
     def shown(self, folder: str = "") -> list[tuple[str, int, bytes]]:
         """As our POP3 shows it: unique-ids, sizes and contents, in their order."""
-        mailbox = Mailbox(self.maildir / folder, lambda _: None)
-        return [(item.uid, item.size, mailbox.open(index).read()) for index, item in enumerate(mailbox.items)]
+        mailbox = Mailbox(self.maildir / folder, lambda _: None, Shelf())
+        letters = range(mailbox.count)
+        return [(mailbox.uid(index), mailbox.size(index), mailbox.open(index).read(1 << 20)) for index in letters]
 
 
 @pytest.fixture
@@ -387,7 +389,7 @@ def test_what_is_said_before_tls_is_not_believed(move: Move) -> None:
         (["pop3://old@h", "alice", "--tls-fingerprint", "ab"], 64, "64 hex digits"),
         (["pop3://old@h", "alice", "--password-stdin", "--password-file", "x"], 64, "not both"),
         (["pop3://old@h", "alice", "--password-file", "/nowhere"], 1, "/nowhere: No such file or directory"),
-        (["imap://old@h", "alice"], 64, "No such command"),
+        (["imap://old@h", "alice"], 64, "'imap://old@h' is no source"),
         ([], 64, "SOURCE ACCOUNT"),
     ],
 )
@@ -395,6 +397,14 @@ def test_wrong_usage(move: Move, words: list[str], code: int, wrong: str) -> Non
     result = move.office.run("import", *words, input="")
     assert result.exit_code == code
     assert wrong in result.stderr
+
+
+def test_old_letters_that_expire_would_remove(move: Move) -> None:
+    """From the inbox, not from folders."""
+    with move.office.ini.open("a") as ini:
+        ini.write("[pop3]\nexpire = 90d\n")
+    assert "longer ago will be removed" in move.run(MemoryServer(LETTERS)).stderr
+    assert "longer ago will be removed" not in move.run(MemoryServer(LETTERS), "--folder", "Junk").stderr
 
 
 def test_wrong_configuration(move: Move) -> None:

@@ -165,6 +165,16 @@ def test_folders_are_apart(folder: Folder, tmp_path: Path) -> None:
     assert not folder.has("one"), "without new/, too"
 
 
+def test_what_is_no_letter_is_not_read(folder: Folder, tmp_path: Path) -> None:
+    """A FIFO would block, a link may lead anywhere."""
+    os.mkfifo(folder.path / "cur/1.fifo.host")
+    (tmp_path / "elsewhere").write_bytes(b"Message-ID: <elsewhere>\n\n")
+    (folder.path / "cur/2.link.host").symlink_to(tmp_path / "elsewhere")
+    folder.touch()
+    assert not folder.has("elsewhere")
+    assert not folder.has("one")
+
+
 def test_odd_letters(folder: Folder, tmp_path: Path) -> None:
     """Names that are no text, letters that cannot be read, without a Message-ID, with CRLF, folded, without a body."""
     (folder.path / "cur" / os.fsdecode(b"1.\xff.host:2,S")).write_bytes(b"MESSAGE-Id:\r\n <odd>\r\n\r\nx")
