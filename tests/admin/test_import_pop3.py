@@ -14,6 +14,7 @@ from mailstack import durable
 from mailstack.admin import import_call
 from mailstack.admin.import_pop3 import source
 from mailstack.maildir.mailbox import Mailbox
+from mailstack.maildir.shelf import Shelf
 from tests.admin.office import Office
 from tests.admin.pop3_memory import PASSWORD, MemoryServer, wire
 
@@ -51,8 +52,9 @@ class Move:
 
     def shown(self, folder: str = "") -> list[tuple[str, int, bytes]]:
         """As our POP3 shows it: unique-ids, sizes and contents, in their order."""
-        mailbox = Mailbox(self.maildir / folder, lambda _: None)
-        return [(item.uid, item.size, mailbox.open(index).read()) for index, item in enumerate(mailbox.items)]
+        mailbox = Mailbox(self.maildir / folder, lambda _: None, Shelf())
+        found = range(mailbox.count)
+        return [(mailbox.uid(at), mailbox.size(at), mailbox.open(at).read(1 << 24)) for at in found]
 
 
 @pytest.fixture
