@@ -87,10 +87,9 @@ class Mailbox:
         return names.time(self._index.base(index))
 
     def surrogates(self) -> Mapping[int, int]:
-        # Asked at each log-in, and there are hardly ever any.
-        if names.SURROGATE not in self._index.rests.text:
-            return {}
-        sizes = ((index, names.surrogate_size(self._index.base(index))) for index in range(self.count))
+        # Asked at each log-in, on the reactor's thread; who has sent one such letter must not make it take long.
+        at = list(self._index.rests.holding(names.SURROGATE))
+        sizes = ((index, names.surrogate_size(self._index.base(index))) for index in at)
         return {index: size for index, size in sizes if size is not None}
 
     # ---- Letters
