@@ -195,7 +195,7 @@ class Pop3Policy:
 
     async def _open(self, user: Identity) -> Response:
         # Only now: before the password was looked at, it would tell who exists (RFC 2449 §8.1.1).
-        seconds = self._office.delay.left(str(user), self._client)
+        seconds = self._office.delay.left(user.key, self._client)
         if seconds:
             self._office.counts.struck("login_delay", self._client)
             return self._refused(str(user), err("login-delay", "LOGIN-DELAY", seconds=seconds))
@@ -209,7 +209,7 @@ class Pop3Policy:
             self._trouble(error)
             return self._refused(str(user), NO_MAILBOX)
         self._user, self._maildrop = user, Maildrop(mailbox if self._utf8 else conventional(mailbox))
-        self._office.delay.begin(str(user), self._client)
+        self._office.delay.begin(user.key, self._client)
         self._log.event("pop3-login", what="Login:", **self._facts(str(user)))
         return ok("logged-in")
 

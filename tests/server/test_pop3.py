@@ -482,6 +482,29 @@ def test_login_that_comes_too_soon_is_counted() -> None:
     assert service.connect("127.0.0.2").send(LOGIN) == LOGGED_IN
 
 
+@pytest.mark.parametrize(("first", "then"), [("alice", "alice/inbox"), ("alice/INBOX", "alice+Inbox")])
+def test_login_delay_is_the_same_however_a_mailbox_is_called(first: str, then: str) -> None:
+    """Else each spelling would be one more log-in, and one more place in the memory of the delay."""
+    service = Service()
+    service.fakes.terms = Terms(login_delay=60)
+    listening = Listening(TIMEOUT, None, False)
+    office = service.fakes.open()
+    service.factory = Pop3Factory(service.clock, Connections(10, 10, ListCounts()), office, listening)
+    assert service.connect().send(f"USER {first}\r\nPASS sesame\r\nQUIT\r\n".encode()).count(b"+OK") == 3
+    assert b"\r\n-ERR [LOGIN-DELAY] " in service.connect().send(f"USER {then}\r\nPASS sesame\r\n".encode())
+
+
+def test_inbox_is_the_inbox_under_its_own_name(service: Service) -> None:
+    """Its messages expire, and so it says."""
+    service.fakes.terms = Terms(expire=30)
+    office, listening = service.fakes.open(), Listening(TIMEOUT, None, False)
+    service.factory = Pop3Factory(service.clock, Connections(10, 10, ListCounts()), office, listening)
+    wire = service.connect()
+    wire.send(b"USER alice/Inbox\r\nPASS sesame\r\n")
+    assert b"EXPIRE 30\r\n" in wire.send(b"CAPA\r\n")
+    assert service.log[-1][2]["user"] == "<alice@office.test>"
+
+
 def test_texts_of_the_shell_are_translated(service: Service) -> None:
     wire = service.connect()
     wire.send(b"LANG zh\r\n")
