@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mailstack.admin.import_draft import Draft, LineEnds
 from mailstack.admin.import_folders import on_disk
-from mailstack.admin.import_keywords import Keywords
+from mailstack.admin.import_keywords import Keywords, keywords_of
 from mailstack.admin.import_moments import Moments
 from mailstack.maildir.sizes import wire_octets
 from mailstack.protocol.dots import DotEncoder
@@ -144,7 +144,7 @@ def between(tmp_path: Path, theirs: str, ours: str | None, *infos: str) -> tuple
         folder.mkdir()
         if text is not None:
             (folder / "dovecot-keywords").write_text(text)
-    keywords = Keywords.between(source, target, infos)
+    keywords = Keywords.between(keywords_of(source), target, infos)
     file = target / "dovecot-keywords"
     return [keywords.flags(info) for info in infos], file.read_text() if file.exists() else ""
 
