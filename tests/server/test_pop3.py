@@ -505,6 +505,36 @@ def test_inbox_is_the_inbox_under_its_own_name(service: Service) -> None:
     assert service.log[-1][2]["user"] == "<alice@office.test>"
 
 
+def test_many_commands_at_once_let_others_have_their_turns(service: Service) -> None:
+    """Also those of a stranger: 10,000 come with one read."""
+    flood = service.connect()
+    flood.protocol.dataReceived(b"CAPA\r\n" * 1000)
+    flood.protocol.flush()
+    assert flood.value().count(b"+OK") < 100
+    assert flood.read().count(b"\r\n.\r\n") == 1000
+    assert flood.send(b"QUIT\r\n").startswith(b"+OK")
+
+
+def test_many_commands_and_a_client_that_goes(service: Service) -> None:
+    flood = service.connect()
+    flood.protocol.dataReceived(LOGIN + b"NOOP\r\n" * 1000)
+    flood.lose()
+    service.clock.advance(0)
+    assert not service.fakes.mailboxes.in_use(ALICE)
+    assert not service.clock.getDelayedCalls()
+
+
+def test_listing_in_many_pieces_lets_others_have_their_turns(service: Service) -> None:
+    """Each second letter is marked."""
+    service.fakes.mailboxes.add(ALICE, *[b"x\n"] * 1000)
+    wire = service.connect()
+    wire.send(LOGIN + b"".join(b"DELE %d\r\n" % number for number in range(1, 1000, 2)))
+    wire.protocol.dataReceived(b"LIST\r\n")
+    wire.protocol.flush()
+    assert wire.value().count(b"\n") < 100
+    assert wire.read().endswith(b"\r\n.\r\n")
+
+
 def test_texts_of_the_shell_are_translated(service: Service) -> None:
     wire = service.connect()
     wire.send(b"LANG zh\r\n")
