@@ -36,7 +36,7 @@ class Identity:
     @property
     def key(self) -> str:
         """One for all the ways to write the same."""
-        return f"{self.account.key}/{alike(self.folder)}"
+        return f"{self.account.key}/{alike(self.folder)}" if self.folder else self.account.key
 
 
 @frozen

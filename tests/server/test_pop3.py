@@ -15,6 +15,7 @@ from mailstack.interfaces.accounts import Identity
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.server.connections import STRESS_TIMEOUT, Connections
+from mailstack.server.fetched import letter_lines
 from mailstack.server.pop3 import Listening, Pop3Factory
 from tests.fakes import ListCounts
 from tests.server.pop3_office import ALICE, Office
@@ -522,6 +523,37 @@ def test_many_commands_and_a_client_that_goes(service: Service) -> None:
     service.clock.advance(0)
     assert not service.fakes.mailboxes.in_use(ALICE)
     assert not service.clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize("end", [b"QUIT\r\n", b""])
+def test_many_letters_are_noted_outside_of_the_reactors_thread(service: Service, end: bytes) -> None:
+    """Else one session of 100,000 would hold up all others when it ends; none is forgotten."""
+    looks: list[int] = []
+
+    async def in_thread(function: Any, *arguments: Any) -> Any:
+        if function is letter_lines:
+            looks.append(len(arguments[1]))
+        return function(*arguments)
+
+    office, listening = evolve(service.fakes.open(), in_thread=in_thread), Listening(TIMEOUT, None, False)
+    service.factory = Pop3Factory(service.clock, Connections(10, 10, ListCounts()), office, listening)
+    service.fakes.mailboxes.add(ALICE, *[b"x\n"] * 2500)
+    count = len(service.fakes.mailboxes.letters[ALICE])
+    wire = service.connect()
+    wire.send(LOGIN + b"".join(b"TOP %d 0\r\n" % number for number in range(1, count + 1)) + end)
+    wire.lose()
+    assert (len(looks), sum(looks)) == (3, count)
+    topped = [fields for _, _, fields in service.log if fields.get("what") == "Topped:"]
+    told = sum(len(str(each.get("ids", "")).split()) + int(each.get("others", 0)) for each in topped)
+    assert told == count
+    assert not service.fakes.mailboxes.in_use(ALICE)
+
+
+def test_name_is_no_field_of_the_log(service: Service) -> None:
+    """fail2ban would shut out whom a guesser chooses."""
+    service.connect().send(b"USER x>, rip=192.0.2.9, y=<\r\nPASS guess\r\n")
+    (_, _, fields) = service.log[-1]
+    assert (fields["user"], fields["rip"]) == ("<x?, rip?192.0.2.9, y??>", "127.0.0.1")
 
 
 def test_listing_in_many_pieces_lets_others_have_their_turns(service: Service) -> None:
