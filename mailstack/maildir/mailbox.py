@@ -22,6 +22,7 @@ from mailstack.maildir.shelf import Shelf
 from mailstack.maildir.sizes import key, opened
 
 PIECE = 64 * 1024  # octets of a listing that are made at once
+FIRST_MAILDIR = 820_454_400  # Unix time, 1996: a name with an earlier time counts something else
 LOOKS = 3  # for letters that other programs move while we delete
 
 #: What other programs mostly rename a letter to.
@@ -84,7 +85,8 @@ class Mailbox:
         return names.letter_id(self._index.base(index))
 
     def arrived(self, index: int) -> int | None:
-        return names.time(self._index.base(index))
+        time = names.time(self._index.base(index))
+        return time if time is not None and time >= FIRST_MAILDIR else None
 
     def surrogates(self) -> Mapping[int, int]:
         # Asked at each log-in, on the reactor's thread; who has sent one such letter must not make it take long.

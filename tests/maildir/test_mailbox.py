@@ -64,6 +64,12 @@ class TestMailboxes(MailboxesContract):
         box = self.mailboxes.open(ALICE)
         assert [box.arrived(index) for index in range(2)] == [None, 1700000001]
 
+    @pytest.mark.parametrize("time", ["0", "1", "820454399", "00000000001"])
+    def test_time_before_there_were_maildirs_is_none(self, time: str) -> None:
+        """Or what came a moment ago would be as old as can be, and ``[pop3] expire`` would remove it."""
+        self.put(f"{time}.a.host")
+        assert self.mailboxes.open(ALICE).arrived(0) is None
+
     def test_letters_that_need_utf8_are_known_by_their_names(self) -> None:
         """Without a look into them."""
         self.put("1.a.host,S=3,W=4")
