@@ -137,6 +137,39 @@ def become_owner(data: Path) -> None:
         os.setuid(owner.st_uid)
 
 
+@contextmanager
+def as_owner(data: Path) -> Iterator[None]:
+    """The same for a while, where root must read what others may not: see :func:`as_root`."""
+    owner = data.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups([owner.st_gid])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+@contextmanager
+def as_root() -> Iterator[None]:
+    """Within :func:`as_owner`, for what only root may open; if it was root who called."""
+    user = os.geteuid()
+    if 0 not in os.getresuid():
+        yield
+        return
+    os.seteuid(0)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
 def _user(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name

@@ -84,6 +84,19 @@ def _stamp(directory: Path) -> Stamp | None:
 # ---- What is in it?
 
 
+def held(folder: bytes, place: bytes) -> int:
+    """``new`` or ``cur`` as a file descriptor. Whoever owns the Maildir may put a link in the place of a directory of
+    his at any moment, also after a look at it: so none is followed, but to the Maildir itself. OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    if not folder.rpartition(b"/")[2].startswith(b"."):
+        return os.open(folder + b"/" + place, flags | os.O_NOFOLLOW)
+    parent = os.open(folder, flags | os.O_NOFOLLOW)
+    try:
+        return os.open(place, flags | os.O_NOFOLLOW, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
 def letters(folder: Path) -> Iterator[bytes]:
     """The paths of the letters' files, ``new/NAME`` and ``cur/NAME``.
 
@@ -92,7 +105,7 @@ def letters(folder: Path) -> Iterator[bytes]:
     """
     for place in PLACES:
         try:
-            fd = os.open(os.fsencode(folder) + b"/" + place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = held(os.fsencode(folder), place)
         except FileNotFoundError:
             continue
         try:

@@ -51,9 +51,10 @@ UNION ALL SELECT base FROM letters WHERE folder = ?1 AND message = ?3 AND ?3 != 
 
 
 def message_id(letter: Path) -> bytes:
-    """A hash of it; b"": there is none, or it cannot be read."""
+    """A hash of it; b"": there is none, or it cannot be read, or what has this name is no file: reading might never
+    end."""
     try:
-        with os.fdopen(opened(os.fsencode(letter)), "rb") as file:
+        with os.fdopen(opened(os.fsencode(letter)), "rb", buffering=0) as file:
             start = file.read(HEADER)
     except OSError:
         return b""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.admin.import_draft import Draft, LineEnds
-from mailstack.admin.import_keywords import Keywords
+from mailstack.admin.import_keywords import Keywords, keywords_of
 from mailstack.admin.import_moments import Moments
 from mailstack.maildir import folders
 from mailstack.maildir.sizes import counted
@@ -145,7 +145,7 @@ def between(tmp_path: Path, theirs: str, ours: str | None, *infos: str) -> tuple
         folder.mkdir()
         if text is not None:
             (folder / "dovecot-keywords").write_text(text)
-    keywords = Keywords.between(source, target, infos)
+    keywords = Keywords.between(keywords_of(source), target, infos)
     file = target / "dovecot-keywords"
     return [keywords.flags(info) for info in infos], file.read_text() if file.exists() else ""
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from mailstack import durable
-from mailstack.admin import import_call
+from mailstack.admin import import_call, import_pop3
 from mailstack.admin.import_pop3 import source
 from mailstack.maildir.mailbox import Mailbox
 from mailstack.maildir.shelf import Shelf
@@ -54,7 +54,7 @@ class Move:
         """As our POP3 shows it: unique-ids, sizes and contents, in their order."""
         mailbox = Mailbox(self.maildir / folder, lambda _: None, Shelf())
         letters = range(mailbox.count)
-        return [(mailbox.uid(index), mailbox.size(index), mailbox.open(index).read(1 << 20)) for index in letters]
+        return [(mailbox.uid(index), mailbox.size(index), mailbox.open(index).read(1 << 24)) for index in letters]
 
 
 @pytest.fixture
@@ -271,6 +271,33 @@ def test_sizes_that_lie(move: Move) -> None:
     move.run(Liar(LETTERS))
     assert move.shown() == shown(LETTERS)
     assert "imported 0 letters" in move.run(Liar(LETTERS)).stdout
+
+
+def test_letter_without_end(move: Move) -> None:
+    """What came before is imported, and nothing is left of this one."""
+
+    class Endless(MemoryServer):
+        def on_list(self, rest: str) -> bytes:
+            return self.table(["3", "3"])
+
+    move.monkeypatch.setattr(import_pop3, "SLACK", 10_000)
+    result = move.run(Endless([("a", b"a\n"), ("b", b"b" * 100_000)]), code=1)
+    assert "number 2 (b) has 3 octets by LIST, and goes on after" in result.stderr
+    assert move.shown() == [("a", 3, b"a\n")]
+    assert list((move.maildir / "tmp").iterdir()) == []
+
+
+def test_list_of_too_many_lines(move: Move) -> None:
+    """Empty ones have no octets, and memory is used up all the same."""
+
+    class Empty(MemoryServer):
+        def on_list(self, rest: str) -> bytes:
+            return self.table([""] * 100)
+
+    move.monkeypatch.setattr(import_call, "MAX_ROWS", 99)
+    assert "answers without end" in move.run(Empty(LETTERS), code=1).stderr
+    move.monkeypatch.setattr(import_call, "MAX_ROWS", 3)
+    assert "answers without end" in move.run(MemoryServer(LETTERS), code=1).stderr
 
 
 def test_bare_line_ends(move: Move) -> None:

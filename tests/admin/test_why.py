@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from importlib import resources
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from mailstack.admin import why_story as story
+from mailstack.admin.output import json_out
 from mailstack.admin.trace import read_phrases
 from mailstack.admin.why_search import Refusals
 from mailstack.admin.why_sheet import Teller
@@ -453,3 +456,24 @@ def test_many_recipients_fit_on_a_screen(office: Office, past: Past) -> None:
     said = office.run("why", id).output
     assert "(61 more are not shown)" in said
     assert "user0@" in said and "user99@" in said and "put into the mailbox of user50@" not in said
+
+
+def test_file_whose_name_is_no_text(office: Office, past: Past) -> None:
+    """Whoever may rename letters, with a shell or another program, stops no report; and no escape gets through."""
+    id = past.letter(SENT)
+    file = inbox(office, id)
+    file.rename(os.fsdecode(os.fsencode(file) + b"\xff\x1b[2J"))
+    plain = office.run("why", id)
+    assert plain.exit_code == 0, plain.output
+    assert "\x1b" not in plain.output
+    (told,) = office.json("why", id)
+    assert told["now"][0]["path"].endswith("\udcff\x1b[2J")
+
+
+def test_json_of_what_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is where the locale is one of UTF-8: nothing but UTF-8 goes out."""
+    output = TextIOWrapper(BytesIO(), "utf-8", "strict")
+    monkeypatch.setattr("sys.stdout", output)
+    json_out(["\udcff", "字"])
+    output.flush()
+    assert json.loads(output.buffer.getvalue().decode("utf-8")) == ["\udcff", "字"]  # type: ignore[attr-defined]

@@ -362,10 +362,10 @@ def test_another_program_that_moves_what_is_deleted(maildir: Maildir, monkeypatc
     second = first.rename(maildir.folder / "cur/1.a.host:2,Sa")
     unlink = os.unlink
 
-    def racing(path: bytes) -> None:
+    def racing(path: bytes, *, dir_fd: int | None = None) -> None:
         if second.exists():
             second.rename(maildir.folder / "cur/1.a.host:2,Sb")
-        unlink(path)
+        unlink(path, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", racing)
     assert box.delete([0]) == []

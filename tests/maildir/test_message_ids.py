@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -195,3 +196,11 @@ def test_letters_without_a_message_id(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "letter").write_bytes(header)
     assert message_id(tmp_path / "letter") == b""
     assert message_id(tmp_path / "gone") == b""
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_stops_nobody(folder: Folder, make: Callable[[Path], None]) -> None:
+    """One thread saves the copies of all: a pipe that nobody writes to would hold it for ever."""
+    make(folder.path / "cur" / "1.a.host:2,S")
+    folder.put("2.b.host:2,S", "two")
+    assert folder.has("two")
