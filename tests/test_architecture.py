@@ -50,6 +50,7 @@ TWISTED = {
     "mailstack.config.endpoints",
     "mailstack.delivery.connection",
     "mailstack.delivery.courier",
+    "mailstack.delivery.deadline",
     "mailstack.delivery.forwarding",
     "mailstack.delivery.line",
     "mailstack.delivery.pool",

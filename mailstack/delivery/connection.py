@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from math import inf
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -20,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailstack import eager
+from mailstack.delivery.deadline import Deadline
 from mailstack.delivery.tls import Handshake, TlsDetails
 from mailstack.eager import Burst
 from mailstack.model.reply import Reply
@@ -28,7 +28,6 @@ from mailstack.protocol.smtp_dialogue import Pour, Rest, Secure, Wait
 from mailstack.protocol.smtp_transaction import Envelope
 
 FAREWELL = 5.0  #: seconds for the answer to QUIT and the other side's close
-EARLY = 0.001  #: seconds by which a timer may strike before its time, as sums of floats are not exact
 #: For those whose turn had not come when it ended, of a letter that others have.
 CUT_OFF = Reply(451, "4.4.2", "The line was cut before it was this one's turn")
 
@@ -68,9 +67,8 @@ class Connection(Protocol):
         self._unsaid: list[bytes] = []
         self._content: Content | None = None
         self._watched: Wait | None = None
-        self._patient_until = inf
-        self._allowed_until = inf
-        self._timer: IDelayedCall | None = None
+        self._farewell: IDelayedCall | None = None
+        self._deadline = Deadline(clock, self._look_at_the_time)
         self._pieces: Iterator[bytes] | None = None
         self._paused = False
         self._waiter: Deferred[None] | None = None
@@ -111,7 +109,7 @@ class Connection(Protocol):
         """A letter; what comes of it is the client's to say. Only while it is usable. CancelledError: nobody has it."""
         self.letters += 1
         self._content = content
-        self._allow(allowed)
+        self._deadline.allow(allowed)
         self._do(self.client.send(envelope))
         try:
             await self.settled()
@@ -141,7 +139,7 @@ class Connection(Protocol):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self.made = self._clock.seconds()
-        self._allow(self._allowed)
+        self._deadline.allow(self._allowed)
         self._do(self.client.start())
 
     def dataReceived(self, data: bytes) -> None:
@@ -157,7 +155,9 @@ class Connection(Protocol):
         self._do(self.client.secured())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._stop_timer()
+        self._deadline.stop()
+        if self._farewell is not None and self._farewell.active():
+            self._farewell.cancel()
         self.gone = True
         self._pieces = None
         why = brief(reason)
@@ -211,22 +211,18 @@ class Connection(Protocol):
 
     def _close(self, action: Close) -> None:
         self._stop_pouring()
-        self._stop_timer()
+        self._deadline.stop()
         if not action.polite:
             self._unsaid.clear()
         if not self.gone and action.polite:
-            self._timer = self._clock.callLater(FAREWELL, self._transport.abortConnection)
+            self._farewell = self._clock.callLater(FAREWELL, self._transport.abortConnection)
         elif not self.gone and self.transport is not None:
             self._transport.abortConnection()
         if not self.over:
             self.over = True
             self.changed(self)
 
-    # ---- Time. One timer for all; as the next wait mostly ends later, it is set anew only when it strikes.
-
-    def _allow(self, seconds: float) -> None:
-        self._allowed = seconds
-        self._allowed_until = self._clock.seconds() + seconds
+    # ---- Time
 
     def _watch(self) -> None:
         waiting = self.client.waiting
@@ -234,36 +230,19 @@ class Connection(Protocol):
             return
         self._watched = waiting
         if waiting is not None and not isinstance(waiting, Rest):
-            self._be_patient(waiting.timeout)
+            self._deadline.be_patient(waiting.timeout)
 
-    def _be_patient(self, timeout: float) -> None:
-        self._patient_until = self._clock.seconds() + timeout
-        self._set_timer()
-
-    def _set_timer(self) -> None:
-        due = min(self._patient_until, self._allowed_until)
-        if self._timer is None:
-            self._timer = self._clock.callLater(max(0, due - self._clock.seconds()), self._strike)
-        elif self._timer.getTime() > due:
-            self._timer.reset(max(0, due - self._clock.seconds()))
-
-    def _strike(self) -> None:
-        self._timer = None
-        now = self._clock.seconds() + EARLY
+    def _look_at_the_time(self) -> None:
         if self.client.resting:
             return
-        if now >= self._allowed_until:
-            self._do(self.client.fail(Reply(451, "4.4.2", f"Gave up after {self._allowed:.0f} s: too slow")))
-        elif now >= self._patient_until:
+        if self._deadline.over:
+            seconds = self._deadline.allowed
+            self._do(self.client.fail(Reply(451, "4.4.2", f"Gave up after {seconds:.0f} s: too slow")))
+        elif self._deadline.late:
             self.handshake_failed = isinstance(self.client.waiting, Secure)
             self._do(self.client.timed_out())
         else:
-            self._set_timer()
-
-    def _stop_timer(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
+            self._deadline.set()
 
     # ---- The message, no faster than the network takes it
 
@@ -303,7 +282,7 @@ class Connection(Protocol):
             self._unreadable(error)
             return
         if self.client.waiting is not None and isinstance(self.client.waiting, Pour):
-            self._be_patient(self.client.waiting.timeout)
+            self._deadline.be_patient(self.client.waiting.timeout)
         if piece is not None:
             self._transport.write(piece)
             return
