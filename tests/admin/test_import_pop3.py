@@ -14,6 +14,7 @@ from mailstack import durable
 from mailstack.admin import import_call
 from mailstack.admin.import_pop3 import source
 from mailstack.maildir.mailbox import Mailbox
+from mailstack.maildir.shelf import Shelf
 from tests.admin.office import Office
 from tests.admin.pop3_memory import PASSWORD, MemoryServer, wire
 
@@ -51,8 +52,8 @@ class Move:
 
     def shown(self, folder: str = "") -> list[tuple[str, int, bytes]]:
         """As our POP3 shows it: unique-ids, sizes and contents, in their order."""
-        mailbox = Mailbox(self.maildir / folder, lambda _: None)
-        return [(item.uid, item.size, mailbox.open(index).read()) for index, item in enumerate(mailbox.items)]
+        mailbox = Mailbox(self.maildir / folder, lambda _: None, Shelf())
+        return [(mailbox.uid(n), mailbox.size(n), mailbox.open(n).read(1 << 20)) for n in range(mailbox.count)]
 
 
 @pytest.fixture
