@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 #: What a checkout has that a build does not need, and what may be large.
-NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "bench", "build", "dist", "tests", "var")
+NOT_COPIED = shutil.ignore_patterns(
+    ".*", "__pycache__", "dropin.cache*", "*.egg-info", "bench", "build", "dist", "tests", "var"
+)
 
 
 def configuration() -> configparser.ConfigParser:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from contextlib import ExitStack
 
+#: Where pytest-xdist runs tests side by side, each of its processes has ports of its own: those that are chosen are
+#: bound only a moment later.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
 #: Below the range from which the kernel takes the ports of clients.
-RANGE = range(10_000, 30_000)
+RANGE = range(10_000 + WORKER, 30_000, WORKERS)
 
 
 def free_ports(number: int) -> list[int]:

@@ -308,7 +308,7 @@ def test_killed_again_and_again(make_office: MakeOffice, tmp_path: Path) -> None
     there once, whole."""
     office = make_office()
     chance = random.Random(20261126)
-    letters = [(f"id-{n}", b"Subject: %d\n\n" % n + b"line\n" * chance.randrange(2000)) for n in range(600)]
+    letters = [(f"id-{n}", b"Subject: %d\n\n" % n + b"line\n" * chance.randrange(2000)) for n in range(300)]
     contents = {uid.encode(): content.replace(b"\n", b"\r\n") for uid, content in letters}
     seen: dict[bytes, bytes] = {}
     office.start()

@@ -276,7 +276,9 @@ def test_what_can_be_taken_back(make_office: MakeOffice, names: Path) -> None:
     assert office.files("alice") == []
     office.cli("queue", "drop", id, "--yes")
     office.wait_for_log(id, "Dropped by")
-    assert office.queue() == [] and office.spooled() == [] and office.files("alice") == []
+    office.wait_for_empty_queue()
+    assert eventually(lambda: office.spooled() == [])
+    assert office.files("alice") == []
 
 
 def test_what_is_held_back_goes_early_if_it_is_named(make_office: MakeOffice, names: Path) -> None:

@@ -56,7 +56,7 @@ def test_port_in_use_daemonized(make_office: MakeOffice) -> None:
     assert reason in done.stdout + done.stderr
     assert f"mailstack cannot start: {reason}\n" in (office.root / "daemon.log").read_text()
     assert "Traceback" not in done.stdout + done.stderr
-    assert not (office.root / "pid").exists()
+    assert eventually(lambda: not (office.root / "pid").exists())
 
 
 def test_the_command_line_is_at_work(make_office: MakeOffice) -> None:
