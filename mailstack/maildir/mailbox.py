@@ -153,15 +153,20 @@ class Mailbox:
     def _remove_all(self, left: Sequence[int], removed: set[Path]) -> Sequence[int]:
         for look in range(LOOKS):
             if look:
-                # What has another name by now is found by its base; what is not there needs nothing.
+                # What has another name by now is found by its base.
                 try:
                     self.look_again()
                 except OSError:
                     break
+                left = [index for index in left if not self._is_gone(index)]
             left = [index for index in self._paced(left) if not self._remove(index, removed)]
             if not left:
                 break
         return left
+
+    def _is_gone(self, index: int) -> bool:
+        """By another program; only a look in quiet can tell, and it was just now."""
+        return self._latest.exact and self._path(index) is None
 
     def _paced(self, indexes: Sequence[int]) -> Iterator[int]:
         for count, index in enumerate(indexes, 1):
@@ -173,7 +178,7 @@ class Mailbox:
         """False when it has another name by now, or can't be removed. ``removed`` gets the directory that changed."""
         path = self._path(index)
         if path is None:
-            return True
+            return False
         try:
             os.unlink(path)  # noqa: PTH108 - octets
         except OSError:

@@ -83,6 +83,15 @@ class Sizes:
         self._saved = monotonic()
         self._counted = 0
         self.looked = False  #: at a file: not all was said by names
+        self.lost = False  #: a letter was not where it was seen
+        self._certain = True
+
+    def begin(self, certain: bool) -> None:
+        """A look through all. Letters that are not where they were seen are left out if it is ``certain`` that another
+        look follows."""
+        self._known |= self._met
+        self._met = {}
+        self.lost, self._certain = False, certain
 
     def of(self, stem: bytes, measures: bytes, path: bytes) -> int | None:
         """As ``Measure`` of :mod:`.index`. What the name says is believed unless it once was wrong."""
@@ -92,7 +101,8 @@ class Sizes:
         try:
             return self._of_file(stem, self._root + path, named)
         except FileNotFoundError:
-            return None
+            self.lost = True
+            return None if self._certain else named or 0
         except OSError:
             # It can't be read now, and RETR will say so. The others can: don't refuse them.
             return named or 0
