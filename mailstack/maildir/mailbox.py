@@ -17,9 +17,10 @@ from zope.interface import implementer
 from mailstack.durable import sync_paths
 from mailstack.interfaces.mailboxes import IMailbox, Letter
 from mailstack.maildir import raw_names as names
+from mailstack.maildir.files import opened
 from mailstack.maildir.listed import AT_ONCE, CUR, NEW, breathe
 from mailstack.maildir.shelf import Shelf
-from mailstack.maildir.sizes import key, opened
+from mailstack.maildir.sizes import key
 
 PIECE = 64 * 1024  # octets of a listing that are made at once
 LOOKS = 3  # for letters that other programs move while we delete
