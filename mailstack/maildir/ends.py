@@ -27,8 +27,8 @@ MOST = 64 * 1024 * 1024  # octets of the file: 16 million letters
 SAVED_EVERY = 10.0  # seconds; who gives up waiting for a large Maildir finds the next time that less is to be done
 
 _MAGIC = b"mailstack ends 1\n"
-#: The body's crc32; how many crc32 of bases follow, 4 octets each, of letters that end as they should. Behind them those
-#: of the others, and their octets on the wire, 8 octets each.
+#: The body's crc32; how many crc32 of bases follow, 4 octets each, of letters that end as they should. Behind them, 8
+#: octets each, those of the others with their octets on the wire.
 _HEAD = Struct("<II")
 _AT_ONCE = 100  # files that are looked at between two pauses
 
