@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import sleep
 
 import pytest
 from attrs import define
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mailstack.interfaces.mailboxes import IMailbox
+from mailstack.maildir import listed, looking, mailbox
 from mailstack.maildir.mailbox import StoredLetter
+from mailstack.maildir.mailboxes import Mailboxes
 from mailstack.maildir.sizes import wire_octets
-from tests.maildir.contract import content
+from tests.maildir.contract import ALICE, content
 from tests.maildir.test_foreign import YESTERDAY, Maildir
 
 CONTENTS = st.sampled_from([b"", b"x\n", b"no end", b"a\r\nb\n", b"a\rb", b"\0\n\n", b"y" * 70_000, b"z\n" * 40_000])
 FLAGS = st.sets(st.sampled_from("DFPRSTab"), max_size=3).map(lambda flags: "".join(sorted(flags)))
 WHO = st.sampled_from(["M1P2.far", "Q4Xy9.host", "Uold%2Did.host", "odd name", "x" * 80])
 NUMBERS = st.integers(0, 9)
+TICK = 15_000_000  # nanoseconds
 
 
 @define
@@ -51,7 +53,16 @@ class Beside(RuleBasedStateMachine):
         self.stems: list[str] = []  # of the session, by index
         self.told: list[int] = []
 
+        self.running = self.maildir.started()
+        self._patch = pytest.MonkeyPatch()
+        # This machine's clock for files ticks every 4 ms.
+        self._patch.setattr(listed, "TICK", TICK)
+        self._patch.setattr(looking, "MOMENT", 0)
+        self._patch.setattr(listed, "PAUSE", 0)
+        self._patch.setattr(mailbox, "sync_paths", lambda paths: None)
+
     def teardown(self) -> None:
+        self._patch.undo()
         self._place.cleanup()
 
     @property
@@ -147,6 +158,12 @@ class Beside(RuleBasedStateMachine):
         os.utime(self.folder / place, (1, 1))
 
     @rule()
+    def wait(self) -> None:
+        """So long that an index may be kept."""
+        sleep(1.5 * TICK / 1e9)
+        self.running.open(ALICE).close()
+
+    @rule()
     def forget(self) -> None:
         """What is remembered of sizes is lost."""
         for name in ("mailstack.sizes", "mailstack.ends"):
@@ -155,20 +172,25 @@ class Beside(RuleBasedStateMachine):
     # ---- Sessions
 
     @precondition(lambda self: self.box is None)
-    @rule(running=st.booleans())
-    def log_in(self, running: bool) -> None:
-        self.box = box = self.maildir.open(running)
+    @rule()
+    def log_in(self) -> None:
+        self.box, self.stems = self.seen(self.maildir.mailboxes)
+        self.told = [self.box.size(index) for index in range(self.box.count)]
+
+    def seen(self, mailboxes: Mailboxes) -> tuple[IMailbox, list[str]]:
+        """A new session, and the stems of its letters."""
+        box = mailboxes.open(ALICE)
         by_file = {letter.path.name: stem for stem, letter in self.letters.items()}
-        self.stems = [by_file[_file(box, index)] for index in range(box.count)]
-        assert sorted(self.stems) == sorted(self.letters), "no letter is missed, or there twice"
-        times = [int(stem.partition(".")[0]) for stem in self.stems]
+        stems = [by_file[_file(box, index)] for index in range(box.count)]
+        assert sorted(stems) == sorted(self.letters), "no letter is missed, or there twice"
+        times = [int(stem.partition(".")[0]) for stem in stems]
         assert times == sorted(times)
-        for index, stem in enumerate(self.stems):
+        for index, stem in enumerate(stems):
             assert box.uid(index) == self.uids.setdefault(stem, box.uid(index)), "for ever"
             assert box.size(index) == wire_octets(BytesIO(self.letters[stem].content))
         assert len(set(self.uids.values())) == len(self.uids)
         assert box.octets == sum(box.size(index) for index in range(box.count))
-        self.told = [box.size(index) for index in range(box.count)]
+        return box, stems
 
     @precondition(lambda self: self.stems)
     @rule(number=NUMBERS)
@@ -207,6 +229,12 @@ class Beside(RuleBasedStateMachine):
     def session(self) -> IMailbox:
         assert self.box is not None
         return self.box
+
+    @invariant()
+    def next_session_sees_all(self) -> None:
+        """That of a server which knows the mailbox from before, and that of one which has just started."""
+        for mailboxes in (self.running, self.maildir.started()):
+            self.seen(mailboxes)[0].close()
 
     @invariant()
     def session_is_a_snapshot(self) -> None:
