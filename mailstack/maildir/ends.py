@@ -42,48 +42,57 @@ class Ends:
         """``count`` tells the octets of the letter at a path on the wire."""
         self._file = folder / FILE
         self._count = count
+        self._good, self._others = set[int](), dict[int, int]()  # as seen in this look
+        self._known_good, self._known_others = set[int](), dict[int, int]()
+        self._read = False
+        self._news = False
+        self._saved = monotonic()
         self.begin()
 
     def begin(self) -> None:
         """A look through all."""
+        self._known_good |= self._good
+        self._known_others |= self._others
+        self._good, self._others = set(), {}
         self._asked = 0
-        self._good, self._others = set[int](), dict[int, int]()  # as seen in this look
-        self._known: tuple[Set[int], Mapping[int, int]] | None = None
-        self._news = False
-        self._saved = monotonic()
 
     def octets(self, base: bytes, path: bytes, named: int) -> int:
         """On the wire, where the name tells ``named``. FileNotFoundError as :func:`opened`; other OSErrors: it can't be
         read."""
         self._asked += 1
-        if self._asked > FEW and self._known is None:
-            self._known = _load(self._file)
-        good, others = self._known or (frozenset(), {})
+        if self._asked > FEW and not self._read:
+            self._load()
         number = zlib.crc32(base)
-        if number in good:
+        if number in self._known_good:
             self._good.add(number)
             return named
-        if number in others:
-            self._others[number] = others[number]
-            return others[number]
-        self._news = True
-        self._pace()
-        if _ends_well(path):
-            self._good.add(number)
-            return named
-        self._others[number] = self._count(path)
-        return self._others[number]
+        octets = self._known_others.get(number)
+        if octets is None:
+            self._news = True
+            self._pace()
+            if _ends_well(path):
+                self._good.add(number)
+                return named
+            octets = self._count(path)
+        self._others[number] = octets
+        return octets
+
+    def _load(self) -> None:
+        good, others = _load(self._file)
+        self._known_good |= good
+        self._known_others |= others
+        self._read = True
 
     def _pace(self) -> None:
         if self._asked % _AT_ONCE:
             return
         breathe()
-        if self._known is not None and monotonic() - self._saved > SAVED_EVERY:
-            self._save(self._known[0] | self._good, {**self._known[1], **self._others})
+        if self._read and monotonic() - self._saved > SAVED_EVERY:
+            self._save(self._known_good | self._good, self._known_others | self._others)
 
     def save(self) -> None:
         """At the end: what belongs to letters that are gone is left out."""
-        if self._known is not None and self._news:
+        if self._read and self._news:
             self._save(self._good, self._others)
 
     def _save(self, good: Set[int], others: Mapping[int, int]) -> None:
@@ -104,7 +113,7 @@ def _ends_well(path: bytes) -> bool:
         os.close(fd)
 
 
-def _load(file: Path) -> tuple[Set[int], Mapping[int, int]]:
+def _load(file: Path) -> tuple[Set[int], dict[int, int]]:
     with suppress(OSError, error, ValueError), os.fdopen(opened(os.fsencode(file)), "rb") as content:
         whole = content.read(MOST)
         checksum, count = _HEAD.unpack_from(whole, len(_MAGIC))

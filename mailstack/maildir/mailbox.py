@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 from zope.interface import implementer
@@ -160,7 +160,7 @@ class Mailbox:
                 except OSError:
                     break
                 left = [index for index in left if not self._is_gone(index)]
-            left = [index for index in self._paced(left) if not self._remove(index, removed)]
+            left = [index for index in self._paced(left) if not self._remove(index, removed, guess=look > 0)]
             if not left:
                 break
         return left
@@ -175,17 +175,20 @@ class Mailbox:
             if not count % AT_ONCE:
                 breathe()
 
-    def _remove(self, index: int, removed: set[Path]) -> bool:
+    def _remove(self, index: int, removed: set[Path], guess: bool) -> bool:
         """False when it has another name by now, or can't be removed. ``removed`` gets the directory that changed."""
         path = self._path(index)
-        if path is None:
-            return False
-        try:
-            os.unlink(path)  # noqa: PTH108 - octets
-        except OSError:
-            return False
-        removed.add(Path(os.fsdecode(path)).parent)
-        return True
+        paths = [] if path is None else [path]
+        for each in chain(paths, self._guesses(self._index.base(index)) if guess else ()):
+            try:
+                os.unlink(each)  # noqa: PTH108 - octets
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+            removed.add(Path(os.fsdecode(each)).parent)
+            return True
+        return False
 
     def close(self) -> None:
         release, self._release = self._release, None

@@ -85,10 +85,13 @@ class Sizes:
             return self._of_file(stem, self._root + path, named)
         except FileNotFoundError:
             self.lost = True
-            return None if self._certain else named or 0
+            if self._certain:
+                return None
         except OSError:
             # It can't be read now, and RETR will say so. The others can: don't refuse them.
-            return named or 0
+            pass
+        self.looked = True
+        return named or 0
 
     def _of_file(self, stem: bytes, path: bytes, named: int | None) -> int:
         self.looked = True

@@ -254,5 +254,5 @@ def _file(box: IMailbox, index: int) -> str:
 
 TestBeside = Beside.TestCase
 TestBeside.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
