@@ -70,7 +70,7 @@ def sessions(office: Office) -> list[str]:
     """What the log says of each, once all are over: a program may be gone before our last line."""
 
     def ended() -> list[str]:
-        return office.logged("pop3: user=<alice@office.test>")
+        return office.logged("pop3: Disconnected: ")
 
     assert eventually(lambda: len(ended()) == len(office.logged("pop3-login: Login: user=<alice@office.test>")))
     return ended()
