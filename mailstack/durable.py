@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -180,11 +181,25 @@ def make_folders(path: Path, mode: int = 0o700) -> None:
 
 
 def give(target: Path | int, model: Path) -> None:
-    """As root: to whom the model belongs. Who writes for others must not leave files that these cannot use."""
-    _give(target, model.stat())
+    """As root: to whom the model belongs. Who writes for others must not leave files that these cannot use.
+
+    Whose folder it is may have put something else in the target's place since it was made: a link to it, or another
+    name of it, would make him the owner of any file. OSError."""
+    if isinstance(target, int):
+        _give(target, model.stat())
+        return
+    if os.geteuid() != 0:
+        return
+    fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if stat.S_ISDIR(found.st_mode) or found.st_nlink == 1:
+            _give(fd, model.stat())
+    finally:
+        os.close(fd)
 
 
-def _give(target: Path | int, model: os.stat_result) -> None:
+def _give(target: int, model: os.stat_result) -> None:
     if os.geteuid() == 0:
         os.chown(target, model.st_uid, model.st_gid)
 

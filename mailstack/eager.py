@@ -7,11 +7,12 @@ epoll_ctl(2) and one poll for an answer of 20 octets that the socket would have 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
-from twisted.python.failure import Failure
 
 MORE = getattr(socket, "MSG_MORE", 0)  # Linux
 
@@ -32,12 +33,30 @@ def close(transport: Any, octets: bytes) -> None:
         if octets:
             octets = _send(transport, octets, MORE)
         if not octets:
-            transport.stopReading()
-            transport.connectionLost(Failure(CONNECTION_DONE))
+            transport.connectionLost(connectionDone)
             return
     if octets:
         transport.write(octets)
     transport.loseConnection()
+
+
+class Burst:
+    """What goes out in this round of the reactor, one right after the other when all has been heard that was ready. One
+    burst wakes the other side once, and brings its next words back together."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._waiting: list[Callable[[], None]] = []
+
+    def add(self, send: Callable[[], None]) -> None:
+        if not self._waiting:
+            self._clock.callLater(0, self._send_all)
+        self._waiting.append(send)
+
+    def _send_all(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for send in waiting:
+            send()
 
 
 def _send(transport: Connection, octets: bytes, flags: int) -> bytes:

@@ -20,6 +20,7 @@ from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.route import destination
+from mailstack.eager import Burst
 from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog
@@ -108,7 +109,8 @@ class Outbound:
         mailer = Mailer(hostname, directory, self.spool, new_id)
         local = LocalDelivery(data / "mail", hostname, directory, self.spool, self.spool, pools.mailboxes, log)
         resolver = DnsResolver(pools.lookups, settings.dns.servers)
-        remote = RemoteDelivery(reactor, settings, resolver, self.spool, log, rng, here=here)
+        burst = Burst(reactor)
+        remote = RemoteDelivery(reactor, settings, resolver, self.spool, log, rng, here=here, burst=burst)
         onward = self._forwarding(remote)
         self.queue = dispatcher(
             settings, self.spool, local, onward, where, mailer, self._voice, log, reactor, time, rng, slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,18 @@ class TestSwap:
         with pytest.raises(OSError, match="No space"):
             durable.swap(tmp_path / "a", b"new")
         assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("other", ["link", "name"])
+def test_what_stands_in_the_place_of_the_target_is_not_given(tmp_path: Path, other: str) -> None:
+    """Its folder belongs to the one who would get it."""
+    secret, folder = tmp_path / "secret", tmp_path / "folder"
+    secret.write_text("root's")
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    target = folder / "maildirfolder"
+    target.symlink_to(secret) if other == "link" else target.hardlink_to(secret)
+    with suppress(OSError):
+        durable.give(target, folder)
+    assert secret.stat().st_uid == 0

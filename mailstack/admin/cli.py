@@ -77,7 +77,8 @@ def exit_codes() -> Iterator[None]:
         if error.errno == errno.EPIPE:
             raise  # "| head" has read enough: click ends quietly
         where = f"{error.filename}: " if error.filename else ""
-        raise Failed(clean(f"{where}{error.strerror or error}")) from error
+        act = "; run this as root, or as the user whom it belongs to" if isinstance(error, PermissionError) else ""
+        raise Failed(clean(f"{where}{error.strerror or error}{act}")) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -21,6 +21,8 @@ PIECE = 256 * 1024  # octets that are read at once
 AHEAD = 16  # RETR commands under way where the server has PIPELINING; all of them fit into any TCP window
 MAX_LIST = 64 * 1024 * 1024  # octets of one list: more than half a million unique-ids of full length
 
+MAX_ROWS = 2_000_000  # lines of one list: short ones take ten times their octets in memory
+
 #: OpenSSL's words when a server cannot do TLS 1.2, or only with keys that are too short.
 OLD_TLS = {
     "DH_KEY_TOO_SMALL",
@@ -157,10 +159,11 @@ class Pop3Call:
         return event
 
     def _rows(self) -> Iterator[bytes]:
-        octets = 0
+        octets = rows = 0
         while isinstance(event := self._event(), Row):
             octets += len(event.text)
-            if octets > MAX_LIST:
+            rows += 1
+            if octets > MAX_LIST or rows > MAX_ROWS:
                 raise Unanswered(f"{self._server.name} answers without end")
             yield event.text
 

@@ -25,9 +25,10 @@ class Keywords:
     letters: Mapping[str, str]
 
     @classmethod
-    def between(cls, source: Path, target: Path, infos: Iterable[str]) -> Keywords:
-        """Give those that are in use a letter of ours; durable before a name has it. OSError."""
-        theirs, ours = _read(source / FILE), _read(target / FILE)
+    def between(cls, theirs: Mapping[str, str], target: Path, infos: Iterable[str]) -> Keywords:
+        """``theirs`` is :func:`keywords_of` the source. Give those that are in use a letter of ours; durable before a
+        name has it. OSError."""
+        ours = keywords_of(target)
         used = {char for info in infos for char in info if char in theirs}
         by_name = {keyword: letter for letter, keyword in ours.items()}
         free = [letter for letter in map(_letter, range(MOST)) if letter not in ours]
@@ -48,10 +49,10 @@ class Keywords:
         return "".join(sorted(kept | {self.letters[char] for char in given if char in self.letters}))
 
 
-def _read(path: Path) -> dict[str, str]:
+def keywords_of(maildir: Path) -> dict[str, str]:
     """Letter to keyword."""
     try:
-        rows = list(filter(None, map(_LINE.fullmatch, read_lines(path))))
+        rows = list(filter(None, map(_LINE.fullmatch, read_lines(maildir / FILE))))
     except (FileNotFoundError, Unreadable):
         return {}
     return {_letter(int(row["number"])): row["keyword"] for row in rows if int(row["number"]) < MOST}

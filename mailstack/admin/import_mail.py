@@ -12,11 +12,11 @@ import click
 from attrs import evolve
 
 from mailstack.admin import import_maildir, import_pop3, import_uidls
-from mailstack.admin.import_folders import on_disk
-from mailstack.admin.import_place import Place, account
+from mailstack.admin.import_place import Place, account, warn_of_expiry
 from mailstack.admin.import_run import Tally, sentences
 from mailstack.admin.output import clean, json_out
 from mailstack.admin.site import Failed, Site
+from mailstack.maildir import folders
 
 _FINGERPRINT = 64  # hex digits of SHA-256
 
@@ -29,6 +29,10 @@ class Sources(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0].startswith(tuple(f"{scheme}://" for scheme in import_pop3.PORTS)):
             return "pop3", self.commands["pop3"], args
+        if args[0] not in self.commands:
+            raise click.UsageError(
+                f"{clean(args[0])!r} is no source: pop3://USER@HOST, pop3s://USER@HOST, or maildir PATH"
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -101,13 +105,14 @@ def pop3(
     """
     try:
         found = import_pop3.source(source)
-        new = on_disk(folder) if folder else ""
+        new = folders.written(folder) if folder else ""
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     server = evolve(found.server, fingerprint=_fingerprint(tls_fingerprint), plain=insecure_plaintext)
     place = Place(site.settings, account(site, address), "").within(folder, new)
     wishes = import_pop3.Wishes(_password(found.user, password_file, password_stdin), by_content, again, dry_run)
-    tally = Tally(f"{found.user}@{server.host}", str(place.account), place.folder.removeprefix("."))
+    warn_of_expiry(place)
+    tally = Tally(f"{found.user}@{server.host}", str(place.account), folders.shown(place.folder))
     import_pop3.bring(place, evolve(found, server=server), wishes, tally)
     _tell([tally], as_json, dry_run)
 
@@ -140,10 +145,11 @@ def maildir(
             raise click.UsageError(f"--uidl: {error}") from None
     whose = account(site, address)
     root = path.absolute()
+    warn_of_expiry(Place(site.settings, whose, ""))
     source = import_maildir.Source(root, (control or root).absolute(), uidl, again, dry_run)
     tallies = []
     for folder in source.folders():
-        tally = Tally(str(root), str(whose), folder.removeprefix("."))
+        tally = Tally(str(root), str(whose), folders.shown(folder))
         tallies.append(tally)
         import_maildir.bring(Place(site.settings, whose, folder), source, tally)
         if tally.problem:

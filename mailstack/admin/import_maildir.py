@@ -7,16 +7,16 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
 from attrs import frozen
 
 from mailstack.admin import import_uidls as uidls
-from mailstack.admin.import_keywords import Keywords
+from mailstack.admin.import_keywords import Keywords, keywords_of
 from mailstack.admin.import_known import Known, Offer
-from mailstack.admin.import_place import Place, running
+from mailstack.admin.import_place import Place, as_owner, as_root, running
 from mailstack.admin.import_run import Found, Interrupts, Progress, Tally
 from mailstack.admin.import_uidls import Shown, Uidls
 from mailstack.admin.site import Failed, warn
@@ -81,16 +81,22 @@ def bring(place: Place, source: Source, tally: Tally) -> None:
     folder = source.root / place.folder
     if folder.resolve() == place.maildir.resolve():
         raise Failed(f"{folder} is the Maildir of {place.account} itself")
-    letters = list(_scan(folder))
+    letters = list(_scan(source.root, place.folder))
     shown = _uidls(source, place.folder, letters)([each.base for each in letters])
     letters.sort(key=lambda each: shown[each.base].order if each.base in shown else (*UNSHOWN, names.age(each.base)))
     offers = [_offer(each, shown.get(each.base)) for each in letters]
     if source.dry_run:
-        _choose(place.look(source.name, source.again), letters, offers, tally)
+        with as_owner(place.settings.server.data):
+            _choose(place.look(source.name, source.again), letters, offers, tally)
         return
-    with Interrupts() as interrupts, place.open(source.name, source.again) as (box, known, record):
+    theirs = keywords_of(folder)
+    with (
+        Interrupts() as interrupts,
+        as_owner(place.settings.server.data),
+        place.open(source.name, source.again) as (box, known, record),
+    ):
         wanted = _choose(known, letters, offers, tally)
-        keywords = Keywords.between(folder, place.maildir, [letter.info for letter, _ in wanted])
+        keywords = Keywords.between(theirs, place.maildir, [letter.info for letter, _ in wanted])
         with running(box, known, record.own, tally, interrupts) as run:
             progress = Progress(tally, place.folder or "INBOX")
             try:
@@ -98,7 +104,7 @@ def bring(place: Place, source: Source, tally: Tally) -> None:
                     flags = None if letter.place == "new" else keywords.flags(letter.info)
                     try:
                         found = Found(offer, _came(letter), letter.modified, flags)
-                        run.bring(found, _pieces(folder, letter), progress, wire=False)
+                        run.bring(found, _pieces(source.root, place.folder, letter), progress, wire=False)
                     except Unreadable as error:
                         tally.refuse(letter.file, str(error))
             finally:
@@ -176,11 +182,11 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _scan(folder: Path) -> Iterator[Letter]:
+def _scan(root: Path, folder: str) -> Iterator[Letter]:
     """``new`` first: what is moved to ``cur`` meanwhile is seen once, as it was."""
     seen = set()
     for place in ("new", "cur"):
-        with os.scandir(folder / place) as entries:
+        with _held(root, folder, place) as held, os.scandir(held) as entries:
             for entry in entries:
                 base, _, info = entry.name.partition(":")
                 if entry.name.startswith(".") or base in seen or not entry.is_file(follow_symlinks=False):
@@ -191,20 +197,41 @@ def _scan(folder: Path) -> Iterator[Letter]:
                     yield Letter(base, place, info, state.st_size, int(state.st_mtime))
 
 
-def _pieces(folder: Path, letter: Letter) -> Iterator[bytes]:
+@contextmanager
+def _held(root: Path, *parts: str) -> Iterator[int]:
+    """A folder below the root, as a file descriptor. Its owner may put a link in the place of each part at any moment,
+    also between a look at it and this: so none is followed. OSError."""
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in filter(None, parts):
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _pieces(root: Path, folder: str, letter: Letter) -> Iterator[bytes]:
     """Unreadable: the letter is gone, or the disk refuses it."""
     try:
-        with os.fdopen(_open(folder, letter), "rb", buffering=0) as file:
+        with as_root():
+            opened = _open(root, folder, letter)
+        with os.fdopen(opened, "rb", buffering=0) as file:
             while piece := file.read(PIECE):
                 yield piece
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from None
 
 
-def _open(folder: Path, letter: Letter) -> int:
-    """Another program may have given it other flags meanwhile."""
-    renamed = (each.file for each in _scan(folder) if each.base == letter.base)
+def _open(root: Path, folder: str, letter: Letter) -> int:
+    """Another program may have given it other flags meanwhile. What was a file may be a pipe by now."""
+    renamed = (each.file for each in _scan(root, folder) if each.base == letter.base)
     for name in chain((letter.file,), renamed):
-        with suppress(FileNotFoundError):
-            return os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        place, _, file = name.partition("/")
+        with suppress(FileNotFoundError), _held(root, folder, place) as held:
+            fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=held)
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                return fd
+            os.close(fd)
     raise FileNotFoundError(errno.ENOENT, "another program has removed it meanwhile")

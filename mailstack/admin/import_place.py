@@ -107,6 +107,16 @@ def account(site: Site, text: str) -> Address:
     return found
 
 
+def warn_of_expiry(place: Place) -> None:
+    """Letters keep the time at which they came to the old server, so ``[pop3] expire`` takes the old ones."""
+    days = place.settings.pop3.expire
+    if days is not None and not place.folder:
+        warn(
+            f"[pop3] expire = {days}d: what came to the old server longer ago will be removed from the inbox here,"
+            " within hours; if it is to stay, say expire = never, and restart the server, before you import"
+        )
+
+
 def _check_owner(data: Path) -> None:
     owner = data.stat().st_uid
     if owner == os.geteuid():
@@ -125,6 +135,39 @@ def become_owner(data: Path) -> None:
         os.setgroups([owner.st_gid])
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)
+
+
+@contextmanager
+def as_owner(data: Path) -> Iterator[None]:
+    """The same for a while, where root must read what others may not: see :func:`as_root`."""
+    owner = data.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups([owner.st_gid])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+@contextmanager
+def as_root() -> Iterator[None]:
+    """Within :func:`as_owner`, for what only root may open; if it was root who called."""
+    user = os.geteuid()
+    if 0 not in os.getresuid():
+        yield
+        return
+    os.seteuid(0)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def _user(uid: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +30,7 @@ from mailstack.protocol.pop3_client import Shape
 from mailstack.protocol.pop3_client_opening import Login, Manner
 from mailstack.protocol.pop3_listing import Listed, listed, sizes, unique_ids
 
+SLACK = 256 * 1024 * 1024  # octets that a letter may have beyond twice its listed size: some servers list none
 PORTS = {"pop3": POP3_PORT, "pop3s": POP3S_PORT}
 
 
@@ -114,9 +116,19 @@ def _fetch(call: Pop3Call, wanted: list[Listed], run: Run, tally: Tally, progres
         letter = letters[number]
         label = f"number {number}" + (f" ({letter.uid})" if letter.uid else "")
         if answer.positive:
-            run.bring(Found(_offer(letter)), pieces, progress, wire=True)
+            run.bring(Found(_offer(letter)), _ending(pieces, letter.size, label), progress, wire=True)
         else:
             tally.refuse(label, f"the server does not give it: {answer}")
+
+
+def _ending(pieces: Iterator[bytes], size: int, label: str) -> Iterator[bytes]:
+    """``size`` in octets, as the server has listed it. Unanswered: it goes on and on, until the disk would be full."""
+    octets = 0
+    for piece in pieces:
+        octets += len(piece)
+        if octets > 2 * size + SLACK:
+            raise Unanswered(f"{label} has {size:,} octets by LIST, and goes on after {octets:,}")
+        yield piece
 
 
 def _try(known: Known, letters: list[Listed], tally: Tally) -> list[Listed]:

@@ -29,11 +29,15 @@ from mailstack.maildir import names
 DOVECOT_LIST, COURIER_LIST = "dovecot-uidlist", "courierpop3dsizelist"
 DOVECOT_FORMAT = "%08Xu%08Xv"  # Dovecot's default since 1.1
 
+MOST = 256 * 1024 * 1024  # octets of a list: two million letters
+MAX_LINE = 16 * 1024  # characters
+
 #: https://doc.dovecot.org/2.3/configuration_manual/config_file/config_variables/: a width, modifiers, a variable.
 _VARIABLE = re.compile(r"%(?:0(?P<width>[0-9]{1,2}))?(?P<modifiers>[XLUM]*)(?P<name>[uvfg%])")
-_HEAD = re.compile(r"(?:3 (?P<fields>.*)|1 (?P<validity>[0-9]+) [0-9]+)\Z")
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+_HEAD = re.compile(r"(?:3 (?P<fields>.*)|1 (?P<validity>[0-9]{1,18}) [0-9]+)\Z")
 _COURIER_HEAD = re.compile(r"/[23] [0-9]+ [0-9]+\Z")
-_COURIER_LINE = re.compile(r"(?P<name>.+) [0-9]+ (?P<uid>[0-9]+):(?P<validity>[0-9]+)(?::[0-9]+)?\Z")
+_COURIER_LINE = re.compile(r"(?P<name>.+) [0-9]+ (?P<uid>[0-9]{1,18}):(?P<validity>[0-9]{1,18})(?::[0-9]+)?\Z")
 _COURIER_ESCAPED = re.compile(r"[^!#-&(-*,-~]")
 
 
@@ -137,7 +141,7 @@ def _as_dovecot(base: str, row: _Row, validity: int, show: Template) -> Shown:
     uid = show(row.uid, validity, base, row.fields.get("G") or base) if kept is None else kept or base
     # O is an order that a migration to Dovecot has kept; letters with it come first.
     order = row.fields.get("O", "")
-    return Shown(uid, (0, int(order), (row.uid, base)) if order.isdigit() else (1, row.uid, (0, base)))
+    return Shown(uid, (0, int(order), (row.uid, base)) if _NUMBER.match(order) else (1, row.uid, (0, base)))
 
 
 def _dovecot_list(path: Path) -> tuple[int, dict[str, _Row]]:
@@ -146,7 +150,7 @@ def _dovecot_list(path: Path) -> tuple[int, dict[str, _Row]]:
     if head is None:
         raise Unreadable(f"{path}: this is no dovecot-uidlist of version 1 or 3")
     validity = head["validity"] or _fields(head["fields"].split(" ")).get("V", "")
-    if not validity.isdigit():
+    if not _NUMBER.match(validity):
         raise Unreadable(f"{path}: it has no UIDVALIDITY")
     return int(validity), dict(filter(None, (_dovecot_row(line, head["fields"] is None) for line in lines)))
 
@@ -154,7 +158,7 @@ def _dovecot_list(path: Path) -> tuple[int, dict[str, _Row]]:
 def _dovecot_row(line: str, old: bool) -> tuple[str, _Row] | None:
     uid, _, rest = line.partition(" ")
     fields, _, name = ("", "", rest) if old else rest.partition(":")
-    return (names.base(name), _Row(int(uid), _fields(fields.split(" ")))) if uid.isdigit() and name else None
+    return (names.base(name), _Row(int(uid), _fields(fields.split(" ")))) if _NUMBER.match(uid) and name else None
 
 
 def _fields(words: Sequence[str]) -> dict[str, str]:
@@ -181,10 +185,16 @@ def _courier_escaped(base: str) -> str:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Of a file whose owner may be anybody, while root reads it: no links, pipes or devices. OSError."""
+    """Of a file whose owner may be anybody, while root reads it: no links, pipes or devices, and not without end.
+    Unreadable, OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(fd, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        state = os.fstat(fd)
+        if not stat.S_ISREG(state.st_mode):
             raise Unreadable(f"{path} is no file")
-        for line in file:
+        if state.st_size > MOST:
+            raise Unreadable(f"{path} is larger than any list that a mail server keeps")
+        while line := file.readline(MAX_LINE):
+            if not line.endswith("\n") and len(line) == MAX_LINE:
+                raise Unreadable(f"{path}: a line has more than {MAX_LINE:,} characters")
             yield line.removesuffix("\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from textwrap import indent
@@ -15,6 +16,7 @@ from mailstack.admin.clean import clean as clean
 from mailstack.model.moment import written
 
 GAP = "  "  # between two columns
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, or an octet that is none
 UNITS = ("KiB", "MiB", "GiB")
 
 
@@ -31,9 +33,10 @@ def json_stream(values: Iterable[object]) -> None:
 
 
 def _json(value: object) -> str:
-    """In any script, where the output can have it."""
+    """In any script, where the output can have it; and a file's name may be no text at all."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return json.dumps(value, indent=2, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
+    text = json.dumps(value, indent=2, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
+    return text if _SURROGATE.search(text) is None else json.dumps(value, indent=2)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -64,5 +67,5 @@ def padded(text: str, width: int) -> str:
 
 
 def count(number: int, thing: str, things: str | None = None) -> str:
-    """``1 letter``, ``2 letters``."""
-    return f"{number} {thing if number == 1 else things or thing + 's'}"
+    """``1 letter``, ``2,000 letters``."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"

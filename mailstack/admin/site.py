@@ -30,7 +30,10 @@ T = TypeVar("T", Users, Aliases)
 
 
 class Failed(click.ClickException):
-    """It did not work: one line, exit code 1."""
+    """It did not work: one line, mostly, and exit code 1. It may name what others have named: a file, a folder."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(clean, message.split("\n"))))
 
 
 def open_queue(data: Path) -> IQueueDesk:

@@ -15,7 +15,18 @@ from mailstack.admin.trace import read_phrases
 from mailstack.admin.why_present import Present
 from mailstack.admin.why_search import Found, Question, Search
 from mailstack.admin.why_sheet import Teller
-from mailstack.admin.why_story import DELETED, FETCHED, TOPPED, Beat, Life, callers, life, refusal, with_greetings
+from mailstack.admin.why_story import (
+    DELETED,
+    FETCHED,
+    TOPPED,
+    Beat,
+    Life,
+    callers,
+    life,
+    nameless,
+    refusal,
+    with_greetings,
+)
 from mailstack.config import values
 from mailstack.config.problem import BadValue
 from mailstack.message.advice import Adviser
@@ -65,7 +76,8 @@ def why(
     What did alice send, and where did it go?
         mailstack why --from alice@office.test --since 1d
 
-    Refused mail is told of, too. Times are local. [log] keep says for how long it is known what happened.
+    Refused mail is told of, too. Times are local. [log] keep says for how long it is known what happened. Of letters
+    without a queue id (imported, or put there by another program) only what POP3 did is known, and how many they were.
     Exit code 0: something was found, 1: nothing was.
     """
     phrases = read_phrases(lang or site.settings.server.language, "why")
@@ -153,6 +165,8 @@ def _told(site: Site, search: Search, found: Found, account: str) -> list[Life |
     """Letters and refusals, the newest last; only what concerns the ``account``, unless that is ""."""
     present = Present(site.settings.server.data / "mail", site.queue, site.now())
     lives = [present.of(life(id, events, account)) for id, events in found.letters.items()]
+    if found.nameless:
+        lives.append(nameless(found.nameless))
     greetings = search.greetings(callers(lives))
     known = [with_greetings(each, greetings) for each in lives if each.beats or each.now]
     told: list[Life | Beat] = [_only(each, account) for each in known]
@@ -172,7 +186,8 @@ def _end(
     site: Site, days: Sequence[Day], found: Found, told: Sequence[Life | Beat], last: int, phrases: Phrases
 ) -> Iterator[str]:
     lives = [each for each in told if isinstance(each, Life)]
-    yield phrases.say("end", "found", letters=len(lives), refusals=len(told) - len(lives))
+    letters, refusals = sum(each.id != "" for each in lives), len(told) - len(lives)
+    yield phrases.say("end", "found", letters=letters, refusals=refusals)
     if any(beat.kind in (TOPPED, FETCHED, DELETED) for each in lives for beat in each.beats):
         yield phrases.say("end", "programs")
     full = [each.date.isoformat() for each in days if each.size >= site.settings.log.keep_size * DAY_SHARE]
@@ -196,6 +211,8 @@ def _nothing(site: Site, days: Sequence[Day], asked: Asked, phrases: Phrases) ->
         yield filled(clean(phrases.say("none", "no_user", to=to)), "", "")
     elif days and to is not None:
         yield filled(phrases.say("none", "elsewhere"), "", "")
+        if to.domain in site.settings.server.domains:
+            yield filled(phrases.say("none", "imported"), "", "")
 
 
 def _is_missing(site: Site, address: Address) -> bool:

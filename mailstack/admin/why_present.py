@@ -10,7 +10,7 @@ from attrs import define, field
 
 from mailstack.admin.why_story import Copy, Life, Waiting, with_present
 from mailstack.interfaces.spool import IQueueDesk
-from mailstack.maildir import names
+from mailstack.maildir import folders, names
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry
 from mailstack.model.maildir_name import below_mail
@@ -30,7 +30,7 @@ class Present:
 
     def of(self, life: Life) -> Life:
         """With what has become of it."""
-        found = {user: self._letters_of(user) for user in sorted(life.inboxes)}
+        found = {user: self._letters_of(user) for user in sorted(life.mailboxes)}
         looked = all(each is not None for each in found.values())
         copies = [copy for each in found.values() if each for copy in each.get(life.id, ())]
         return with_present(life, copies, waiting(self.queue.entry(life.id)), self.now, looked)
@@ -61,7 +61,7 @@ def copies(maildir: Path, user: str) -> Iterator[tuple[str, Copy]]:
     """The letters with queue ids in a Maildir and its folders; none where it is not there yet. OSError."""
     for folder in _folders(maildir):
         for part in ("new", "cur"):
-            yield from _letters_in(maildir / folder / part, folder.removeprefix("."), user)
+            yield from _letters_in(maildir / folder / part, folders.shown(folder), user)
 
 
 def _folders(maildir: Path) -> Iterator[str]:

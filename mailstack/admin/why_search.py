@@ -22,6 +22,7 @@ MAX_LINE = 1 << 18  # octets of a line: a longer one is none of ours
 MAX_IDS = 100_000  # letters that are remembered for each thing that is asked for; of more, the newest
 MAX_EVENTS = 1_000  # of one letter
 MAX_REFUSALS = 1_000  # that differ
+MAX_NAMELESS = 1_000  # lines
 ENDS_WITH_ID = re.compile(r": ([0-9A-Z]{12})\Z")  # the line of a report names the new letter
 ADDRESS_OF_CLIENT = re.compile(r"\[([^\]]*)\]\Z")
 GREETING_DAYS = 8  # in which a program has sent something, most likely
@@ -37,6 +38,11 @@ class Question:
     message_id: str = ""
     since: float = 0.0  #: Unix time
     last: int = 20  #: letters, the newest ones
+
+    @property
+    def of_mailbox(self) -> Address | None:
+        """Whose, if nothing is said of the letters themselves."""
+        return None if self.sender or self.message_id else self.recipient
 
 
 @define
@@ -58,6 +64,8 @@ class Found:
     letters: dict[str, list[Event]] = field(factory=dict)  #: by id, the oldest first; events in order of time
     refusals: list[Refusals] = field(factory=list)  #: in order of time
     more: bool = False  #: there are older ones
+    #: What POP3 did with letters of the mailbox that have no queue id, in order of time.
+    nameless: list[Event] = field(factory=list)
 
 
 def _time(event: Event) -> float:
@@ -164,6 +172,7 @@ class Search:
     folder: Path
     now: float
     _refusals: dict[tuple[str, ...], Refusals] = field(factory=dict)
+    _nameless: list[Event] = field(factory=list)
 
     def days(self) -> list[Day]:
         return days(self.folder)
@@ -184,11 +193,16 @@ class Search:
         newest = sorted(chosen | set(also))[-question.last :]
         refused = sorted(self._refusals.values(), key=lambda each: each.last.time)
         more = more or len(chosen | set(also)) > len(newest) or len(refused) > question.last
-        return Found(self.lives(newest), refused[-question.last :], more)
+        nameless = sorted(self._nameless, key=_time)
+        more = more or len(nameless) > question.last
+        return Found(self.lives(newest), refused[-question.last :], more, nameless[-question.last :])
 
     def _look(self, day: Day, question: Question, asked: Sequence[Clue], ids: Sequence[set[str]]) -> None:
         for event in events_with(day, [clue.octets for clue in asked]):
             if event.time < question.since:
+                continue
+            if event.id == "pop3":
+                self._pop3(event, question)
                 continue
             holding = [clue.holds(event) for clue in asked]
             if event.id == REFUSED:
@@ -201,6 +215,13 @@ class Search:
         for found in ids:
             if len(found) > MAX_IDS:
                 found.difference_update(sorted(found)[:-MAX_IDS])
+
+    def _pop3(self, event: Event, question: Question) -> None:
+        mailbox = question.of_mailbox
+        if mailbox is not None and event.field("others") and same(mailbox, event.field("user")):
+            self._nameless.append(event)
+            if len(self._nameless) > 2 * MAX_NAMELESS:
+                self._nameless = sorted(self._nameless, key=_time)[-MAX_NAMELESS:]
 
     def _refused(self, event: Event) -> None:
         key = (event.field("what"), event.field("from"), event.field("to"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 import click
@@ -23,7 +24,7 @@ INDENT = "      "
 
 #: What a sentence may name. A file that was edited by hand may lack any of it.
 _NAMES = ("client", "helo", "login", "uid", "to", "orig_to", "relay", "reply", "user", "rip", "what", "by", "from",
-          "report", "original")  # fmt: skip
+          "report", "original", "folder")  # fmt: skip
 _MAYBE = dict.fromkeys(_NAMES, "?")
 _NOT_TAKEN = (story.DEFERRED, story.BOUNCED, story.REFUSED)
 
@@ -44,7 +45,8 @@ class Teller:
             return self.phrases.say(beat.kind, beat.facts["what"], **facts)
         if beat.kind in self.phrases.table["now"]:
             return self.phrases.say("now", beat.kind, **facts | self._place(beat))
-        return self.phrases.say("happened", beat.kind, **facts | self._circumstances(beat))
+        others = self.phrases.say("words", "others", others=facts["others"]) if "others" in facts else ""
+        return self.phrases.say("happened", beat.kind, **facts | self._circumstances(beat)) + others
 
     def _place(self, beat: Beat) -> dict[str, str]:
         folder = beat.facts.get("folder", "")
@@ -79,7 +81,7 @@ class Teller:
         if beat.facts.get("sends_as"):
             yield self.phrases.say("about", "sends_as", **{name: short(text) for name, text in beat.facts.items()})
         if beat.facts.get("path"):
-            yield self.phrases.say("about", "before", path=beat.facts["path"])
+            yield self.phrases.say("about", "before")
 
     def _advice(self, beat: Beat) -> Iterator[str]:
         reply = story.reply_of(beat.facts.get("reply", ""))
@@ -100,7 +102,7 @@ class Teller:
 
     def _letter(self, life: Life) -> Iterator[str]:
         yield click.style(clean("  ".join(self._title(life))), bold=True)
-        if life.begin is None and not any(beat.kind == story.REPORT for beat in life.beats):
+        if life.id and life.begin is None and not any(beat.kind == story.REPORT for beat in life.beats):
             made = came(life.id, self.now)
             if made is not None:
                 yield f"  {wall_clock(made)}  {self.phrases.say('about', 'unknown_begin')}"
@@ -115,7 +117,7 @@ class Teller:
 
     def _title(self, life: Life) -> Iterator[str]:
         say, facts = self.phrases.say, life.begin.facts if life.begin else {}
-        yield life.id
+        yield life.id or say("words", "nameless")
         if life.begin:
             yield say("words", "from", sender=short(facts.get("from") or say("words", "nobody")))
             yield say("words", "octets", size=facts.get("size", "?"))
@@ -133,6 +135,9 @@ class Teller:
         yield f"  {when}  {clean(self.sentence(beat))}"
         for text in self.details(beat):
             yield from (clean(line) for line in filled(text, INDENT, INDENT).split("\n"))
+        if beat.facts.get("path"):
+            # In one line, to be copied.
+            yield clean(f"{INDENT}  mailstack trace {shlex.quote(beat.facts['path'])}")
 
     # ---- For scripts
 
@@ -142,7 +147,7 @@ class Teller:
     def _letter_object(self, life: Life) -> dict[str, object]:
         facts: Mapping[str, str] = life.begin.facts if life.begin else {}
         return {
-            "id": life.id,
+            "id": life.id or None,
             "sender": facts.get("from", "") if life.begin else None,
             "size": int(facts["size"]) if facts.get("size", "").isdecimal() else None,
             "message_id": facts.get("message-id"),

@@ -16,6 +16,7 @@ RECEIVED, SUBMITTED, WRITTEN, REFUSED = "received", "submitted", "written", "ref
 DELIVERED, RELAYED, DEFERRED, BOUNCED, EXPIRED = "delivered", "relayed", "deferred", "bounced", "expired"
 REPORTED, REPORT, FORWARDED, DECIDED, NOTED = "reported", "report", "forwarded", "decided", "noted"
 TOPPED, FETCHED, DELETED, AGED = "topped", "fetched", "deleted", "aged"
+SAVED, SAVED_BEFORE, NOT_SAVED = "saved", "saved_before", "not_saved"
 # What has become of it by now.
 WAITS, HELD, UNREAD, READ, GONE, REMOVED = "waits", "held", "unread", "read", "gone", "removed"
 
@@ -82,9 +83,10 @@ class Life:
         return min((beat.time for beat in (*self.beats, *self.now)), default=0.0)
 
     @property
-    def inboxes(self) -> set[str]:
-        """The accounts into whose inboxes it was put."""
-        return {beat.facts["to"] for beat in self.beats if beat.kind == DELIVERED}
+    def mailboxes(self) -> set[str]:
+        """The accounts into whose Maildirs it was put: those of recipients, and of who has sent it."""
+        delivered = {beat.facts["to"] for beat in self.beats if beat.kind == DELIVERED}
+        return delivered | {beat.facts["user"] for beat in self.beats if beat.kind == SAVED}
 
 
 def reply_of(text: str) -> Reply:
@@ -100,10 +102,11 @@ def beat(event: Event, id: str) -> Beat | None:
     """Of a line that is about this letter; None: it adds nothing."""
     what = event.field("what")
     if event.id == "pop3" and what == "Expired:":
-        return Beat(event.time, AGED, _facts(event, "user"))
+        return Beat(event.time, AGED, _facts(event, "user", "others"))
     if event.id == "pop3":
         kind = POP3.get(what)
-        return None if kind is None else Beat(event.time, kind, _facts(event, "user", "rip", "tls", "said", "folder"))
+        facts = _facts(event, "user", "rip", "tls", "said", "folder", "others")
+        return None if kind is None else Beat(event.time, kind, facts)
     report = _report(event, id)
     if report is not None:
         return report
@@ -115,6 +118,8 @@ def beat(event: Event, id: str) -> Beat | None:
         return Beat(event.time, WRITTEN, _facts(event, "uid", "from", "size", "message-id"))
     if what == "forwarded":
         return Beat(event.time, FORWARDED, _facts(event, "from", "orig_to"))
+    if "folder" in event.fields:
+        return _sent_copy(event)
     if "by" in event.fields:
         return Beat(event.time, DECIDED, _facts(event, "what", "by"))
     text = " ".join(filter(None, (what, event.field("note"))))
@@ -158,6 +163,19 @@ def _outcome(event: Event) -> Beat | None:
     return Beat(event.time, kinds.get(status, NOTED), {**facts, "what": event.field("status")})
 
 
+def _sent_copy(event: Event) -> Beat:
+    """For the Sent folder of who has sent it, ``<alice@office.test/Sent>``; what the log says of it begins so."""
+    what = event.field("what")
+    user, _, folder = event.field("folder").removeprefix("<").removesuffix(">").rpartition("/")
+    if what == "saved in":
+        kind = SAVED
+    elif what.startswith("not saved, as a letter with its Message-ID"):
+        kind = SAVED_BEFORE
+    else:
+        kind = NOT_SAVED
+    return Beat(event.time, kind, {"user": user, "folder": folder, "what": what.removesuffix(":")})
+
+
 def _facts(event: Event, *names: str) -> dict[str, str]:
     """Of these what there is; addresses without their brackets."""
     found = {name: event.fields[name] for name in names if event.fields.get(name)}
@@ -188,6 +206,11 @@ def life(id: str, events: Iterable[Event], account: str = "") -> Life:
     if account:
         beats = _of_recipient(beats, account)
     return Life(id, merged(_with_duration(beats)), ())
+
+
+def nameless(events: Iterable[Event]) -> Life:
+    """What POP3 did with letters that have no queue id: such a life has none either. ``others`` is how many."""
+    return Life("", merged([found for event in events if (found := beat(event, "")) is not None]), ())
 
 
 def _with_duration(beats: Sequence[Beat]) -> list[Beat]:
@@ -237,12 +260,14 @@ def callers(lives: Iterable[Life]) -> set[tuple[str, str]]:
 
 
 def with_greetings(life: Life, greetings: Mapping[tuple[str, str], str]) -> Life:
-    """``greetings`` by :func:`callers`."""
+    """``greetings`` by :func:`callers`; each is told once."""
+    left = dict(greetings)
 
     def greeted(beat: Beat) -> Beat:
-        helo = greetings.get((beat.facts.get("user", ""), beat.facts.get("rip", "")))
-        named = helo and beat.kind in POP3.values()
-        return evolve(beat, facts={**beat.facts, "sends_as": helo.strip("<>")}) if named and helo else beat
+        if beat.kind not in POP3.values():
+            return beat
+        helo = left.pop((beat.facts.get("user", ""), beat.facts.get("rip", "")), "")
+        return evolve(beat, facts={**beat.facts, "sends_as": helo.strip("<>")}) if helo else beat
 
     return evolve(life, beats=[greeted(beat) for beat in life.beats])
 
@@ -264,6 +289,6 @@ def _copies(life: Life, copies: Sequence[Copy], now: float, looked: bool) -> Ite
         facts = {"user": copy.user, "folder": copy.folder, "path": copy.path}
         yield Beat(now, READ if copy.seen else UNREAD, facts)
     deleted = {each.facts.get("user", "").casefold() for each in life.beats if each.kind in (DELETED, AGED)}
-    for user in sorted(life.inboxes) if looked else ():
+    for user in sorted(life.mailboxes) if looked else ():
         if user.casefold() not in there:
             yield Beat(now, REMOVED if user.casefold() in deleted else GONE, {"user": user})

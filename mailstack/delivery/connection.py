@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from mailstack import eager
 from mailstack.delivery.tls import Handshake, TlsDetails
+from mailstack.eager import Burst
 from mailstack.model.reply import Reply
 from mailstack.protocol.smtp_client import Action, Close, Send, SmtpClient
 from mailstack.protocol.smtp_dialogue import Pour, Rest, Secure, Wait
@@ -55,12 +56,16 @@ class Connection(Protocol):
         handshake: Handshake | None,
         allowed: float,
         relay: str = "none",
+        burst: Burst | None = None,
     ) -> None:
+        """``burst``: what is said leaves with what others say; None: at once."""
         self._clock = clock
         self.relay = relay  #: the other side, as it stands in the log
         self.client = client
         self._handshake = handshake
         self._allowed = allowed
+        self._burst = burst
+        self._unsaid: list[bytes] = []
         self._content: Content | None = None
         self._watched: Wait | None = None
         self._patient_until = inf
@@ -172,8 +177,9 @@ class Connection(Protocol):
     def _do(self, actions: Sequence[Action]) -> None:
         for action in actions:
             if isinstance(action, Send):
-                eager.write(self._transport, action.data)
+                self._say(action.data)
             elif isinstance(action, Secure):
+                self._flush()
                 self._transport.startTLS(self._handshake)
             elif isinstance(action, Pour):
                 self._watch()
@@ -182,6 +188,20 @@ class Connection(Protocol):
                 self._close(action)
         self._watch()
         self._tell()
+
+    def _say(self, octets: bytes) -> None:
+        if self._burst is None:
+            eager.write(self._transport, octets)
+            return
+        if not self._unsaid:
+            self._burst.add(self._flush)
+        self._unsaid.append(octets)
+
+    def _flush(self) -> None:
+        octets = b"".join(self._unsaid)
+        self._unsaid.clear()
+        if octets and not self.gone:
+            eager.write(self._transport, octets)
 
     def _tell(self) -> None:
         waiter = self._waiter
@@ -192,6 +212,8 @@ class Connection(Protocol):
     def _close(self, action: Close) -> None:
         self._stop_pouring()
         self._stop_timer()
+        if not action.polite:
+            self._unsaid.clear()
         if not self.gone and action.polite:
             self._timer = self._clock.callLater(FAREWELL, self._transport.abortConnection)
         elif not self.gone and self.transport is not None:
@@ -254,9 +276,10 @@ class Connection(Protocol):
             self._unreadable(error)
             return
         if second is None:
-            eager.write(self._transport, first)
+            self._say(first)
             self._do(self.client.poured())
             return
+        self._flush()
         self._pieces = chain((first, second), pieces)
         self._paused = False
         self._transport.registerProducer(self, True)

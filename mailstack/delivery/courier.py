@@ -19,6 +19,7 @@ from mailstack.delivery.connection import Connection
 from mailstack.delivery.ip import is_loopback
 from mailstack.delivery.pool import Way
 from mailstack.delivery.tls import Contexts, Handshake
+from mailstack.eager import Burst
 from mailstack.interfaces.delivery import OPPORTUNISTIC, Host, ITlsPolicies, Policy
 from mailstack.interfaces.log import IEventLog
 from mailstack.model.reply import Reply
@@ -40,6 +41,7 @@ class Courier:
     contexts: Contexts
     patience: Patience
     policies: ITlsPolicies
+    burst: Burst | None = None
 
     async def call(self, id: str, way: Way, host: Host) -> Connection | Reply:
         """One that is usable; a Reply when this host is of no use. ``id`` is for the log: for which letter it is."""
@@ -63,7 +65,8 @@ class Courier:
     async def _open(self, id: str, manner: Manner, host: Host, policy: Policy) -> Connection | Reply:
         """One that is usable, or says why it is not."""
         handshake = Handshake(self.contexts, policy, host.name)
-        connection = Connection(self.reactor, SmtpClient(manner, self.patience), handshake, OPENING, label(host))
+        client = SmtpClient(manner, self.patience)
+        connection = Connection(self.reactor, client, handshake, OPENING, label(host), self.burst)
         try:
             await connectProtocol(self._endpoint(host), connection)
             await connection.settled()

@@ -22,6 +22,7 @@ from mailstack.delivery.policy import ConfiguredPolicies
 from mailstack.delivery.pool import Pool, Rules, Way
 from mailstack.delivery.route import FETCH, next_hop
 from mailstack.delivery.tls import Contexts
+from mailstack.eager import Burst
 from mailstack.interfaces.delivery import Host, IResolver, ITransport, NextHop, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
@@ -93,8 +94,10 @@ class RemoteDelivery:
         patience: Patience | None = None,
         rules: Rules | None = None,
         here: Here = HERE,
+        burst: Burst | None = None,
     ) -> None:
-        """``trust``: the authority to believe where a certificate is asked for; None: those of the system."""
+        """``trust``: the authority to believe where a certificate is asked for; None: those of the system. ``burst``:
+        see :class:`Connection`."""
         self._clock = reactor
         self._next_hop = lru_cache(REMEMBERED)(partial(next_hop, settings))
         self._hosts = Hosts(resolver, settings.server.hostname, rng, here)
@@ -102,7 +105,9 @@ class RemoteDelivery:
         self._log = log
         contexts = Contexts(trust, reactor.seconds)
         policies = ConfiguredPolicies()
-        self._courier = Courier(reactor, settings.server.hostname, log, contexts, patience or Patience(), policies)
+        self._courier = Courier(
+            reactor, settings.server.hostname, log, contexts, patience or Patience(), policies, burst
+        )
         self.pool = Pool(reactor, rules)
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 from zope.interface import Interface
 
 from mailstack.model.address import Address
+from mailstack.model.folder import alike, below_inbox
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
 from mailstack.protocol.sasl_steps import Lookup, Proof
@@ -26,10 +27,16 @@ class Identity:
     """Who has logged in, and what for."""
 
     account: Address
-    folder: str = ""  #: of the mailbox, as it was written: a slash between levels; "": the inbox
+    #: Of the mailbox, as it was written: a slash between levels; "": the inbox, however it was written.
+    folder: str = field(default="", converter=below_inbox)
 
     def __str__(self) -> str:
         return f"{self.account}/{self.folder}" if self.folder else str(self.account)
+
+    @property
+    def key(self) -> str:
+        """One for all the ways to write the same."""
+        return f"{self.account.key}/{alike(self.folder)}" if self.folder else self.account.key
 
 
 @frozen

@@ -7,7 +7,7 @@ beside them. A letter takes the length of its name, and some 20 octets.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -51,6 +51,15 @@ class Listing:
     def lines(self, start: int, stop: int) -> memoryview:
         begin = self.ends[start - 1] if start else 0
         return memoryview(self.text)[begin : self.ends[stop - 1] if stop else 0]
+
+    def holding(self, octets: bytes) -> Iterator[int]:
+        """The indexes of those that have these octets, without a look at each of the others."""
+        at = self.text.find(octets)
+        while at >= 0:
+            index = bisect_right(self.ends, at)
+            if octets in self.line(index):  # and not across two
+                yield index
+            at = self.text.find(octets, self.ends[index])
 
 
 @define

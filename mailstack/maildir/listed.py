@@ -94,6 +94,19 @@ def _stamp(directory: Path) -> Stamp | None:
 # ---- What is in it?
 
 
+def held(folder: bytes, place: bytes) -> int:
+    """``new`` or ``cur`` as a file descriptor. Whoever owns the Maildir may put a link in the place of a directory of
+    his at any moment, also after a look at it: so none is followed, but to the Maildir itself. OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    if not folder.rpartition(b"/")[2].startswith(b"."):
+        return os.open(folder + b"/" + place, flags | os.O_NOFOLLOW)
+    parent = os.open(folder, flags | os.O_NOFOLLOW)
+    try:
+        return os.open(place, flags | os.O_NOFOLLOW, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
 def letters(folder: Path) -> Iterator[bytes]:
     """The paths of the letters' files, ``new/NAME`` and ``cur/NAME``.
 
@@ -104,7 +117,7 @@ def letters(folder: Path) -> Iterator[bytes]:
     for place in PLACES:
         # It may be removed while it is read, too.
         with suppress(FileNotFoundError):
-            fd = os.open(os.fsencode(folder) + b"/" + place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = held(os.fsencode(folder), place)
             try:
                 for entries in _entries(fd):
                     files = [name for name, kind in entries if name[0] != _DOT and _is_file(fd, name, kind)]

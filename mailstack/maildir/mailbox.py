@@ -18,11 +18,12 @@ from mailstack.durable import sync_paths
 from mailstack.interfaces.mailboxes import IMailbox, Letter
 from mailstack.maildir import raw_names as names
 from mailstack.maildir.files import opened
-from mailstack.maildir.listed import AT_ONCE, CUR, NEW, breathe
+from mailstack.maildir.listed import AT_ONCE, CUR, NEW, breathe, held
 from mailstack.maildir.shelf import Shelf
 from mailstack.maildir.sizes import key
 
 PIECE = 64 * 1024  # octets of a listing that are made at once
+FIRST_MAILDIR = 820_454_400  # Unix time, 1996: a name with an earlier time counts something else
 LOOKS = 3  # for letters that other programs move while we delete
 
 #: What other programs mostly rename a letter to.
@@ -57,8 +58,8 @@ class Mailbox:
     """One Maildir, ``new`` and ``cur`` together. ``release`` is called once, at the end."""
 
     def __init__(self, folder: Path, release: Callable[[Path], None], shelf: Shelf) -> None:
-        self._folder = folder
-        self._root = os.fsencode(folder) + b"/"
+        self._path = folder
+        self._folder = os.fsencode(folder)
         self._release: Callable[[Path], None] | None = release
         self._shelf = shelf
         self._index = shelf.index(folder)
@@ -85,13 +86,13 @@ class Mailbox:
         return names.letter_id(self._index.base(index))
 
     def arrived(self, index: int) -> int | None:
-        return names.time(self._index.base(index))
+        time = names.time(self._index.base(index))
+        return time if time is not None and time >= FIRST_MAILDIR else None
 
     def surrogates(self) -> Mapping[int, int]:
-        # Asked at each log-in, and there are hardly ever any.
-        if names.SURROGATE not in self._index.rests.text:
-            return {}
-        sizes = ((index, names.surrogate_size(self._index.base(index))) for index in range(self.count))
+        # Asked at each log-in, on the reactor's thread; who has sent one such letter must not make it take long.
+        at = list(self._index.rests.holding(names.SURROGATE))
+        sizes = ((index, names.surrogate_size(self._index.base(index))) for index in at)
         return {index: size for index, size in sizes if size is not None}
 
     # ---- Letters
@@ -100,42 +101,49 @@ class Mailbox:
         return StoredLetter(self._open(index))
 
     def _open(self, index: int) -> int:
-        path = self._path(index)
-        if path is not None:
+        file = self._file(index)
+        if file is not None:
             with suppress(FileNotFoundError):
-                return opened(path)
+                return self._opened(*file)
         base = self._index.base(index)
-        for guess in self._guesses(base):
+        for place, name in self._guesses(base):
             with suppress(FileNotFoundError):
-                return opened(guess)
-        raise FileNotFoundError(f"{self._folder}: {os.fsdecode(base)} is not where it was")
+                return self._opened(place, name)
+        raise FileNotFoundError(f"{self._path}: {os.fsdecode(base)} is not where it was")
+
+    def _opened(self, place: bytes, name: bytes) -> int:
+        directory = held(self._folder, place)
+        try:
+            return opened(name, directory)
+        finally:
+            os.close(directory)
 
     def look_again(self) -> None:
-        self._latest = self._shelf.index(self._folder)
+        self._latest = self._shelf.index(self._path)
 
     def measured(self, index: int, octets: int) -> None:
         if octets == self._index.sizes[index]:
             return
-        path = self._path(index)
-        if path is not None:
+        file = self._file(index)
+        if file is not None:
             with suppress(OSError):
-                self._latest.wrong[key(names.stem(self._index.base(index)), os.lstat(path))] = octets
+                found = os.lstat(b"/".join((self._folder, *file)))
+                self._latest.wrong[key(names.stem(self._index.base(index)), found)] = octets
 
-    def _path(self, index: int) -> bytes | None:
+    def _file(self, index: int) -> tuple[bytes, bytes] | None:
         """None: it was not there when we looked last."""
         if self._latest is not self._index:
             found = self._latest.find(self._index.base(index))
             if found is None:
                 return None
             index = found
-        return self._root + b"/".join(self._latest.file(index))
+        return self._latest.file(index)
 
-    def _guesses(self, base: bytes) -> Iterator[bytes]:
+    def _guesses(self, base: bytes) -> Iterator[tuple[bytes, bytes]]:
         """A look at the whole directory would take longer than these few failures."""
-        cur = self._root + CUR + b"/" + base
-        yield from (cur + flags for flags in _FLAGS)
-        yield cur
-        yield self._root + NEW + b"/" + base
+        yield from ((CUR, base + flags) for flags in _FLAGS)
+        yield CUR, base
+        yield NEW, base
 
     # ---- The end
 
@@ -167,7 +175,7 @@ class Mailbox:
 
     def _is_gone(self, index: int) -> bool:
         """By another program; only a look in quiet can tell, and it was just now."""
-        return self._latest.exact and self._path(index) is None
+        return self._latest.exact and self._file(index) is None
 
     def _paced(self, indexes: Sequence[int]) -> Iterator[int]:
         for count, index in enumerate(indexes, 1):
@@ -177,20 +185,27 @@ class Mailbox:
 
     def _remove(self, index: int, removed: set[Path], guess: bool) -> bool:
         """False when it has another name by now, or can't be removed. ``removed`` gets the directory that changed."""
-        path = self._path(index)
-        paths = [] if path is None else [path]
-        for each in chain(paths, self._guesses(self._index.base(index)) if guess else ()):
+        file = self._file(index)
+        files = [] if file is None else [file]
+        for place, name in chain(files, self._guesses(self._index.base(index)) if guess else ()):
             try:
-                os.unlink(each)  # noqa: PTH108 - octets
+                self._unlink(place, name)
             except FileNotFoundError:
                 continue
             except OSError:
                 return False
-            removed.add(Path(os.fsdecode(each)).parent)
+            removed.add(self._path / os.fsdecode(place))
             return True
         return False
+
+    def _unlink(self, place: bytes, name: bytes) -> None:
+        directory = held(self._folder, place)
+        try:
+            os.unlink(name, dir_fd=directory)
+        finally:
+            os.close(directory)
 
     def close(self) -> None:
         release, self._release = self._release, None
         if release is not None:
-            release(self._folder)
+            release(self._path)

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from mailstack.durable import make_folders
 from mailstack.maildir import names
+from mailstack.maildir.files import opened
 
 T = TypeVar("T")
 
@@ -50,9 +51,10 @@ UNION ALL SELECT base FROM letters WHERE folder = ?1 AND message = ?3 AND ?3 != 
 
 
 def message_id(letter: Path) -> bytes:
-    """A hash of it; b"": there is none, or it cannot be read."""
+    """A hash of it; b"": there is none, or it cannot be read, or what has this name is no file: reading might never
+    end."""
     try:
-        with letter.open("rb") as file:
+        with os.fdopen(opened(os.fsencode(letter)), "rb", buffering=0) as file:
             start = file.read(HEADER)
     except OSError:
         return b""
@@ -128,7 +130,7 @@ def _refreshed(db: sqlite3.Connection, folder: Path) -> int:
     seen, added = db.execute("SELECT seen, added FROM folders WHERE number = ?", (number,)).fetchone()
     if seen == stamp and added < MOST:
         return number
-    newest = dict(nlargest(MOST, _letters(folder), key=_age))
+    newest = dict(nlargest(MOST, _letters(folder), key=lambda letter: names.age(letter[0])))
     known = {os.fsdecode(base) for (base,) in db.execute("SELECT base FROM letters WHERE folder = ?", (number,))}
     found = [(number, os.fsencode(base), message_id(Path(newest[base]))) for base in newest.keys() - known]
     with closing(db.cursor()) as cursor:
@@ -151,11 +153,6 @@ def _changed(place: Path) -> str:
         return str(place.stat().st_mtime_ns)
     except FileNotFoundError:
         return "-"
-
-
-def _age(letter: tuple[str, str]) -> tuple[int, str]:
-    time = letter[0].partition(".")[0]
-    return (int(time) if time.isdecimal() and len(time) < 20 else 0, letter[0])
 
 
 def _letters(folder: Path) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from zope.interface import implementer
 from mailstack.durable import copy_into, hard_link, make_folders, replace, write_new
 from mailstack.interfaces.delivery import GONE, KNOWN, SAVED, Copy, ISentFolders
 from mailstack.maildir import folders, names
+from mailstack.maildir.files import opened
 from mailstack.maildir.message_ids import MessageIds, message_id
 from mailstack.message.surrogate import measured
 from mailstack.model.address import Address
@@ -21,6 +23,7 @@ from mailstack.model.maildir_name import file_name
 SENT = "Sent"
 PARTS = ("tmp", "new", "cur")
 SEEN = ":2,S"
+MOST_SUBSCRIBED = 1024 * 1024  # octets of the file that lists folders
 
 
 @implementer(ISentFolders)
@@ -95,9 +98,19 @@ def _subscribe(file: Path, name: str) -> None:
     except FileExistsError:
         return
     try:
-        before = file.read_bytes() if file.exists() else b""
-        if name.encode() not in before.splitlines():
+        before = _content(file)
+        if before is not None and name.encode() not in before.splitlines():
             end = b"\n" if before and not before.endswith(b"\n") else b""
             replace(file, before + end + name.encode() + b"\n")
     finally:
         lock.unlink(missing_ok=True)
+
+
+def _content(file: Path) -> bytes | None:
+    """b"": it is not there. None: it is nothing to be written anew, but a link, a pipe, or without end."""
+    try:
+        with os.fdopen(opened(os.fsencode(file)), "rb") as stored:
+            content = stored.read(MOST_SUBSCRIBED + 1)
+    except FileNotFoundError:
+        return None if os.path.lexists(file) else b""
+    return content if len(content) <= MOST_SUBSCRIBED else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import zlib
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from struct import Struct, error, iter_unpack
 from time import monotonic
@@ -20,7 +21,7 @@ from mailstack.maildir import raw_names as names
 from mailstack.maildir.ends import Ends
 from mailstack.maildir.files import opened
 from mailstack.maildir.listed import TICK, breathe
-from mailstack.protocol.pop3_body import WireCount
+from mailstack.model.wire_size import wire_octets
 
 PIECE = 256 * 1024  # octets read at once
 
@@ -34,12 +35,9 @@ MOST = 64 * 1024 * 1024  # octets of the file: 1.8 million letters
 SAVED_EVERY = 10.0  # seconds; who gives up waiting for a large Maildir finds the next time that less is to be done
 
 
-def wire_octets(letter: BinaryIO) -> int:
-    """Octets as :class:`~mailstack.protocol.dots.DotEncoder` sends them, without the stuffed dots and the final one."""
-    count = WireCount()
-    while piece := letter.read(PIECE):
-        count.take(piece)
-    return count.octets
+def counted(letter: BinaryIO) -> int:
+    """Octets on the wire of what is in a file."""
+    return wire_octets(iter(partial(letter.read, PIECE), b""))
 
 
 def key(stem: bytes, found: os.stat_result) -> bytes:
@@ -108,7 +106,7 @@ class Sizes:
 
     def _count(self, path: bytes) -> int:
         with os.fdopen(opened(path), "rb", buffering=0) as letter:
-            size = wire_octets(letter)
+            size = counted(letter)
         self._counted += 1
         if not self._counted % 100:
             breathe()

@@ -18,6 +18,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from mailstack.message.mailboxes import BadField, Mailbox, named
+from mailstack.model.wire_size import wire_octets
 
 INVALID = "invalid@internationalized-address.invalid"  # RFC 6858 §2.1
 
@@ -45,15 +46,6 @@ def surrogate(pieces: Iterable[bytes]) -> Iterator[bytes]:
             yield made
     if made := maker.finish():
         yield made
-
-
-def wire_octets(pieces: Iterable[bytes]) -> int:
-    """How long a letter that is stored with LF is on the wire, without the stuffed dots and the final one."""
-    total, last = 0, b"\n"
-    for piece in pieces:
-        total += len(piece) + piece.count(b"\n")
-        last = piece[-1:] or last
-    return total if last == b"\n" else total + 2
 
 
 def measured(letter: BinaryIO) -> int:

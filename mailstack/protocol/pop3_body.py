@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from attrs import define, frozen
+from attrs import frozen
 
 from mailstack.protocol.dots import DotEncoder
 
@@ -21,39 +21,6 @@ class WireLines:
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.pieces)
-
-
-@define
-class WireCount:
-    """Octets as :class:`~mailstack.protocol.dots.DotEncoder` sends them, without the stuffed dots and the final one: a
-    lone LF counts as CRLF, and a last line without an end as if it had one."""
-
-    _octets: int = 0
-    _last: bytes = b"\n"
-
-    def take(self, piece: bytes) -> None:
-        self._octets += len(piece) + piece.count(b"\n")
-        if b"\r" in piece:
-            self._octets -= piece.count(b"\r\n")
-        if self._last == b"\r" and piece[:1] == b"\n":
-            self._octets -= 1
-        self._last = piece[-1:] or self._last
-
-    @property
-    def so_far(self) -> int:
-        """Without the end that the last line may lack."""
-        return self._octets
-
-    @property
-    def octets(self) -> int:
-        return self._octets if self._last == b"\n" else self._octets + 2
-
-
-def wire_octets(letter: bytes) -> int:
-    """Of a whole letter."""
-    count = WireCount()
-    count.take(letter)
-    return count.octets
 
 
 def multiline(body: Iterable[bytes]) -> Iterator[bytes]:

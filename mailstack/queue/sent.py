@@ -25,8 +25,8 @@ AT_ONCE = 100  # letters that share one wait for the disk
 MOST_FAILED = 1_000  # letters in memory that wait for another try; with more, all wait
 GRACE = 3.0  # seconds that copies get to end when the server stops
 
-#: What the log says of a copy.
-_WORDS = {
+#: What the log says of a copy; ``mailstack why`` goes by these.
+WORDS = {
     SAVED: "saved in",
     KNOWN: "not saved, as a letter with its Message-ID is there already:",
     GONE: "not saved, as the account or the letter is no more:",
@@ -154,7 +154,7 @@ class SentCopies(Service):
         folder = f"<{letter.sent_by}/Sent>"
         before = self._failed.pop(letter.id, None)
         if copy.fate:
-            self._log.event(letter.id, what=_WORDS[copy.fate], folder=folder)
+            self._log.event(letter.id, what=WORDS[copy.fate], folder=folder)
             return True
         if self._now() - letter.released > self._lifetime:
             self._log.warn(letter.id, what=f"not saved, and given up: {copy.error}:", folder=folder)

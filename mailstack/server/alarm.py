@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 #: Seconds between two looks at most: patience may have become shorter meanwhile (Connections.stressed).
 LOOK = 10.0
+
+
+def _never() -> float:
+    return inf
+
+
+def _nothing() -> None:
+    pass
 
 
 class Alarm:
@@ -35,9 +44,12 @@ class Alarm:
         self._since = min(self._clock.seconds(), self._since + seconds)
 
     def cancel(self) -> None:
+        """For good. Its owner is let go: else both of them, and all that they hold, would wait for the collector of
+        cycles, and their memory could not be used again meanwhile."""
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
+        self._patience, self._ring = _never, _nothing
 
     def _look(self) -> None:
         self._call = None

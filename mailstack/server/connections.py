@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from mailstack.config.settings import Network
+from mailstack.eager import Burst
 from mailstack.interfaces.log import ILimitCounts
 from mailstack.model.networks import lies_in, source, unmapped
 
@@ -75,7 +76,7 @@ class Connections:
         self._proxies = proxies
         self._clients: Counter[str] = Counter()
         self._open: set[Session] = set()
-        self._answered: list[Session] = []
+        self._burst: Burst | None = None
         self._closed: Deferred[None] | None = None
 
     def __len__(self) -> int:
@@ -119,16 +120,10 @@ class Connections:
             del self._clients[client]
 
     def flush_soon(self, session: Session, clock: IReactorTime) -> None:
-        """Let its answers leave with those of the others, when all have been heard that are ready in this round of the
-        reactor. One burst wakes the clients' side once, and brings their next commands back together."""
-        if not self._answered:
-            clock.callLater(0, self._flush)
-        self._answered.append(session)
-
-    def _flush(self) -> None:
-        answered, self._answered = self._answered, []
-        for session in answered:
-            session.flush()
+        """Let its answers leave with those of the others."""
+        if self._burst is None:
+            self._burst = Burst(clock)
+        self._burst.add(session.flush)
 
     async def stop(self) -> None:
         """Let every session finish what it is at; returns when the last one is gone."""

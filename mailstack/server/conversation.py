@@ -24,6 +24,9 @@ from mailstack.server.connections import Connections, Peer, peer_of
 FAREWELL = 10.0
 
 ENOUGH = 64 * 1024  # octets that are worth a write of their own
+#: Answers, or pieces of a large one, after which the others have their turn: some milliseconds. One read may bring
+#: 10,000 commands, and anybody can send CAPA without end.
+AT_ONCE = 32
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -54,6 +57,7 @@ class Conversation(Protocol):
         self._paused = False
         self._drained: Deferred[None] | None = None
         self._answered = False
+        self._in_turn = 0
         self._alarm = Alarm(clock, self._allowed, self._silence)
 
     # ---- What a subclass says
@@ -98,8 +102,11 @@ class Conversation(Protocol):
         """Say something large: pieces are taken as fast as the client reads; the rest is left when it has gone."""
         for piece in pieces:
             self.say(piece)
+            self._in_turn += 1
             if self._held >= ENOUGH:
                 await self.writable()
+            if self._in_turn >= AT_ONCE:
+                await self._next_turn()
             if not self._connected:
                 return
 
@@ -216,6 +223,7 @@ class Conversation(Protocol):
     def _converse(self) -> None:
         """Most answers are there at once, and a Deferred costs as much as the command that it would answer."""
         self._busy = True
+        self._in_turn = 0
         try:
             pending = self._answer_at_once()
         except BaseException:
@@ -232,13 +240,23 @@ class Conversation(Protocol):
         while self._connected and not (self._stopping or self.session.closing):
             if self._drained is not None or self._held >= ENOUGH:
                 return self.writable()
+            if self._in_turn >= AT_ONCE:
+                return self._next_turn()
             event = self.session.next_event()
             if event is None:
                 return None
+            self._in_turn += 1
             pending = self.respond(event)
             if pending is not None:
                 return pending
         return None
+
+    async def _next_turn(self) -> None:
+        """Wait until the reactor has looked after all others."""
+        turn = Deferred[None]()
+        self.clock.callLater(0, turn.callback, None)
+        await turn
+        self._in_turn = 0
 
     async def _answer_later(self, pending: Awaitable[None] | None) -> None:
         while pending is not None:

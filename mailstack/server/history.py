@@ -28,6 +28,8 @@ LOOK, SOON, BELIEVED = 3600.0, 60.0, timedelta(days=7)
 #: Of no interest for the life of a letter, or said by another line.
 _PASSED_OVER = ("removed",)
 _REFUSAL = "reject: "
+#: What a stranger can make us write as often as he likes, and somebody with one account.
+_WITHOUT_END = ("NOQUEUE", "pop3")
 
 
 def concerns_letters(id: str, fields: dict[str, object]) -> bool:
@@ -74,7 +76,7 @@ class History(Service):
         """What the log is told. Never raises for a reason of the disk."""
         if not self._keep or not concerns_letters(id, fields):
             return
-        lines = self._noise if id == "NOQUEUE" else self._lines
+        lines = self._noise if id in _WITHOUT_END else self._lines
         if len(lines) < MOST_WAITING:
             lines.append(history_file.encode(self._now(), id, fields))
         if self._alarm is None and self._started:

@@ -20,7 +20,7 @@ from attrs import frozen
 from mailstack.durable import write_all
 from mailstack.model.moment import precise
 
-#: Shares of [log] keep_size that one day may have: of all, and of what strangers can make us write without end.
+#: Shares of [log] keep_size that one day may have: of all, and of what one client can make us write without end.
 DAY_SHARE, NOISE_SHARE = 1 / 2, 1 / 4
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl\Z", re.ASCII)
 _QUOTED = json.encoder.encode_basestring

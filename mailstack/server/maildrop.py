@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import define
 
 from mailstack.interfaces.mailboxes import IMailbox, Letter
-from mailstack.protocol.pop3_body import WireCount, WireLines, top, wire_octets
+from mailstack.model.wire_size import WireCount, wire_octets
+from mailstack.protocol.pop3_body import WireLines, top
 from mailstack.protocol.pop3_events import Delete, Event, List, Reset, Response, Retrieve, Stat, Top, Uidl, err, ok
 
 PIECE = 64 * 1024  # octets of a letter that are read at once
@@ -122,7 +123,7 @@ class Maildrop:
         index, first = number - 1, self._open(number)
         if self._letter is not None:
             return ok("octets", self._noting(index, self._pieces(first)), octets=self.mailbox.size(index))
-        octets = wire_octets(first)
+        octets = wire_octets([first])
         self.retrieved.count += 1
         self.retrieved.octets += octets
         self._note(index, octets)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IHandshakeListener,
@@ -104,7 +105,9 @@ class Pop3Conversation(Conversation):
         return self.session.line(STOPPING)
 
     def finished(self) -> None:
-        self.policy.closed()
+        noting = self.policy.closed()
+        if noting is not None:
+            Deferred.fromCoroutine(noting)
 
 
 class Pop3Factory(ServerFactory):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from attrs import Factory, evolve, frozen
 
@@ -30,12 +30,13 @@ from mailstack.protocol.pop3_events import (
 )
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 from mailstack.server.conventional import conventional
-from mailstack.server.fetched import letter_lines, said
+from mailstack.server.fetched import AT_ONCE, batched, letter_lines, said
 from mailstack.server.login_delay import LoginDelay
 from mailstack.server.maildrop import GONE, Maildrop
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Later = Coroutine[Any, Any, None]  # Any: as Deferred.fromCoroutine has it
 
 IN_USE = err("in-use", "IN-USE")
 OUR_FAULT = err("our-fault", "SYS/TEMP")
@@ -43,6 +44,9 @@ NO_FOLDER = err("no-folder", "SYS/PERM")
 NO_MAILBOX = err("no-mailbox", "SYS/TEMP")
 UNREADABLE = err("unreadable", "SYS/TEMP")
 PLAIN_PORT = "TLS handshake on a port that begins in plain (set the program to STLS, or to the port for SSL/TLS)"
+#: What would end the name in a line of the log, or begin another field: rip=192.0.2.1 must not be somebody's name, or
+#: fail2ban shuts out whom a guesser chooses.
+_UNSAID = str.maketrans(dict.fromkeys("<>=", "?"))
 NOT_REMOVED = err("not-removed", "SYS/TEMP")
 LOOKS = 2  # for a letter that has another name: it may get one more while it is looked for
 
@@ -198,7 +202,7 @@ class Pop3Policy:
 
     async def _open(self, user: Identity) -> Response:
         # Only now: before the password was looked at, it would tell who exists (RFC 2449 §8.1.1).
-        seconds = self._office.delay.left(str(user), self._client)
+        seconds = self._office.delay.left(user.key, self._client)
         if seconds:
             self._office.counts.struck("login_delay", self._client)
             return self._refused(str(user), err("login-delay", "LOGIN-DELAY", seconds=seconds))
@@ -212,7 +216,7 @@ class Pop3Policy:
             self._trouble(error)
             return self._refused(str(user), NO_MAILBOX)
         self._user, self._maildrop = user, Maildrop(mailbox if self._utf8 else conventional(mailbox))
-        self._office.delay.begin(str(user), self._client)
+        self._office.delay.begin(user.key, self._client)
         self._log.event("pop3-login", what="Login:", **self._facts(str(user)))
         return ok("logged-in")
 
@@ -224,7 +228,7 @@ class Pop3Policy:
 
     def _facts(self, name: str) -> dict[str, object]:
         return {
-            "user": f"<{short_name(name)}>",
+            "user": f"<{short_name(name).translate(_UNSAID)}>",
             "method": self._mechanism,
             "rip": self._client or "local",
             "tls": self.tls,
@@ -239,7 +243,9 @@ class Pop3Policy:
         marked = drop.marked
         left = await self._office.in_thread(drop.mailbox.delete, marked) if marked else ()
         self._deleted = len(marked) - len(left)
-        self._note_letters(drop, sorted({*marked}.difference(left)))
+        noting = self._note_letters(drop, sorted({*marked}.difference(left)))
+        if noting is not None:
+            await noting
         # The next session may come in before the client has read the answer.
         drop.close()
         if left:
@@ -247,12 +253,12 @@ class Pop3Policy:
             return NOT_REMOVED
         return ok("good-bye")
 
-    def closed(self) -> None:
-        """The connection is gone: nothing is removed now, and the next session may come in."""
+    def closed(self) -> Later | None:
+        """The connection is gone: nothing is removed now, and the next session may come in. None: all is said."""
         drop = self._maildrop
         if drop is None:
-            return
-        self._note_letters(drop, ())
+            return None
+        noting = self._note_letters(drop, ())
         drop.close()
         # Dovecot's pop3_logout_format, so that its line is found in ours.
         self._log.event(
@@ -265,20 +271,39 @@ class Pop3Policy:
             user=f"<{self._user}>",
             **self._where(),
         )
+        return noting
 
     def _where(self) -> dict[str, object]:
         return {"rip": self._client or "local", "tls": self.tls}
 
-    def _note_letters(self, drop: Maildrop, removed: Sequence[int]) -> None:
-        """Once a session: at QUIT, when it is sure what was removed, or when the connection is gone."""
+    def _note_letters(self, drop: Maildrop, removed: Sequence[int]) -> Later | None:
+        """Once a session: at QUIT, when it is sure what was removed, or when the connection is gone. None: done."""
         if self._noted or self._user is None:
-            return
+            return None
         self._noted = True
-        whose = {"user": f"<{self._user.account}>", "folder": self._user.folder or None}
         topped = sorted(self._topped - drop.fetched)
-        for what, indexes in (("Topped:", topped), ("Fetched:", sorted(drop.fetched)), ("Deleted:", removed)):
-            for letters in letter_lines(drop.mailbox, indexes):
-                self._log.detail("pop3", what=what, **whose, **self._where(), said=said(self._said), **letters)
+        whats = (("Topped:", topped), ("Fetched:", sorted(drop.fetched)), ("Deleted:", removed))
+        parts = [(what, part) for what, indexes in whats for part in batched(indexes)]
+        if sum(len(part) for _, part in parts) > AT_ONCE:
+            return self._note_parts(drop, parts)
+        for what, part in parts:
+            self._note_lines(what, letter_lines(drop.mailbox, part))
+        return None
+
+    async def _note_parts(self, drop: Maildrop, parts: Sequence[tuple[str, Sequence[int]]]) -> None:
+        """100,000 letters would hold up everybody for a third of a second."""
+        try:
+            for what, part in parts:
+                lines = await self._office.in_thread(letter_lines, drop.mailbox, part)
+                self._note_lines(what, lines)
+        except Exception as error:
+            self._log.failure("pop3", f"the letters of a session: {error!r}")
+
+    def _note_lines(self, what: str, lines: Iterable[dict[str, object]]) -> None:
+        assert self._user is not None, "who was not in has seen no letter"
+        whose = {"user": f"<{self._user.account}>", "folder": self._user.folder or None}
+        for letters in lines:
+            self._log.detail("pop3", what=what, **whose, **self._where(), said=said(self._said), **letters)
 
     def broke_off(self, error: OSError) -> None:
         """A letter could not be read to its end while it was sent."""

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from mailstack.admin.cli import main
 from mailstack.admin.output import clean, size, table
-from mailstack.admin.site import Site
+from mailstack.admin.site import Failed, Site
 from tests.admin.office import Office
 
 ROOT = Path(__file__).parents[2]
@@ -136,3 +136,8 @@ def test_tables_are_aligned() -> None:
 )
 def test_sizes(octets: int, text: str) -> None:
     assert size(octets) == text
+
+
+def test_what_failed_does_not_steer_the_terminal() -> None:
+    """It may name a folder that somebody else has named. Lines stay."""
+    assert Failed(".Junk\x1b[2J\u202e: no list\nsee --uidl").message == ".Junk\\x1b[2J\\u202e: no list\nsee --uidl"

@@ -63,9 +63,9 @@ def test_language() -> None:
     assert "What happened" in run("550", LC_ALL="de_DE.UTF-8").stdout
 
 
-def test_samples_of_the_readme() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    samples = re.findall(r"^\$ mailstack explain ([^\n]*)\n((?:(?!\$|```).*\n)+)", readme, re.MULTILINE)
+def test_samples_of_the_documents() -> None:
+    text = (Path(__file__).parents[2] / "docs/reports.md").read_text("utf-8")
+    samples = re.findall(r"^\$ mailstack explain ([^\n]*)\n((?:(?!\$|```).*\n)+)", text, re.MULTILINE)
     assert len(samples) == 2
     for words, answer in samples:
         assert run(*shlex.split(words)).stdout == answer

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from mailstack.admin.import_maildir import Unreadable, _pieces, _scan
 from tests.admin.office import Office
 from tests.admin.test_import_pop3 import Move
+
+NOBODY = 65534
 
 
 class Source:
@@ -49,6 +53,14 @@ def source(tmp_path: Path) -> Source:
 @pytest.fixture
 def move(office: Office, monkeypatch: pytest.MonkeyPatch, source: Source) -> MoveMaildir:
     return MoveMaildir(office, monkeypatch, source)
+
+
+@pytest.mark.parametrize(("expire", "warned"), [("90d", True), ("never", False)])
+def test_old_letters_that_expire_would_remove(move: MoveMaildir, expire: str, warned: bool) -> None:
+    with move.office.ini.open("a") as ini:
+        ini.write(f"[pop3]\nexpire = {expire}\n")
+    move.source.put("cur/1700000001.a.host:2,")
+    assert ("Warning: [pop3] expire = 90d: what came to the old server longer ago" in move.bring()) is warned
 
 
 def test_letters_flags_and_times(move: MoveMaildir) -> None:
@@ -101,7 +113,7 @@ def test_sub_folders(move: MoveMaildir) -> None:
     assert (move.maildir / ".Junk/maildirfolder").exists()
     assert (move.maildir / ".Sent.2019/cur").is_dir()
     found = move.office.json("import", "maildir", str(move.source.root), "alice")
-    assert [(each["folder"], each["known"]) for each in found] == [("", 0), ("Junk", 1), ("Sent.2019", 0)]
+    assert [(each["folder"], each["known"]) for each in found] == [("", 0), ("Junk", 1), ("Sent/2019", 0)]
 
 
 def test_dovecots_ids(move: MoveMaildir) -> None:
@@ -184,7 +196,7 @@ def test_a_letter_that_cannot_be_read(move: MoveMaildir) -> None:
     real = os.open
 
     def refusing(name: str | Path, *arguments: int, **named: int) -> int:
-        if Path(name) == path:
+        if name == path.name:
             raise PermissionError(13, "Permission denied")
         return real(name, *arguments, **named)
 
@@ -204,7 +216,7 @@ def test_another_program_is_at_work(move: MoveMaildir, gone: bool) -> None:
     real = os.open
 
     def moving(name: str | Path, *arguments: int, **named: int) -> int:
-        if Path(name) == path and path.exists():
+        if name == path.name and path.exists():
             path.unlink() if gone else path.rename(move.source.root / "cur/1700000001.a.host:2,S")
         return real(name, *arguments, **named)
 
@@ -228,3 +240,59 @@ def test_what_is_no_source(move: MoveMaildir, tmp_path: Path) -> None:
 def test_somebody_else_owns_the_mail(move: MoveMaildir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     assert "run this as " in move.bring(code=1)
+
+
+# ---- Root imports, and the folders belong to somebody else
+
+
+@pytest.mark.parametrize("part", [".Junk", ".Junk/cur"])
+def test_folder_becomes_a_link_after_the_look(tmp_path: Path, source: Source, part: str) -> None:
+    """Or its owner would get any file that root may read: he has one of that name in there for the look."""
+    source.folder(".Junk")
+    source.put(".Junk/cur/shadow")
+    secret = tmp_path / "etc"
+    (secret / "cur").mkdir(parents=True)
+    for place in (secret, secret / "cur"):
+        (place / "shadow").write_text("root:secret")
+    (letter,) = _scan(source.root, ".Junk")
+    (source.root / part).rename(source.root / "away")
+    (source.root / part).symlink_to(secret, target_is_directory=True)
+    with pytest.raises(Unreadable):
+        list(_pieces(source.root, ".Junk", letter))
+
+
+def test_letter_becomes_a_pipe_after_the_look(source: Source) -> None:
+    path = source.put("cur/1700000001.a.host")
+    (letter,) = _scan(source.root, "")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(Unreadable):
+        list(_pieces(source.root, "", letter))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write for others")
+def test_root_writes_nothing_where_the_owner_of_the_mail_may_not(source: Source) -> None:
+    """Whatever links he has prepared, and he can read what he was given."""
+    source.put("cur/1700000001.a.host:2,S")
+    source.root.chmod(0o700)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        office = Office(folder)
+        vault, maildir = folder / "vault", folder / "data/mail/office.test/alice"
+        for part in (vault, maildir / "new", maildir / "cur"):
+            part.mkdir(parents=True)
+        office.users.write_text("alice@office.test:{PLAIN}x\n")
+        vault.chmod(0o700)
+        for path in (folder / "data", *(folder / "data").rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        (maildir / "tmp").symlink_to(vault, target_is_directory=True)
+        said = office.run("import", "maildir", str(source.root), "alice")
+        assert said.exit_code == 1, said.output
+        assert not list(vault.iterdir()) + list((maildir / "cur").iterdir())
+        (maildir / "tmp").unlink()
+        said = office.run("import", "maildir", str(source.root), "alice")
+        assert said.exit_code == 0, said.output
+        (file,) = (maildir / "cur").iterdir()
+        assert file.stat().st_uid == NOBODY
+        assert os.geteuid() == 0

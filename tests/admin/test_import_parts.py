@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.admin.import_draft import Draft, LineEnds
-from mailstack.admin.import_folders import on_disk
-from mailstack.admin.import_keywords import Keywords
+from mailstack.admin.import_keywords import Keywords, keywords_of
 from mailstack.admin.import_moments import Moments
-from mailstack.maildir.sizes import wire_octets
+from mailstack.maildir import folders
+from mailstack.maildir.sizes import counted
 from mailstack.protocol.dots import DotEncoder
 from tests import cuts
 
@@ -40,7 +40,7 @@ def test_what_is_stored_does_not_depend_on_the_cuts(
     assert (content, draft.odd) == (lambda one: (one[0], one[1].odd))(stored([b"".join(pieces)], path))
     assert b"\r\n" not in content
     assert draft.size == len(content)
-    assert draft.wire_size == wire_octets(io.BytesIO(content))
+    assert draft.wire_size == counted(io.BytesIO(content))
     encoder = DotEncoder()
     assert draft.wire_size == len(
         (encoder.encode(content.replace(b".", b"x")) + encoder.finish()).removesuffix(b".\r\n")
@@ -126,13 +126,14 @@ def test_moments_are_the_true_times_where_they_can_be() -> None:
     ],
 )
 def test_folders_on_the_disk(name: str, directory: str) -> None:
-    assert on_disk(name) == directory
+    assert folders.written(name) == directory
+    assert folders.shown(directory) == name
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a//b", "/a", "a/.b", "a\nb", "x" * 201])
 def test_what_can_be_no_folder(name: str) -> None:
     with pytest.raises(ValueError, match="folder"):
-        on_disk(name)
+        folders.written(name)
 
 
 # ---- Keywords
@@ -144,7 +145,7 @@ def between(tmp_path: Path, theirs: str, ours: str | None, *infos: str) -> tuple
         folder.mkdir()
         if text is not None:
             (folder / "dovecot-keywords").write_text(text)
-    keywords = Keywords.between(source, target, infos)
+    keywords = Keywords.between(keywords_of(source), target, infos)
     file = target / "dovecot-keywords"
     return [keywords.flags(info) for info in infos], file.read_text() if file.exists() else ""
 

@@ -11,9 +11,10 @@ import pytest
 from click.testing import Result
 
 from mailstack import durable
-from mailstack.admin import import_call
+from mailstack.admin import import_call, import_pop3
 from mailstack.admin.import_pop3 import source
 from mailstack.maildir.mailbox import Mailbox
+from mailstack.maildir.shelf import Shelf
 from tests.admin.office import Office
 from tests.admin.pop3_memory import PASSWORD, MemoryServer, wire
 
@@ -51,8 +52,9 @@ class Move:
 
     def shown(self, folder: str = "") -> list[tuple[str, int, bytes]]:
         """As our POP3 shows it: unique-ids, sizes and contents, in their order."""
-        mailbox = Mailbox(self.maildir / folder, lambda _: None)
-        return [(item.uid, item.size, mailbox.open(index).read()) for index, item in enumerate(mailbox.items)]
+        mailbox = Mailbox(self.maildir / folder, lambda _: None, Shelf())
+        letters = range(mailbox.count)
+        return [(mailbox.uid(index), mailbox.size(index), mailbox.open(index).read(1 << 24)) for index in letters]
 
 
 @pytest.fixture
@@ -271,6 +273,33 @@ def test_sizes_that_lie(move: Move) -> None:
     assert "imported 0 letters" in move.run(Liar(LETTERS)).stdout
 
 
+def test_letter_without_end(move: Move) -> None:
+    """What came before is imported, and nothing is left of this one."""
+
+    class Endless(MemoryServer):
+        def on_list(self, rest: str) -> bytes:
+            return self.table(["3", "3"])
+
+    move.monkeypatch.setattr(import_pop3, "SLACK", 10_000)
+    result = move.run(Endless([("a", b"a\n"), ("b", b"b" * 100_000)]), code=1)
+    assert "number 2 (b) has 3 octets by LIST, and goes on after" in result.stderr
+    assert move.shown() == [("a", 3, b"a\n")]
+    assert list((move.maildir / "tmp").iterdir()) == []
+
+
+def test_list_of_too_many_lines(move: Move) -> None:
+    """Empty ones have no octets, and memory is used up all the same."""
+
+    class Empty(MemoryServer):
+        def on_list(self, rest: str) -> bytes:
+            return self.table([""] * 100)
+
+    move.monkeypatch.setattr(import_call, "MAX_ROWS", 99)
+    assert "answers without end" in move.run(Empty(LETTERS), code=1).stderr
+    move.monkeypatch.setattr(import_call, "MAX_ROWS", 3)
+    assert "answers without end" in move.run(MemoryServer(LETTERS), code=1).stderr
+
+
 def test_bare_line_ends(move: Move) -> None:
     """They come out as other letters' here do, and the size is right for that."""
 
@@ -387,7 +416,7 @@ def test_what_is_said_before_tls_is_not_believed(move: Move) -> None:
         (["pop3://old@h", "alice", "--tls-fingerprint", "ab"], 64, "64 hex digits"),
         (["pop3://old@h", "alice", "--password-stdin", "--password-file", "x"], 64, "not both"),
         (["pop3://old@h", "alice", "--password-file", "/nowhere"], 1, "/nowhere: No such file or directory"),
-        (["imap://old@h", "alice"], 64, "No such command"),
+        (["imap://old@h", "alice"], 64, "'imap://old@h' is no source"),
         ([], 64, "SOURCE ACCOUNT"),
     ],
 )
@@ -395,6 +424,14 @@ def test_wrong_usage(move: Move, words: list[str], code: int, wrong: str) -> Non
     result = move.office.run("import", *words, input="")
     assert result.exit_code == code
     assert wrong in result.stderr
+
+
+def test_old_letters_that_expire_would_remove(move: Move) -> None:
+    """From the inbox, not from folders."""
+    with move.office.ini.open("a") as ini:
+        ini.write("[pop3]\nexpire = 90d\n")
+    assert "longer ago will be removed" in move.run(MemoryServer(LETTERS)).stderr
+    assert "longer ago will be removed" not in move.run(MemoryServer(LETTERS), "--folder", "Junk").stderr
 
 
 def test_wrong_configuration(move: Move) -> None:

@@ -142,3 +142,33 @@ def test_lists_that_are_no_files(tmp_path: Path, kind: str) -> None:
         path.mkdir()
     with pytest.raises((OSError, Unreadable)):
         dovecots(tmp_path, "%u")
+
+
+@pytest.mark.parametrize(
+    "row", ["² W1 :{}", "9" * 5000 + " :{}", "1 O² :{}", "1 O" + "9" * 5000 + " :{}", "1 V² :{}", "-1 :{}", " :{}", ":"]
+)
+def test_numbers_that_are_none_do_no_harm(tmp_path: Path, row: str) -> None:
+    """The list belongs to anybody. The other letters keep what they were shown as."""
+    text = f"3 V1700000000 N6\n{row.format(BASES[0])}\n7 :{BASES[3]}\n"
+    assert of_dovecot(tmp_path, text, "%u")[-1] == "7"
+
+
+@pytest.mark.parametrize("head", ["3 V² N6\n", f"3 V{'9' * 5000} N6\n", f"1 {'9' * 5000} 1\n", "1 ² 1\n", "x" * 20_000])
+def test_head_that_is_none_is_told(tmp_path: Path, head: str) -> None:
+    with pytest.raises(Unreadable):
+        of_dovecot(tmp_path, head, "%u")
+
+
+def test_numbers_of_courier_that_are_none_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "courierpop3dsizelist").write_text(f"/3 1 1\n{BASES[0]} 1 {'9' * 5000}:1\n{BASES[1]} 1 2:3\n")
+    assert [each.uid for each in couriers(tmp_path)(BASES).values()] == ["UID2-3"]
+
+
+def test_list_without_end_is_not_read(tmp_path: Path) -> None:
+    """It costs its owner nothing: a file may have holes."""
+    list = tmp_path / "dovecot-uidlist"
+    list.write_text("3 V1700000000 N6\n")
+    for octets in (1 << 30, 1 << 20):  # all of them, or one line
+        os.truncate(list, octets)
+        with pytest.raises(Unreadable):
+            dovecots(tmp_path, "%u")

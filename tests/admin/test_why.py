@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from importlib import resources
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,13 +14,16 @@ from typing import Any
 import pytest
 
 from mailstack.admin import why_story as story
+from mailstack.admin.output import json_out
 from mailstack.admin.trace import read_phrases
 from mailstack.admin.why_search import Refusals
 from mailstack.admin.why_sheet import Teller
 from mailstack.admin.why_story import Beat, Copy, Life, Waiting, life, refusal, with_present
+from mailstack.interfaces.delivery import GONE, KNOWN, SAVED
 from mailstack.message.advice import Adviser
 from mailstack.message.explain import LANGUAGES
 from mailstack.model.ids import Ids
+from mailstack.queue.sent import WORDS
 from mailstack.queue.wording import read_dictionary
 from mailstack.server.history_file import Event, append, day_of, encode, path_of
 from tests.admin.office import NOW, Office
@@ -64,7 +69,7 @@ def test_a_whole_life() -> None:
     assert told.begin.facts["client"] == "192.0.2.1"
     assert told.begin.facts["from"] == "friend@far.test"
     assert told.begin.facts["tls"] == "yes"
-    assert told.inboxes == {"alice@office.test"}
+    assert told.mailboxes == {"alice@office.test"}
     assert told.beats[3].facts["rip"] == "192.168.1.7"
 
 
@@ -258,10 +263,59 @@ def test_a_folder_that_pop3_has_opened(office: Office, past: Past) -> None:
     assert "by alice@office.test in the folder Junk from 192.168.1.7" in office.run("why", id).output
 
 
+@pytest.mark.parametrize(("fate", "kind"), [(SAVED, "saved"), (KNOWN, "saved_before"), (GONE, "not_saved")])
+def test_what_becomes_of_the_copy_for_the_sender(fate: str, kind: str) -> None:
+    """By the words of the log itself."""
+    (told,) = life(ID, events({"what": WORDS[fate], "folder": "<alice@office.test/Sent>"})).beats
+    assert (told.kind, told.facts["user"], told.facts["folder"]) == (kind, "alice@office.test", "Sent")
+
+
+def test_a_copy_in_the_folder_of_who_has_sent_it(office: Office, past: Past) -> None:
+    sent = {"what": "saved in", "folder": "<alice@office.test/Sent>"}
+    id = past.letter({**SENT, "to": "<bob@office.test>"}, sent)
+    inbox(office, id, ".Sent/cur", ":2,S")
+    said = office.run("why", id).output
+    assert "saved for alice@office.test, who has sent it, in the folder Sent" in said
+    assert "now  is in the folder Sent of alice@office.test, marked as read" in said
+    assert "folder Sent" not in office.run("why", "bob@office.test").output
+
+
+def test_a_folder_in_any_script(office: Office, past: Past) -> None:
+    id = past.letter(SENT)
+    inbox(office, id, ".Work.&V4NXPpCuTvY-/cur")
+    assert "is in the folder Work/垃圾邮件 of alice@office.test" in office.run("why", id).output
+
+
+def test_letters_without_a_queue_id(office: Office, past: Past) -> None:
+    """Imported ones: who fetched and deleted them, and how many."""
+    office.users.write_text("alice@office.test:{PLAIN}x\n")
+    past.say("pop3", {"what": "Fetched:", **FETCH, "others": "30"})
+    past.say("pop3", {"what": "Deleted:", **FETCH, "others": "2"})
+    past.say("pop3", {"what": "Expired:", "user": "<alice@office.test>", "others": "7"})
+    past.say("pop3", {"what": "Deleted:", **FETCH, "user": "<bob@office.test>", "others": "5"})
+    said = office.run("why", "alice").output
+    assert said.startswith("Letters without a queue id: imported")
+    assert "fetched by POP3 by alice@office.test from 192.168.1.7, over TLSv1.3 (letters: 30)" in said
+    assert "deleted by POP3 by alice@office.test from 192.168.1.7, over TLSv1.3 (letters: 2)" in said
+    assert "older than [pop3] expire allows (letters: 7)" in said
+    assert "bob" not in said and "Letters: 0. Refusals: 0." in said
+    (told,) = office.json("why", "alice")
+    assert told["id"] is None
+    assert [(each["what"], each["others"]) for each in told["events"]] == [
+        ("fetched", "30"),
+        ("deleted", "2"),
+        ("aged", "7"),
+    ]
+    assert "（30 封）" in office.run("why", "alice", "--lang", "zh").output  # noqa: RUF001
+    assert "without a queue id" in office.run("why", "alice", "--last", "2").output
+    assert office.run("why", "alice", "--from", "friend@far.test").exit_code == 1
+
+
 def test_a_program_that_also_sends(office: Office, past: Past) -> None:
     """POP3 has no names, but SMTP has: what is known of the same account at the same address, and of no other."""
     id = past.letter(SENT)
     past.say("pop3", {"what": "Fetched:", **FETCH, "ids": id})
+    past.say("pop3", {"what": "Deleted:", **FETCH, "ids": id})
     for rip, user, helo in (
         ("192.168.1.7", "alice", "<old-phone>"),
         ("192.168.1.7", "alice", "<alices-phone>"),
@@ -279,7 +333,9 @@ def test_a_program_that_also_sends(office: Office, past: Past) -> None:
 def test_where_it_is(office: Office, past: Past) -> None:
     id = past.letter(SENT)
     path = inbox(office, id)
-    assert f"mailstack trace\n      '{path}'" in (said := office.run("why", id.lower()).output)
+    assert f"Which way it came here:\n        mailstack trace {path}\n" in (
+        said := office.run("why", id.lower()).output
+    )
     assert "is in the inbox of alice@office.test; no program has marked it as read" in said
     path.unlink()
     inbox(office, id, ".Junk/cur", ":2,S")
@@ -297,7 +353,7 @@ def test_he_never_got_it(office: Office, past: Past) -> None:
     assert "550 5.1.1 No such user here" in said
     assert "What to do: Check the address for typing mistakes" in said
     chinese = office.run("why", "alcie@office.test", "--lang", "zh").output
-    assert "被拒绝" in chinese and "怎么办" in chinese
+    assert "拒收" in chinese and "怎么办" in chinese
 
 
 def test_why_is_it_late(office: Office, past: Past) -> None:
@@ -400,3 +456,24 @@ def test_many_recipients_fit_on_a_screen(office: Office, past: Past) -> None:
     said = office.run("why", id).output
     assert "(61 more are not shown)" in said
     assert "user0@" in said and "user99@" in said and "put into the mailbox of user50@" not in said
+
+
+def test_file_whose_name_is_no_text(office: Office, past: Past) -> None:
+    """Whoever may rename letters, with a shell or another program, stops no report; and no escape gets through."""
+    id = past.letter(SENT)
+    file = inbox(office, id)
+    file.rename(os.fsdecode(os.fsencode(file) + b"\xff\x1b[2J"))
+    plain = office.run("why", id)
+    assert plain.exit_code == 0, plain.output
+    assert "\x1b" not in plain.output
+    (told,) = office.json("why", id)
+    assert told["now"][0]["path"].endswith("\udcff\x1b[2J")
+
+
+def test_json_of_what_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is where the locale is one of UTF-8: nothing but UTF-8 goes out."""
+    output = TextIOWrapper(BytesIO(), "utf-8", "strict")
+    monkeypatch.setattr("sys.stdout", output)
+    json_out(["\udcff", "字"])
+    output.flush()
+    assert json.loads(output.buffer.getvalue().decode("utf-8")) == ["\udcff", "字"]  # type: ignore[attr-defined]

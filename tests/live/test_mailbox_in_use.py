@@ -64,7 +64,7 @@ def test_a_dead_client_makes_room(office: Office, last: bytes) -> None:
         assert eventually(lambda: second(office) == "")
         assert time.monotonic() - begun > SILENCE * 0.9
         assert office.files("alice") == before
-    assert office.wait_for_log("pop3: Disconnected: ", f"del=0/{len(before)}", "Inactivity")
+    assert office.wait_for_log("pop3: Disconnected: Inactivity", f"del=0/{len(before)}", "user=<alice@office.test>")
 
 
 def test_programs_say_that_it_is_in_use(office: Office, tmp_path: Path) -> None:

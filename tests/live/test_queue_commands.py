@@ -143,7 +143,7 @@ def test_a_long_job_shows_its_progress_at_a_terminal(long_queue: Office, tmp_pat
     code, drawn = run_in_terminal(str(BIN / "mailstack"), *words, home=tmp_path)
     assert code == 0
     assert "100%" in drawn and "hold" in drawn
-    assert "3001 letters on hold" in drawn
+    assert "3,001 letters on hold" in drawn
     assert "%" not in long_queue.cli("queue", "release", "--state", "deferred"), "a script sees none"
 
 

@@ -8,7 +8,7 @@ from io import BytesIO
 from zope.interface import implementer
 
 from mailstack.interfaces.mailboxes import IMailbox, IMailboxes, Letter, MailboxInUse
-from mailstack.maildir.sizes import wire_octets
+from mailstack.maildir.sizes import counted
 from mailstack.message.surrogate import surrogate
 from mailstack.model.address import Address
 
@@ -71,7 +71,7 @@ class MemoryMailbox:
         self.times, self.utf8 = place.times, place.utf8
         self._release: Callable[[], None] | None = release
         self._uids = list(letters)
-        self._sizes = [wire_octets(BytesIO(letter)) for letter in letters.values()]
+        self._sizes = [counted(BytesIO(letter)) for letter in letters.values()]
         self.count = len(self._uids)
         self.octets = sum(self._sizes)
 
@@ -110,7 +110,7 @@ class MemoryMailbox:
     def surrogates(self) -> Mapping[int, int]:
         """Those that are said to be (SMTPUTF8)."""
         return {
-            self._uids.index(uid): wire_octets(BytesIO(b"".join(surrogate([letter]))))
+            self._uids.index(uid): counted(BytesIO(b"".join(surrogate([letter]))))
             for uid, letter in self._letters.items()
             if uid in self.utf8
         }

@@ -19,7 +19,7 @@ from mailstack.interfaces.mailboxes import IMailbox
 from mailstack.maildir import listed, looking, mailbox
 from mailstack.maildir.mailbox import StoredLetter
 from mailstack.maildir.mailboxes import Mailboxes
-from mailstack.maildir.sizes import wire_octets
+from mailstack.maildir.sizes import counted
 from tests.maildir.contract import ALICE, content
 from tests.maildir.test_foreign import YESTERDAY, Maildir
 
@@ -83,7 +83,7 @@ class Beside(RuleBasedStateMachine):
     def deliver(self, who: str, content: bytes, measured: str, place: str) -> None:
         self.count += 1
         stem = f"{1_700_000_000 + self.count % 3}.{who.partition('.')[0]}{self.count}.{who.partition('.')[2]}"
-        wire = wire_octets(BytesIO(content))
+        wire = counted(BytesIO(content))
         lacking = 2 if content and not content.endswith(b"\n") and not who.startswith(("Q", "U")) else 0
         measures = {
             "": "",
@@ -187,7 +187,7 @@ class Beside(RuleBasedStateMachine):
         assert times == sorted(times)
         for index, stem in enumerate(stems):
             assert box.uid(index) == self.uids.setdefault(stem, box.uid(index)), "for ever"
-            assert box.size(index) == wire_octets(BytesIO(self.letters[stem].content))
+            assert box.size(index) == counted(BytesIO(self.letters[stem].content))
         assert len(set(self.uids.values())) == len(self.uids)
         assert box.octets == sum(box.size(index) for index in range(box.count))
         return box, stems

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mailstack.interfaces.mailboxes import IMailbox
 from mailstack.maildir import mailbox, sizes
 from mailstack.maildir.mailboxes import Mailboxes
-from mailstack.maildir.sizes import FILE, wire_octets
+from mailstack.maildir.sizes import FILE
 from tests.maildir.contract import ALICE, content, uids
 from tests.maildir.contract import sizes as sizes_of
 
@@ -143,12 +143,13 @@ def test_names_that_are_not_utf8(maildir: Maildir) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes that had to be counted."""
     found: list[int] = []
+    real = sizes.counted
 
     def count(letter: Any) -> int:
-        found.append(wire_octets(letter))
+        found.append(real(letter))
         return found[-1]
 
-    monkeypatch.setattr(sizes, "wire_octets", count)
+    monkeypatch.setattr(sizes, "counted", count)
     return found
 
 
@@ -232,7 +233,7 @@ def test_letter_that_is_changed_in_place(maildir: Maildir) -> None:
     box.close()
     maildir.put(path.relative_to(maildir.folder).as_posix(), b"longer\n", YESTERDAY + 1)
     box = maildir.open(running=True)
-    box.measured(0, wire_octets(BytesIO(content(box.open(0)))))
+    box.measured(0, sizes.counted(BytesIO(content(box.open(0)))))
     box.close()
     assert sizes_of(maildir.open(running=True)) == [8]
 
@@ -361,10 +362,10 @@ def test_another_program_that_moves_what_is_deleted(maildir: Maildir, monkeypatc
     second = first.rename(maildir.folder / "cur/1.a.host:2,Sa")
     unlink = os.unlink
 
-    def racing(path: bytes) -> None:
+    def racing(path: bytes, *, dir_fd: int | None = None) -> None:
         if second.exists():
             second.rename(maildir.folder / "cur/1.a.host:2,Sb")
-        unlink(path)
+        unlink(path, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", racing)
     assert box.delete([0]) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 import pytest
 from attrs import evolve
@@ -10,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailstack.maildir import raw_names as names
-from mailstack.maildir.index import Index
+from mailstack.maildir.index import Index, Listing
 from mailstack.maildir.indexing import indexed, updated
 from mailstack.maildir.listed import CUR, NEW, Stamps
 
@@ -170,3 +172,10 @@ def test_update_that_would_share_an_id_is_none(new: list[bytes]) -> None:
 def test_letters_that_share_an_id_are_not_updated() -> None:
     """When one goes, the other's is its own again."""
     assert updated(index_of([b"1.a,S=1", b"1.a,S=2"]), paths([b"1.a,S=1"]), NOWHERE, True, by_name) is None
+
+
+def test_what_holds_some_octets_is_found_without_a_look_at_all() -> None:
+    """Also the first and the last one; once, however often they stand in it; never across two."""
+    texts = [b"ab", b"", b"b", b"xabab", b"a", b"bab"]
+    ends = array("I", accumulate(map(len, texts)))
+    assert list(Listing(b"".join(texts), ends).holding(b"ab")) == [0, 3, 5]

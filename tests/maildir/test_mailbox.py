@@ -64,6 +64,12 @@ class TestMailboxes(MailboxesContract):
         box = self.mailboxes.open(ALICE)
         assert [box.arrived(index) for index in range(2)] == [None, 1700000001]
 
+    @pytest.mark.parametrize("time", ["0", "1", "820454399", "00000000001"])
+    def test_time_before_there_were_maildirs_is_none(self, time: str) -> None:
+        """Or what came a moment ago would be as old as can be, and ``[pop3] expire`` would remove it."""
+        self.put(f"{time}.a.host")
+        assert self.mailboxes.open(ALICE).arrived(0) is None
+
     def test_letters_that_need_utf8_are_known_by_their_names(self) -> None:
         """Without a look into them."""
         self.put("1.a.host,S=3,W=4")
@@ -138,3 +144,41 @@ class TestMailboxes(MailboxesContract):
 
 def _place(account: Address) -> str | None:
     return f"{account.domain}/{account.local}" if account in (ALICE, BOB) else None
+
+
+@pytest.mark.parametrize("folder", ["", ".Junk"])
+class TestOwnerWithAShell:
+    """Whoever owns a Maildir may change anything in it at any moment; the server may do what he may not."""
+
+    @pytest.fixture(autouse=True)
+    def _set_up(self, tmp_path: Path, folder: str) -> None:
+        self.mailboxes = Mailboxes(tmp_path, _place)
+        self.name, self.own = folder.removeprefix("."), tmp_path / (_place(ALICE) or "") / folder
+        self.foreign = tmp_path / (_place(BOB) or "") / folder
+        for maildir, letter in ((self.own, b"own\n"), (self.foreign, b"foreign\n")):
+            for part in ("new", "cur"):
+                (maildir / part).mkdir(parents=True)
+            (maildir / "cur" / "1.a.host:2,S").write_bytes(letter)
+
+    def lead_away(self, part: Path, to: Path) -> None:
+        part.rename(part.with_name("away"))
+        part.symlink_to(to, target_is_directory=True)
+
+    def test_link_in_the_place_of_a_directory_is_not_followed(self, folder: str) -> None:
+        self.lead_away(self.own / "cur", self.foreign / "cur")
+        with pytest.raises(OSError):
+            self.mailboxes.open(ALICE, self.name)
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_nor_one_that_is_put_there_during_the_session(self, folder: str, whole: bool) -> None:
+        if whole and not folder:
+            pytest.skip("the inbox stands in a directory of the server")
+        box = self.mailboxes.open(ALICE, self.name)
+        if whole:
+            self.lead_away(self.own, self.foreign)
+        else:
+            self.lead_away(self.own / "cur", self.foreign / "cur")
+        with pytest.raises(OSError):
+            box.open(0)
+        assert list(box.delete([0])) == [0]
+        assert (self.foreign / "cur" / "1.a.host:2,S").exists()

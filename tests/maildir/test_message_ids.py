@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -165,6 +166,16 @@ def test_folders_are_apart(folder: Folder, tmp_path: Path) -> None:
     assert not folder.has("one"), "without new/, too"
 
 
+def test_what_is_no_letter_is_not_read(folder: Folder, tmp_path: Path) -> None:
+    """A FIFO would block, a link may lead anywhere."""
+    os.mkfifo(folder.path / "cur/1.fifo.host")
+    (tmp_path / "elsewhere").write_bytes(b"Message-ID: <elsewhere>\n\n")
+    (folder.path / "cur/2.link.host").symlink_to(tmp_path / "elsewhere")
+    folder.touch()
+    assert not folder.has("elsewhere")
+    assert not folder.has("one")
+
+
 def test_odd_letters(folder: Folder, tmp_path: Path) -> None:
     """Names that are no text, letters that cannot be read, without a Message-ID, with CRLF, folded, without a body."""
     (folder.path / "cur" / os.fsdecode(b"1.\xff.host:2,S")).write_bytes(b"MESSAGE-Id:\r\n <odd>\r\n\r\nx")
@@ -185,3 +196,11 @@ def test_letters_without_a_message_id(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "letter").write_bytes(header)
     assert message_id(tmp_path / "letter") == b""
     assert message_id(tmp_path / "gone") == b""
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_stops_nobody(folder: Folder, make: Callable[[Path], None]) -> None:
+    """One thread saves the copies of all: a pipe that nobody writes to would hold it for ever."""
+    make(folder.path / "cur" / "1.a.host:2,S")
+    folder.put("2.b.host:2,S", "two")
+    assert folder.has("two")

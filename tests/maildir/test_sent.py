@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -200,3 +202,15 @@ def test_a_disk_that_is_full_is_told(post: Post, monkeypatch: pytest.MonkeyPatch
     assert copy.fate == "" and "No space left" in copy.error
     assert post.save("L1").fate == "saved"
     assert len(post.files) == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_list_of_folders_that_is_none_stays_as_it_is(post: Post, make: Callable[[Path], None]) -> None:
+    """It would be read without end, or what another file says would be written into the Maildir. The copy is saved."""
+    maildir = post.sent.parent
+    maildir.mkdir(parents=True)
+    make(maildir / "subscriptions")
+    before = (maildir / "subscriptions").lstat().st_mode
+    assert post.save("A1").fate == "saved"
+    assert (maildir / "subscriptions").lstat().st_mode == before
+    assert not (maildir / "subscriptions.lock").exists()

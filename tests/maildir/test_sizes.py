@@ -20,7 +20,7 @@ def test_size_is_what_is_sent(letter: bytes, cut: int) -> None:
     """Without the stuffed dots and the final one, however the letter is read."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sizes, "PIECE", cut)
-        size = sizes.wire_octets(BytesIO(letter))
+        size = sizes.counted(BytesIO(letter))
     sent = b"".join(multiline([letter]))
     content = sent[:-3]
     stuffed = content.startswith(b".") + content.count(b"\n.")

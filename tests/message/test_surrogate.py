@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailstack.message import surrogate as module
-from mailstack.message.surrogate import INVALID, MAX_HEADER, surrogate, wire_octets
+from mailstack.message.surrogate import INVALID, MAX_HEADER, surrogate
 from tests import cuts
 
 LETTER = """\
@@ -205,8 +205,3 @@ def test_every_place_to_cut() -> None:
 @given(st.binary(max_size=300))
 def test_any_header_becomes_ascii(octets: bytes) -> None:
     assert made(octets.replace(b"\n\n", b"\n").replace(b"\n\r\n", b"\n").lstrip(b"\r\n")).isascii()
-
-
-@pytest.mark.parametrize(("letter", "octets"), [(b"", 0), (b"a\n", 3), (b"a", 3), (b"a\nb\n\n", 8)])
-def test_wire_octets(letter: bytes, octets: int) -> None:
-    assert wire_octets([letter]) == wire_octets([letter[:1], b"", letter[1:]]) == octets

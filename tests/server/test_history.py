@@ -86,7 +86,7 @@ def test_the_log_is_told_all_the_same(place: Place) -> None:
     assert place.below.details == [("pop3", {"c": 3})]
     assert place.below.failures == [f"{ID}: oops"]
     place.clock.advance(0)
-    assert place.ids() == [ID, "pop3", "pop3", ID]
+    assert place.ids() == [ID, ID, "pop3", "pop3"]
 
 
 @pytest.mark.parametrize(
@@ -204,12 +204,14 @@ def test_full_disk(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_share_of_a_day(tmp_path: Path) -> None:
-    """From a quarter on strangers can add nothing by being refused, from a half on it is full."""
+    """From a quarter on strangers can add nothing by being refused, and nobody by fetching again and again; from a half
+    on it is full."""
     place = Place(tmp_path, evolve(Log(), keep_size=4000)).start()
     path = place.folder / "2026-11-26.jsonl"
-    for size, kept in ((999, ["NOQUEUE", ID]), (1000, [ID]), (1999, [ID]), (2000, [])):
+    for size, kept in ((999, ["NOQUEUE", "pop3", ID]), (1000, [ID]), (1999, [ID]), (2000, [])):
         path.write_bytes(b"\n" * size)
         place.log.event("NOQUEUE", what="reject: x")
+        place.log.event("pop3", what="Disconnected: Logged out")
         place.log.event(ID)
         place.clock.advance(PAUSE)
         found = [event.id for line in path.read_bytes().splitlines() if (event := decode(line))]

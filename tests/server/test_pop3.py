@@ -15,6 +15,7 @@ from mailstack.interfaces.accounts import Identity
 from mailstack.model.reply import Reply
 from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.server.connections import STRESS_TIMEOUT, Connections
+from mailstack.server.fetched import letter_lines
 from mailstack.server.pop3 import Listening, Pop3Factory
 from tests.fakes import ListCounts
 from tests.server.pop3_office import ALICE, Office
@@ -480,6 +481,90 @@ def test_login_that_comes_too_soon_is_counted() -> None:
     assert office.counts.strikes == [("login_delay", "127.0.0.1")]
     assert service.log[-1][2]["what"] == "Login put off:"
     assert service.connect("127.0.0.2").send(LOGIN) == LOGGED_IN
+
+
+@pytest.mark.parametrize(("first", "then"), [("alice", "alice/inbox"), ("alice/INBOX", "alice+Inbox")])
+def test_login_delay_is_the_same_however_a_mailbox_is_called(first: str, then: str) -> None:
+    """Else each spelling would be one more log-in, and one more place in the memory of the delay."""
+    service = Service()
+    service.fakes.terms = Terms(login_delay=60)
+    listening = Listening(TIMEOUT, None, False)
+    office = service.fakes.open()
+    service.factory = Pop3Factory(service.clock, Connections(10, 10, ListCounts()), office, listening)
+    assert service.connect().send(f"USER {first}\r\nPASS sesame\r\nQUIT\r\n".encode()).count(b"+OK") == 3
+    assert b"\r\n-ERR [LOGIN-DELAY] " in service.connect().send(f"USER {then}\r\nPASS sesame\r\n".encode())
+
+
+def test_inbox_is_the_inbox_under_its_own_name(service: Service) -> None:
+    """Its messages expire, and so it says."""
+    service.fakes.terms = Terms(expire=30)
+    office, listening = service.fakes.open(), Listening(TIMEOUT, None, False)
+    service.factory = Pop3Factory(service.clock, Connections(10, 10, ListCounts()), office, listening)
+    wire = service.connect()
+    wire.send(b"USER alice/Inbox\r\nPASS sesame\r\n")
+    assert b"EXPIRE 30\r\n" in wire.send(b"CAPA\r\n")
+    assert service.log[-1][2]["user"] == "<alice@office.test>"
+
+
+def test_many_commands_at_once_let_others_have_their_turns(service: Service) -> None:
+    """Also those of a stranger: 10,000 come with one read."""
+    flood = service.connect()
+    flood.protocol.dataReceived(b"CAPA\r\n" * 1000)
+    flood.protocol.flush()
+    assert flood.value().count(b"+OK") < 100
+    assert flood.read().count(b"\r\n.\r\n") == 1000
+    assert flood.send(b"QUIT\r\n").startswith(b"+OK")
+
+
+def test_many_commands_and_a_client_that_goes(service: Service) -> None:
+    flood = service.connect()
+    flood.protocol.dataReceived(LOGIN + b"NOOP\r\n" * 1000)
+    flood.lose()
+    service.clock.advance(0)
+    assert not service.fakes.mailboxes.in_use(ALICE)
+    assert not service.clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize("end", [b"QUIT\r\n", b""])
+def test_many_letters_are_noted_outside_of_the_reactors_thread(service: Service, end: bytes) -> None:
+    """Else one session of 100,000 would hold up all others when it ends; none is forgotten."""
+    looks: list[int] = []
+
+    async def in_thread(function: Any, *arguments: Any) -> Any:
+        if function is letter_lines:
+            looks.append(len(arguments[1]))
+        return function(*arguments)
+
+    office, listening = evolve(service.fakes.open(), in_thread=in_thread), Listening(TIMEOUT, None, False)
+    service.factory = Pop3Factory(service.clock, Connections(10, 10, ListCounts()), office, listening)
+    service.fakes.mailboxes.add(ALICE, *[b"x\n"] * 2500)
+    count = len(service.fakes.mailboxes.letters[ALICE])
+    wire = service.connect()
+    wire.send(LOGIN + b"".join(b"TOP %d 0\r\n" % number for number in range(1, count + 1)) + end)
+    wire.lose()
+    assert (len(looks), sum(looks)) == (3, count)
+    topped = [fields for _, _, fields in service.log if fields.get("what") == "Topped:"]
+    told = sum(len(str(each.get("ids", "")).split()) + int(each.get("others", 0)) for each in topped)
+    assert told == count
+    assert not service.fakes.mailboxes.in_use(ALICE)
+
+
+def test_name_is_no_field_of_the_log(service: Service) -> None:
+    """fail2ban would shut out whom a guesser chooses."""
+    service.connect().send(b"USER x>, rip=192.0.2.9, y=<\r\nPASS guess\r\n")
+    (_, _, fields) = service.log[-1]
+    assert (fields["user"], fields["rip"]) == ("<x?, rip?192.0.2.9, y??>", "127.0.0.1")
+
+
+def test_listing_in_many_pieces_lets_others_have_their_turns(service: Service) -> None:
+    """Each second letter is marked."""
+    service.fakes.mailboxes.add(ALICE, *[b"x\n"] * 1000)
+    wire = service.connect()
+    wire.send(LOGIN + b"".join(b"DELE %d\r\n" % number for number in range(1, 1000, 2)))
+    wire.protocol.dataReceived(b"LIST\r\n")
+    wire.protocol.flush()
+    assert wire.value().count(b"\n") < 100
+    assert wire.read().endswith(b"\r\n.\r\n")
 
 
 def test_texts_of_the_shell_are_translated(service: Service) -> None:

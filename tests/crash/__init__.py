@@ -1,0 +1,1 @@
+"""The promises under crashes: letters that were acknowledged are never lost."""
