@@ -62,7 +62,8 @@ class IMailbox(Interface):
         of them (CRLF line ends). Few, if any."""
 
     def delete(indexes: Iterable[int]) -> Sequence[int]:
-        """Remove messages, durably; already gone is as good. Returns those that could not be removed. Blocking."""
+        """Remove messages, durably; already gone is as good, where that is sure. Returns those that could not be
+        removed. Blocking."""
 
     def close() -> None:
         """Let the next session in."""

@@ -75,6 +75,7 @@ class Index:
     rests: Listing
     #: What RETR has found out: octets on the wire, by :func:`mailstack.maildir.sizes.key`. For the next scan.
     wrong: dict[bytes, int] = field(factory=dict)
+    exact: bool = True  #: what is not in it was not there; not so: it may be, see :mod:`.looking`
 
     def __len__(self) -> int:
         return len(self.sizes)

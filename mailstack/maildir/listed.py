@@ -11,6 +11,7 @@ import ctypes
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from time import sleep
@@ -52,10 +53,14 @@ class Stamp:
     modified: int  #: nanoseconds; programs may set it (``rsync -t``)
     changed: int  #: nanoseconds; only the kernel sets it
 
+    @property
+    def latest(self) -> int:
+        return max(self.modified, self.changed)
+
     def settled(self, now: int) -> bool:
         """Whether each later change will have another time. What was changed just now, or in the future, may be changed
         once more within the same tick of the clock."""
-        return now - max(self.modified, self.changed) > TICK
+        return now - self.latest > TICK
 
 
 @frozen
@@ -64,6 +69,11 @@ class Stamps:
 
     new: Stamp | None
     cur: Stamp | None
+
+    @property
+    def latest(self) -> int:
+        """When something came, went or was renamed, in nanoseconds; 0: nothing ever was."""
+        return max((each.latest for each in (self.new, self.cur) if each is not None), default=0)
 
     def settled(self, now: int) -> bool:
         return all(each is None or each.settled(now) for each in (self.new, self.cur))
@@ -100,21 +110,21 @@ def held(folder: bytes, place: bytes) -> int:
 def letters(folder: Path) -> Iterator[bytes]:
     """The paths of the letters' files, ``new/NAME`` and ``cur/NAME``.
 
-    ``new`` is looked at first: a letter that is moved to ``cur`` meanwhile is seen twice rather than not at all.
+    ``new`` is looked at first: a letter that is moved to ``cur`` meanwhile is seen twice rather than not at all. One
+    that is renamed may be seen twice or not at all: :mod:`.looking`.
     Letters are regular files; no links, which may lead anywhere, no devices, which may block.
     """
     for place in PLACES:
-        try:
+        # It may be removed while it is read, too.
+        with suppress(FileNotFoundError):
             fd = held(os.fsencode(folder), place)
-        except FileNotFoundError:
-            continue
-        try:
-            for entries in _entries(fd):
-                files = [name for name, kind in entries if name[0] != _DOT and _is_file(fd, name, kind)]
-                yield from [b"%b/%b" % (place, name) for name in files]
-                breathe()
-        finally:
-            os.close(fd)
+            try:
+                for entries in _entries(fd):
+                    files = [name for name, kind in entries if name[0] != _DOT and _is_file(fd, name, kind)]
+                    yield from [b"%b/%b" % (place, name) for name in files]
+                    breathe()
+            finally:
+                os.close(fd)
 
 
 def _is_file(fd: int, name: bytes, kind: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 from zope.interface import implementer
@@ -17,9 +17,10 @@ from zope.interface import implementer
 from mailstack.durable import sync_paths
 from mailstack.interfaces.mailboxes import IMailbox, Letter
 from mailstack.maildir import raw_names as names
+from mailstack.maildir.files import opened
 from mailstack.maildir.listed import AT_ONCE, CUR, NEW, breathe, held
 from mailstack.maildir.shelf import Shelf
-from mailstack.maildir.sizes import key, opened
+from mailstack.maildir.sizes import key
 
 PIECE = 64 * 1024  # octets of a listing that are made at once
 FIRST_MAILDIR = 820_454_400  # Unix time, 1996: a name with an earlier time counts something else
@@ -161,15 +162,20 @@ class Mailbox:
     def _remove_all(self, left: Sequence[int], removed: set[Path]) -> Sequence[int]:
         for look in range(LOOKS):
             if look:
-                # What has another name by now is found by its base; what is not there needs nothing.
+                # What has another name by now is found by its base.
                 try:
                     self.look_again()
                 except OSError:
                     break
-            left = [index for index in self._paced(left) if not self._remove(index, removed)]
+                left = [index for index in left if not self._is_gone(index)]
+            left = [index for index in self._paced(left) if not self._remove(index, removed, guess=look > 0)]
             if not left:
                 break
         return left
+
+    def _is_gone(self, index: int) -> bool:
+        """By another program; only a look in quiet can tell, and it was just now."""
+        return self._latest.exact and self._file(index) is None
 
     def _paced(self, indexes: Sequence[int]) -> Iterator[int]:
         for count, index in enumerate(indexes, 1):
@@ -177,22 +183,27 @@ class Mailbox:
             if not count % AT_ONCE:
                 breathe()
 
-    def _remove(self, index: int, removed: set[Path]) -> bool:
+    def _remove(self, index: int, removed: set[Path], guess: bool) -> bool:
         """False when it has another name by now, or can't be removed. ``removed`` gets the directory that changed."""
         file = self._file(index)
-        if file is None:
-            return True
-        place, name = file
-        try:
-            directory = held(self._folder, place)
+        files = [] if file is None else [file]
+        for place, name in chain(files, self._guesses(self._index.base(index)) if guess else ()):
             try:
-                os.unlink(name, dir_fd=directory)
-            finally:
-                os.close(directory)
-        except OSError:
-            return False
-        removed.add(self._path / os.fsdecode(place))
-        return True
+                self._unlink(place, name)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+            removed.add(self._path / os.fsdecode(place))
+            return True
+        return False
+
+    def _unlink(self, place: bytes, name: bytes) -> None:
+        directory = held(self._folder, place)
+        try:
+            os.unlink(name, dir_fd=directory)
+        finally:
+            os.close(directory)
 
     def close(self) -> None:
         release, self._release = self._release, None

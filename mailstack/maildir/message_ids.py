@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from mailstack.durable import make_folders
 from mailstack.maildir import names
-from mailstack.maildir.sizes import opened
+from mailstack.maildir.files import opened
 
 T = TypeVar("T")
 

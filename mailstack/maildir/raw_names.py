@@ -17,6 +17,7 @@ _SURROGATE_SIZE = re.compile(SURROGATE + rb"([0-9]{1,18})(?=,|\Z)")
 _TIME = re.compile(rb"0*([0-9]{0,250})\.")
 _LETTER_ID = re.compile(rb"[0-9]+\.Q([0-9A-Za-z]+)\.")
 _KEPT_ID = re.compile(rb"[0-9]+\.U([^.]+)\.")
+_OURS = re.compile(rb"[0-9]+\.(?:Q[0-9A-Za-z]+|U[^.]+)\.")
 _PLAIN = re.compile(rb"(?![0-9]+\.U)[!-~]{1,70}\Z")  # a stem that is its own unique-id
 _UNIQUE_ID = re.compile(rb"[!-~]{1,70}\Z")  # RFC 1939 §7
 
@@ -54,6 +55,11 @@ def letter_id(base: bytes) -> str | None:
     """The queue id of a letter that this server has delivered."""
     found = _LETTER_ID.match(base)
     return found[1].decode("ascii") if found else None
+
+
+def is_ours(stem: bytes) -> bool:
+    """A letter that this server has delivered or taken over: its measures are right."""
+    return _OURS.match(stem) is not None
 
 
 def order(base: bytes) -> bytes:

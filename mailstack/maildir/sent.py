@@ -13,8 +13,8 @@ from zope.interface import implementer
 from mailstack.durable import copy_into, hard_link, make_folders, replace, write_new
 from mailstack.interfaces.delivery import GONE, KNOWN, SAVED, Copy, ISentFolders
 from mailstack.maildir import folders, names
+from mailstack.maildir.files import opened
 from mailstack.maildir.message_ids import MessageIds, message_id
-from mailstack.maildir.sizes import opened
 from mailstack.message.surrogate import measured
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter

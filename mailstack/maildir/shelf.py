@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
-from time import time_ns
+from time import sleep, time_ns
 
 from mailstack.maildir.freed import give_back
 from mailstack.maildir.index import Index
 from mailstack.maildir.indexing import indexed, updated
-from mailstack.maildir.listed import Stamps, letters, stamps
+from mailstack.maildir.listed import stamps
+from mailstack.maildir.looking import LOOKS, Look, Pause, look
 from mailstack.maildir.sizes import Sizes
 
 MOST = 64 * 1024 * 1024  # octets of all indexes that are kept: 700,000 letters
@@ -21,9 +22,10 @@ MANY = 10_000  # letters, whose listing leaves much memory to give back
 class Shelf:
     """What is used least goes first. Its methods may be called from any thread."""
 
-    def __init__(self, most: int = MOST, clock: Callable[[], int] = time_ns) -> None:
+    def __init__(self, most: int = MOST, clock: Callable[[], int] = time_ns, pause: Pause = sleep) -> None:
         """``clock`` is in nanoseconds, and the one that file systems have."""
         self._most = most
+        self._pause = pause
         self._clock = clock
         self._octets = 0
         self._indexes: OrderedDict[Path, Index] = OrderedDict()
@@ -36,10 +38,9 @@ class Shelf:
         were old enough even then: whatever happened since has left another time. A file that is changed in place does
         not, but letters never are; if one was, RETR finds out.
         """
-        now, found = self._clock(), stamps(folder)
         kept = self._take(folder)
-        if kept is None or not kept.trusted or kept.stamps != found or kept.wrong:
-            kept = _made(folder, found, now, kept)
+        if kept is None or not kept.trusted or kept.stamps != stamps(folder) or kept.wrong:
+            kept = self._made(folder, kept)
         self._put(folder, kept)
         return kept
 
@@ -56,19 +57,32 @@ class Shelf:
             while self._octets > self._most:
                 self._octets -= self._indexes.popitem(last=False)[1].memory
 
+    def _made(self, folder: Path, old: Index | None) -> Index:
+        """Again, where a letter was not there any more to be measured: it is removed, or has another name."""
+        sizes = Sizes(folder, self._clock(), {} if old is None else old.wrong)
+        for looks_left in reversed(range(LOOKS)):
+            seen = look(folder, self._clock, self._pause)
+            sizes.begin(certain=looks_left > 0)
+            index = _indexed(seen, sizes, old)
+            if not sizes.lost:
+                break
+        index.exact = seen.exact and not sizes.lost
+        index.alone = index.alone and not sizes.looked
+        sizes.save()
+        if len(index) > MANY:
+            give_back()
+        return index
 
-def _made(folder: Path, found: Stamps, now: int, old: Index | None) -> Index:
-    wrong = {} if old is None else old.wrong
-    sizes = Sizes(folder, now, wrong)
-    how = (found, found.settled(now), sizes.of)
-    index, paths = None, letters(folder)
-    if old is not None and old.alone and not wrong:
-        some = list(paths)
-        index, paths = updated(old, some, *how), iter(some)
-    if index is None:
-        index = indexed(paths, *how)
-    index.alone = index.alone and not sizes.looked
-    sizes.save()
-    if len(index) > MANY:
-        give_back()
-    return index
+
+def _indexed(seen: Look, sizes: Sizes, old: Index | None) -> Index:
+    how = (seen.stamps, seen.trusted, sizes.of)
+    index = None
+    if old is not None and old.alone and not old.wrong:
+        index = updated(old, seen.paths, *how)
+    return indexed(_taken(seen.paths), *how) if index is None else index
+
+
+def _taken(paths: list[bytes]) -> Iterator[bytes]:
+    """Out of the list, so that a large one is not in memory twice."""
+    while paths:
+        yield paths.pop()

@@ -1,4 +1,5 @@
-"""How long a stored letter is on the wire: as its name says, as it was once counted, or as it is counted now.
+"""How long a stored letter is on the wire: as its name says (if it is one of ours, else with :mod:`.ends`), as it was
+once counted, or as it is counted now.
 
 What was counted is kept in a file of the Maildir, for a program that delivers without ``W=`` leaves it to us. It may be
 lost or damaged: then letters are counted anew, and that is all.
@@ -7,7 +8,6 @@ lost or damaged: then letters are counted anew, and that is all.
 from __future__ import annotations
 
 import os
-import stat
 import zlib
 from contextlib import suppress
 from functools import partial
@@ -18,6 +18,8 @@ from typing import BinaryIO
 
 from mailstack.durable import swap
 from mailstack.maildir import raw_names as names
+from mailstack.maildir.ends import Ends
+from mailstack.maildir.files import opened
 from mailstack.maildir.listed import TICK, breathe
 from mailstack.model.wire_size import wire_octets
 
@@ -42,30 +44,6 @@ def key(stem: bytes, found: os.stat_result) -> bytes:
     return _KEY.pack(zlib.crc32(stem), found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def opened(path: bytes, directory: int | None = None) -> int:
-    """A letter's file descriptor. FileNotFoundError also where something else has its name by now: a link, which may
-    lead anywhere, a device or a FIFO, which may block."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    except FileNotFoundError:
-        raise
-    except OSError as problem:
-        if _other(path, directory):
-            raise FileNotFoundError(f"{os.fsdecode(path)} is no letter") from problem
-        raise
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise FileNotFoundError(f"{os.fsdecode(path)} is no letter")
-    return fd
-
-
-def _other(path: bytes, directory: int | None) -> bool:
-    try:
-        return not stat.S_ISREG(os.stat(path, dir_fd=directory, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
-
-
 class Sizes:
     """The sizes of the letters of one Maildir, for one look through all of them."""
 
@@ -81,19 +59,37 @@ class Sizes:
         self._saved = monotonic()
         self._counted = 0
         self.looked = False  #: at a file: not all was said by names
+        self.lost = False  #: a letter was not where it was seen
+        self._certain = True
+        self._ends = Ends(folder, self._count)
+
+    def begin(self, certain: bool) -> None:
+        """A look through all. Letters that are not where they were seen are left out if it is ``certain`` that another
+        look follows."""
+        self._known |= self._met
+        self._met = {}
+        self.lost, self._certain = False, certain
+        self._ends.begin()
 
     def of(self, stem: bytes, measures: bytes, path: bytes) -> int | None:
         """As ``Measure`` of :mod:`.index`. What the name says is believed unless it once was wrong."""
         named = names.wire_size(measures)
-        if named is not None and not (self._doubted and zlib.crc32(stem).to_bytes(4, "little") in self._doubted):
+        doubted = named is None or (self._doubted and zlib.crc32(stem).to_bytes(4, "little") in self._doubted)
+        if named is not None and not doubted and names.is_ours(stem):
             return named
         try:
+            if named is not None and not doubted:
+                return self._ends.octets(stem + measures, self._root + path, named)
             return self._of_file(stem, self._root + path, named)
         except FileNotFoundError:
-            return None
+            self.lost = True
+            if self._certain:
+                return None
         except OSError:
             # It can't be read now, and RETR will say so. The others can: don't refuse them.
-            return named or 0
+            pass
+        self.looked = True
+        return named or 0
 
     def _of_file(self, stem: bytes, path: bytes, named: int | None) -> int:
         self.looked = True
@@ -109,7 +105,7 @@ class Sizes:
         return size
 
     def _count(self, path: bytes) -> int:
-        with open(opened(path), "rb", buffering=0) as letter:
+        with os.fdopen(opened(path), "rb", buffering=0) as letter:
             size = counted(letter)
         self._counted += 1
         if not self._counted % 100:
@@ -120,6 +116,7 @@ class Sizes:
 
     def save(self) -> None:
         """At the end: what belongs to letters that are gone is left out."""
+        self._ends.save()
         if self._news:
             self._save(self._met)
 
@@ -133,7 +130,7 @@ class Sizes:
 
 def _load(file: Path) -> dict[bytes, int]:
     try:
-        with open(opened(os.fsencode(file)), "rb") as content:
+        with os.fdopen(opened(os.fsencode(file)), "rb") as content:
             whole = content.read(MOST)
         head, body = whole[: len(_MAGIC)], whole[len(_MAGIC) + _CHECKSUM.size :]
         if head == _MAGIC and _CHECKSUM.unpack_from(whole, len(_MAGIC)) == (zlib.crc32(body),):

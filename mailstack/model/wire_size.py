@@ -24,6 +24,11 @@ class WireCount:
         self._last = piece[-1:] or self._last
 
     @property
+    def so_far(self) -> int:
+        """Without the end that the last line may lack."""
+        return self._octets
+
+    @property
     def octets(self) -> int:
         return self._octets if self._last == b"\n" else self._octets + 2
 

@@ -160,8 +160,9 @@ class Maildrop:
         before, count = tally.octets, WireCount()
         for piece in pieces:
             count.take(piece)
-            tally.octets = before + count.octets
+            tally.octets = before + count.so_far
             yield piece
+        tally.octets = before + count.octets
         self._close_letter()
 
     def _close_letter(self) -> None:

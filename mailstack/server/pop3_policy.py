@@ -48,6 +48,7 @@ PLAIN_PORT = "TLS handshake on a port that begins in plain (set the program to S
 #: fail2ban shuts out whom a guesser chooses.
 _UNSAID = str.maketrans(dict.fromkeys("<>=", "?"))
 NOT_REMOVED = err("not-removed", "SYS/TEMP")
+LOOKS = 2  # for a letter that has another name: it may get one more while it is looked for
 
 
 class InThread(Protocol):
@@ -147,16 +148,18 @@ class Pop3Policy:
 
     async def _look_again(self, event: Event, drop: Maildrop) -> Response:
         """Another program has moved the letter, or removed it: that takes a look at the whole mailbox."""
-        try:
-            await self._office.in_thread(drop.mailbox.look_again)
-            return self._answer(event, drop)
-        except FileNotFoundError:
-            return GONE
-        except OSError as error:
-            self._trouble(error)
-            return UNREADABLE
-        except Exception as error:
-            return self._bug(event, error)
+        for _ in range(LOOKS):
+            try:
+                await self._office.in_thread(drop.mailbox.look_again)
+                return self._answer(event, drop)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._trouble(error)
+                return UNREADABLE
+            except Exception as error:
+                return self._bug(event, error)
+        return GONE
 
     def _counted(self, event: Event, response: Response) -> Response:
         if response.positive or not isinstance(event, Settled | Login | Lookup | Proof | Agreed):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from mailstack.maildir import freed, listed, shelf
+from mailstack.maildir import freed, listed, looking, shelf
 from mailstack.maildir.index import Index
 from mailstack.maildir.listed import TICK, Stamp, Stamps, stamps
 from mailstack.maildir.shelf import Shelf
@@ -27,8 +27,8 @@ class Looks:
         self.put("new/1.a")
         self.now = self.time() + MINUTE
         self.shelf = Shelf(clock=lambda: self.now)
-        self._letters = shelf.letters
-        patch.setattr(shelf, "letters", self._counted)
+        self._letters = looking.letters
+        patch.setattr(looking, "letters", self._counted)
 
     def _counted(self, folder: Path) -> object:
         self.count += 1
@@ -73,7 +73,8 @@ def test_what_was_changed_a_moment_ago_is_listed_again(looks: Looks) -> None:
 def test_change_within_one_tick_is_seen(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a file system whose clock stands."""
     before = stamps(looks.folder)
-    monkeypatch.setattr(shelf, "stamps", lambda folder: before)
+    for module in (looking, shelf):
+        monkeypatch.setattr(module, "stamps", lambda folder: before)
     looks.now = looks.time() + TICK // 2
     assert looks.letters() == [b"1.a"]
     looks.put("new/2.b")

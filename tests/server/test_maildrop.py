@@ -62,6 +62,21 @@ def test_sizes_agree_with_the_wire(
         drop.close()
 
 
+def test_letter_that_is_cut_off_counts_as_far_as_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with the line end that would have come at its end."""
+    monkeypatch.setattr(maildrop, "PIECE", 4)
+    mailboxes = MemoryMailboxes()
+    mailboxes.add(ALICE, b"a\nbcdefg")
+    drop = Maildrop(mailboxes.open(ALICE))
+    response = drop.answer(Retrieve(1))
+    assert response.body is not None
+    pieces = iter(response.body)
+    assert next(pieces) == b"a\nbc"
+    assert str(drop.retrieved) == "1/5"
+    assert b"".join(pieces) == b"defg"
+    assert str(drop.retrieved) == "1/11"
+
+
 @pytest.fixture
 def drop(monkeypatch: pytest.MonkeyPatch) -> Maildrop:
     mailboxes = MemoryMailboxes()
