@@ -38,10 +38,8 @@ class Ends:
     letters in a Maildir have one base, and one in 40,000 Maildirs of 100,000 letters has a new letter with the crc32 of
     another one, which costs two octets in LIST."""
 
-    def __init__(self, folder: Path, count: Callable[[bytes], int]) -> None:
-        """``count`` tells the octets of the letter at a path on the wire."""
+    def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
-        self._count = count
         self._good, self._others = set[int](), dict[int, int]()  # as seen in this look
         self._known_good, self._known_others = set[int](), dict[int, int]()
         self._read = False
@@ -56,9 +54,9 @@ class Ends:
         self._good, self._others = set(), {}
         self._asked = 0
 
-    def octets(self, base: bytes, path: bytes, named: int) -> int:
-        """On the wire, where the name tells ``named``. FileNotFoundError as :func:`opened`; other OSErrors: it can't be
-        read."""
+    def octets(self, base: bytes, path: bytes, named: int, count: Callable[[bytes], int]) -> int:
+        """On the wire, where the name tells ``named``; ``count`` finds them out. FileNotFoundError as :func:`opened`;
+        other OSErrors: it can't be read."""
         self._asked += 1
         if self._asked > FEW and not self._read:
             self._load()
@@ -73,7 +71,7 @@ class Ends:
             if _ends_well(path):
                 self._good.add(number)
                 return named
-            octets = self._count(path)
+            octets = count(path)
         self._others[number] = octets
         return octets
 

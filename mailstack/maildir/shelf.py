@@ -58,6 +58,12 @@ class Shelf:
                 self._octets -= self._indexes.popitem(last=False)[1].memory
 
     def _made(self, folder: Path, old: Index | None) -> Index:
+        index = self._listed(folder, old)
+        if len(index) > MANY:
+            give_back()  # when all that was needed to list it is gone
+        return index
+
+    def _listed(self, folder: Path, old: Index | None) -> Index:
         """Again, where a letter was not there any more to be measured: it is removed, or has another name."""
         sizes = Sizes(folder, self._clock(), {} if old is None else old.wrong)
         for looks_left in reversed(range(LOOKS)):
@@ -69,8 +75,6 @@ class Shelf:
         index.exact = seen.exact and not sizes.lost
         index.alone = index.alone and not sizes.looked
         sizes.save()
-        if len(index) > MANY:
-            give_back()
         return index
 
 

@@ -61,7 +61,7 @@ class Sizes:
         self.looked = False  #: at a file: not all was said by names
         self.lost = False  #: a letter was not where it was seen
         self._certain = True
-        self._ends = Ends(folder, self._count)
+        self._ends = Ends(folder)
 
     def begin(self, certain: bool) -> None:
         """A look through all. Letters that are not where they were seen are left out if it is ``certain`` that another
@@ -79,7 +79,7 @@ class Sizes:
             return named
         try:
             if named is not None and not doubted:
-                return self._ends.octets(stem + measures, self._root + path, named)
+                return self._ends.octets(stem + measures, self._root + path, named, self._count)
             return self._of_file(stem, self._root + path, named)
         except FileNotFoundError:
             self.lost = True
