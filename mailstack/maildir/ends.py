@@ -40,7 +40,7 @@ class Ends:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
-        self._good, self._others = set[int](), dict[int, int]()  # as seen in this look
+        self._good, self._others = array("I"), dict[int, int]()  # as seen in this look
         self._known_good, self._known_others = set[int](), dict[int, int]()
         self._read = False
         self._news = False
@@ -49,9 +49,9 @@ class Ends:
 
     def begin(self) -> None:
         """A look through all."""
-        self._known_good |= self._good
+        self._known_good.update(self._good)
         self._known_others |= self._others
-        self._good, self._others = set(), {}
+        self._good, self._others = array("I"), {}
         self._asked = 0
 
     def octets(self, base: bytes, path: bytes, named: int, count: Callable[[bytes], int]) -> int:
@@ -62,14 +62,14 @@ class Ends:
             self._load()
         number = zlib.crc32(base)
         if number in self._known_good:
-            self._good.add(number)
+            self._good.append(number)
             return named
         octets = self._known_others.get(number)
         if octets is None:
             self._news = True
             self._pace()
             if _ends_well(path):
-                self._good.add(number)
+                self._good.append(number)
                 return named
             octets = count(path)
         self._others[number] = octets
@@ -86,16 +86,16 @@ class Ends:
             return
         breathe()
         if self._read and monotonic() - self._saved > SAVED_EVERY:
-            self._save(self._known_good | self._good, self._known_others | self._others)
+            self._save(array("I", self._known_good.union(self._good)), self._known_others | self._others)
 
     def save(self) -> None:
         """At the end: what belongs to letters that are gone is left out."""
         if self._read and self._news:
             self._save(self._good, self._others)
 
-    def _save(self, good: Set[int], others: Mapping[int, int]) -> None:
+    def _save(self, good: array[int], others: Mapping[int, int]) -> None:
         pairs = array("Q", [number for pair in others.items() for number in pair])
-        body = array("I", good).tobytes() + pairs.tobytes()
+        body = good.tobytes() + pairs.tobytes()
         with suppress(OSError):
             # A disk that is full, or not for us to write on: it costs time only.
             swap(self._file, _MAGIC + _HEAD.pack(zlib.crc32(body), len(good)) + body)

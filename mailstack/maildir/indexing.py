@@ -9,6 +9,7 @@ import re
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 from mailstack.maildir import raw_names as names
 from mailstack.maildir.index import Index, Listing, Row
@@ -26,10 +27,10 @@ Measure = Callable[[bytes, bytes, bytes], int | None]
 
 def indexed(paths: Iterable[bytes], stamps: Stamps, trusted: bool, measure: Measure) -> Index:
     """Of the paths of files, ``new/NAME`` and ``cur/NAME``."""
-    entries, shared = _sorted(_entries(paths)), frozenset[bytes]()
+    entries, shared = _packed(_sorted(_entries(paths))), frozenset[bytes]()
     while collisions := (rendering := _Rendering()).take_all(entries, measure, shared):
         # Rare: more than once only where names were made up to be so.
-        entries = _without_twins(entries)
+        entries = _packed(_without_twins([entries.line(index) for index in range(len(entries.ends))]))
         shared |= collisions
     return rendering.index(stamps, trusted, alone=not shared)
 
@@ -101,6 +102,12 @@ def _sorted(entries: list[bytes]) -> list[bytes]:
     return both
 
 
+def _packed(entries: Sequence[bytes]) -> Listing:
+    """In one piece while they are gone through, which may take a second: what others keep of that time would otherwise
+    lie between 100,000 small pieces, whose memory could not go back then."""
+    return Listing(b"".join(entries), array("I", accumulate(map(len, entries))))
+
+
 def _without_twins(entries: Sequence[bytes]) -> list[bytes]:
     """Of files with the same base the first one, in ``cur``. A letter that was moved while the directories were listed
     is there twice."""
@@ -132,15 +139,16 @@ class _Rendering:
         self._uids = _Lines()
         self._rests = _Lines()
 
-    def take_all(self, entries: Sequence[bytes], measure: Measure, shared: frozenset[bytes]) -> set[bytes]:
+    def take_all(self, entries: Listing, measure: Measure, shared: frozenset[bytes]) -> set[bytes]:
         """Returns the unique-ids that several letters would have, and that are not in ``shared``."""
-        seen = set[int]()  # hashes take less than half the memory
-        for start in range(0, len(entries), AT_ONCE):
-            rows = _rows(entries[start : start + AT_ONCE], measure, shared)
-            seen.update([hash(row.uid) for row in rows])
+        seen, count = array("q"), len(entries.ends)  # hashes take little memory
+        for start in range(0, count, AT_ONCE):
+            some = [entries.line(index) for index in range(start, min(start + AT_ONCE, count))]
+            rows = _rows(some, measure, shared)
+            seen.extend([hash(row.uid) for row in rows])
             self.add(rows)
             breathe()
-        return set() if len(seen) == len(self._sizes) else self._uids.shared()
+        return set() if _all_differ(seen) else self._uids.shared()
 
     def add(self, rows: Sequence[Row]) -> None:
         first = len(self._sizes) + 1
@@ -158,6 +166,14 @@ class _Rendering:
         octets, most = sum(self._sizes), max(self._sizes, default=0)
         sizes = array("I", self._sizes) if most < 1 << 32 else self._sizes
         return Index(stamps, trusted, alone, octets, self._uids.listing(), sizes, self._rests.listing())
+
+
+def _all_differ(hashes: array[int]) -> bool:
+    different = set[int]()
+    for start in range(0, len(hashes), AT_ONCE):
+        different.update(hashes[start : start + AT_ONCE])
+        breathe()
+    return len(different) == len(hashes)
 
 
 class _Lines:
