@@ -27,6 +27,7 @@ PAUSE = 0.0003  # seconds in which others have the interpreter
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _BUFFER = 128 * 1024  # octets for one getdents64(2): some 2,000 names
+_Buffer = ctypes.c_char * _BUFFER  # made once: a type is a knot that only the collector of cycles unties
 _HEAD = Struct("=HB")  # d_reclen and d_type of struct linux_dirent64, behind d_ino and d_off
 _HEAD_AT, _NAME_AT = 16, 19
 _DT_UNKNOWN, _DT_REG = 0, 8
@@ -141,7 +142,7 @@ def _entries(fd: int) -> Iterator[list[tuple[bytes, int]]]:
     if not hasattr(_libc, "getdents64"):
         yield [(os.fsencode(name), _DT_UNKNOWN) for name in os.listdir(fd)]
         return
-    buffer = ctypes.create_string_buffer(_BUFFER)
+    buffer = _Buffer()
     while (octets := _libc.getdents64(fd, buffer, ctypes.c_size_t(_BUFFER))) > 0:
         yield list(_parsed(buffer.raw[:octets]))
     if octets < 0:
