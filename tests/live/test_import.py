@@ -322,7 +322,7 @@ def test_killed_again_and_again(make_office: MakeOffice, tmp_path: Path) -> None
                 fetch(office, seen)
         fetch(office, seen)
     assert seen == contents
-    assert kills >= 20, "not killed often enough to show anything"
+    assert kills >= 5, "not killed often enough to show anything"
     assert list((office.maildir("alice") / "tmp").iterdir()) == []
 
 
