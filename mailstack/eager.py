@@ -13,6 +13,9 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+
+_log = Logger()
 
 MORE = getattr(socket, "MSG_MORE", 0)  # Linux
 
@@ -56,7 +59,11 @@ class Burst:
     def _send_all(self) -> None:
         waiting, self._waiting = self._waiting, []
         for send in waiting:
-            send()
+            try:
+                send()
+            except Exception:
+                # A bug: it must not keep back what others have to say.
+                _log.failure("a bug, please report it: what a connection had to say was not sent")
 
 
 def _send(transport: Connection, octets: bytes, flags: int) -> bytes:

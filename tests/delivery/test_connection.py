@@ -98,3 +98,13 @@ def test_what_is_unsaid_when_the_line_is_cut_is_never_said(lines: list[Line]) ->
     line.turn()
     assert line.transport.value() == b""
     assert other.transport.value() != b""
+
+
+def test_one_that_fails_keeps_nobody_back() -> None:
+    clock = Clock()
+    burst, sent = Burst(clock), list[int]()
+    burst.add(lambda: sent.append(1))
+    burst.add(lambda: sent.append(1 // 0))
+    burst.add(lambda: sent.append(2))
+    clock.advance(0)
+    assert sent == [1, 2]
