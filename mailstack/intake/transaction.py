@@ -110,24 +110,27 @@ class Transaction:
         trace = received(hop, id, self.recipients, now, utf8)
         self._offset = len(delivery)
         self._ascii = trace.isascii()
-        self._write(self.content, delivery + trace)
+        fields = delivery + trace
+        self._write(self.content, fields, fields.count(b"\n"))
 
     def body(self, chunk: bytes) -> None:
         """The next octets; OSError when the disk refuses. After :meth:`give_up` they are dropped."""
         if self.content is None or self.refusal is not None:
             return
-        self._taken += len(chunk) + chunk.count(b"\n")
+        lines = chunk.count(b"\n")
+        self._taken += len(chunk) + lines
         if self._taken > self._limits.message_size:
             self.give_up(TOO_BIG)
             return
-        self._take(self.content, self._opened(chunk))
+        opened = self._opened(chunk)
+        self._take(self.content, opened, lines if opened is chunk else opened.count(b"\n"))
 
-    def _take(self, content: IIncoming, chunk: bytes) -> None:
+    def _take(self, content: IIncoming, chunk: bytes, lines: int) -> None:
         behind = self.header.feed(chunk)
         if self.header.too_big:
             self.give_up(HEADER_TOO_BIG)
         elif not self._held:
-            self._write(content, chunk)
+            self._write(content, chunk, lines)
         elif self.header.whole:
             self._release(content, behind)
 
@@ -136,7 +139,7 @@ class Transaction:
         if self._opening:
             # Text without a line end, too short for a field: BDAT can bring it.
             text, self._opening = b"\n" + self._opening, None
-            self._take(content, text)
+            self._take(content, text, text.count(b"\n"))
         if self._held and self.refusal is None:
             # A header without a blank line and a body.
             self._release(content, b"")
@@ -150,7 +153,8 @@ class Transaction:
             self.give_up(edited)
             return
         self.header.become(edited)
-        self._write(content, edited + behind)
+        octets = edited + behind
+        self._write(content, octets, octets.count(b"\n"))
 
     def _opened(self, chunk: bytes) -> bytes:
         """The chunk; at the start of the message held back until it is clear whether there is a header."""
@@ -169,10 +173,10 @@ class Transaction:
         self.header = HeaderScan(0)
         self.discard()
 
-    def _write(self, content: IIncoming, octets: bytes) -> None:
+    def _write(self, content: IIncoming, octets: bytes, lines: int) -> None:
         content.write(octets)
         self._size += len(octets)
-        self._lines += octets.count(b"\n")
+        self._lines += lines
         self._checksum = zlib.crc32(octets, self._checksum)
         self._eight_bit = self._eight_bit or not octets.isascii()
 

@@ -15,6 +15,7 @@ class Decoded:
     """A piece of a message. ``rest`` is what came after the end of data; None: the end was not seen yet."""
 
     content: bytes
+    lines: int  #: how many end in it
     rest: bytes | None
 
 
@@ -33,29 +34,31 @@ class DotDecoder:
 
     def feed(self, data: bytes) -> Decoded:
         data = self._held + data
-        end = data.find(END)
+        dot = data.find(END[:3])  # a line that begins with one is stuffed, or the end
+        end = data.find(END, dot) if dot >= 0 else -1
         if end >= 0:
             content, rest = data[: end + 2], data[end + len(END) :]
-            return Decoded(self._unstuff(content), rest)
+            return self._decoded(content, dot < end, rest)
         # Hold back what may be the beginning of the end.
         cut = len(data) - _tail(data)
         content, self._held = data[:cut], data[cut:]
-        return Decoded(self._unstuff(content), None)
+        return self._decoded(content, dot >= 0, None)
 
-    def _unstuff(self, content: bytes) -> bytes:
-        if b"\r\n." in content:
+    def _decoded(self, content: bytes, stuffed: bool, rest: bytes | None) -> Decoded:
+        if stuffed:
             content = content.replace(b"\r\n.", b"\r\n")
         # CRLF, CR and LF end a line here; only where it was CRLF does LF make the text shorter. The octet at the end
         # keeps the last line end from being swallowed.
         lines = (content + b"$").splitlines()
         text = b"\n".join(lines)[:-1]
-        if len(content) - len(text) != len(lines) - 1:
+        ends = len(lines) - 1
+        if len(content) - len(text) != ends:
             self.stray = True
         if self._fresh and content:
             # Drop the borrowed CRLF again.
             self._fresh = False
-            return text[1:]
-        return text
+            return Decoded(text[1:], ends - 1, rest)
+        return Decoded(text, ends, rest)
 
 
 def _tail(data: bytes) -> int:

@@ -148,15 +148,15 @@ class Pop3Client:
         data = self._lines.take()
         if not data:
             return None
-        decoded = self._letter.feed(data)
-        if decoded.rest is None:
-            return Piece(decoded.content) if decoded.content else None
-        self._lines.feed(decoded.rest)
+        content, rest = self._letter.feed(data)
+        if rest is None:
+            return Piece(content) if content else None
+        self._lines.feed(rest)
         self._body = None
-        if not decoded.content:
+        if not content:
             return Complete()
         self._ended = True  # told next
-        return Piece(decoded.content)
+        return Piece(content)
 
 
 def _too_long() -> Garbled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailstack.protocol.dots import END, Decoded
+from mailstack.protocol.dots import END
 
 
 class MultilineDecoder:
@@ -18,15 +18,16 @@ class MultilineDecoder:
         self._held = b"\r\n"
         self._fresh = True
 
-    def feed(self, data: bytes) -> Decoded:
+    def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """A piece of the content, and what came after its end; None: the end was not seen yet."""
         data = self._held + data
         end = data.find(END)
         if end >= 0:
             self._held = b""
-            return Decoded(self._unstuffed(data[: end + 2]), data[end + len(END) :])
+            return self._unstuffed(data[: end + 2]), data[end + len(END) :]
         cut = len(data) - _beginning_of_end(data)
         self._held = data[cut:]
-        return Decoded(self._unstuffed(data[:cut]), None)
+        return self._unstuffed(data[:cut]), None
 
     def _unstuffed(self, data: bytes) -> bytes:
         content = data.replace(b"\r\n.", b"\r\n")

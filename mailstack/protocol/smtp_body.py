@@ -35,7 +35,7 @@ class DottedData:
             self._ended = True
             lines.feed(decoded.rest)
         if decoded.content:
-            return Body(decoded.content)
+            return Body(decoded.content, decoded.lines)
         return BodyEnd(self._decoder.stray) if self._ended else None
 
 
@@ -73,5 +73,5 @@ class Chunk(Counted):
             # Asked again after the Body, it has no more to add.
             self._last = False
         if content:
-            return Body(content)
+            return Body(content, content.count(b"\n"))
         return None if self._left else self._event

@@ -53,6 +53,7 @@ class Body:
     """Part of the message: no answer. LF line ends, dots unstuffed."""
 
     chunk: bytes
+    lines: int  #: how many end in it
 
 
 @frozen

@@ -101,7 +101,7 @@ class SmtpConversation(TurningConversation):
             self.session.heard = None
             self._recording.add(heard[: MAX_LINE + 1])
         if isinstance(event, Body):
-            self._octets += len(event.chunk) + event.chunk.count(b"\n")
+            self._octets += len(event.chunk) + event.lines
             self._reception.body(event.chunk)
             return None
         if self._octets or isinstance(event, BodyEnd):

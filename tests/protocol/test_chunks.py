@@ -81,13 +81,13 @@ def test_nothing_is_asked_before_the_octets_are_here() -> None:
     server = in_state(State.RECIPIENTS)
     server.receive(b"BDAT 4\r\nab")
     found: list[Event] = list(events(server))
-    assert found[1:] == [Body(b"ab")]
+    assert found[1:] == [Body(b"ab", 0)]
     assert server.receiving
     server.receive(b"cdBDAT 3 LAST\r\nxy")
     found = list(events(server))
-    assert found[:2] == [Body(b"cd"), ChunkEnd(4)]
+    assert found[:2] == [Body(b"cd", 0), ChunkEnd(4)]
     server.receive(b"zNOOP\r\n")
-    assert list(events(server))[:2] == [Body(b"z\n"), BodyEnd(stray=False)]
+    assert list(events(server))[:2] == [Body(b"z\n", 1), BodyEnd(stray=False)]
     assert not server.receiving
 
 

@@ -24,6 +24,7 @@ def decode(pieces: list[bytes]) -> tuple[bytes, bytes | None, bool]:
     for number, piece in enumerate(pieces):
         decoded = decoder.feed(piece)
         content.write(decoded.content)
+        assert decoder.stray or decoded.lines == decoded.content.count(b"\n")
         if decoded.rest is not None:
             return content.getvalue(), decoded.rest + b"".join(pieces[number + 1 :]), decoder.stray
     return content.getvalue(), None, decoder.stray

@@ -128,7 +128,7 @@ def test_after_the_message_comes_the_next(reply: Reply) -> None:
     server.answer(GO_ON)
     assert server.receiving
     server.receive(b"x\r\n.\r\nMAIL FROM:<>\r\n")
-    assert server.next_event() == Body(b"x\n")
+    assert server.next_event() == Body(b"x\n", 1)
     assert server.next_event() == BodyEnd(stray=False)
     assert server.answer(reply) == reply.wire()
     assert not server.receiving
