@@ -33,21 +33,23 @@ CLOCK_TICK = os.sysconf("SC_CLK_TCK")
 # ---- Maildirs
 
 
-def fill(pool: pathlib.Path, maildirs: Iterable[pathlib.Path], messages: int) -> None:
-    """Maildirs with so many read letters each, as programs with ``S=`` and ``W=`` deliver them. The files are in
-    ``pool``, which is on the same file system."""
+def fill(pool: pathlib.Path, maildirs: Iterable[pathlib.Path], messages: int, part: str = "cur") -> None:
+    """Maildirs with so many letters each, read ones in ``cur`` or fresh ones in ``new``, as programs with ``S=`` and
+    ``W=`` deliver them. The files are in ``pool``, which is on the same file system."""
     pool.mkdir(exist_ok=True)
+    letters = [LETTER % number for number in range(DISTINCT)]
+    sizes = [f"S={len(letter)},W={len(letter) + letter.count(10)}" for letter in letters]
     for number in range(DISTINCT):
         if not (pool / str(number)).exists():
-            (pool / str(number)).write_bytes(LETTER % number)
+            (pool / str(number)).write_bytes(letters[number])
     for maildir in maildirs:
-        for part in ("tmp", "new", "cur"):
-            (maildir / part).mkdir(parents=True, exist_ok=True)
+        for each in ("tmp", "new", "cur"):
+            (maildir / each).mkdir(parents=True, exist_ok=True)
+        target, flags = f"{maildir}/{part}", ":2,S" if part == "cur" else ""
         for number in range(messages):
-            letter = LETTER % (number % DISTINCT)
-            measures = f"S={len(letter)},W={len(letter) + letter.count(10)}"
-            name = f"{1_700_000_000 + number}.M{number:06}P77.mail.example.org,{measures}:2,S"
-            os.link(pool / str(number % DISTINCT), maildir / "cur" / name)
+            measures = sizes[number % DISTINCT]
+            name = f"{1_700_000_000 + number}.M{number:06}P77.mail.example.org,{measures}{flags}"
+            os.link(f"{pool}/{number % DISTINCT}", f"{target}/{name}")
 
 
 # ---- One client
