@@ -62,7 +62,7 @@ MET = "#0072b2", "floor and aim"
 HALF = "#56b4e9", "floor"
 MISSED = "#d55e00", "neither"
 BAR, GAP = 16, 10
-LEFT, RIGHT, TOP = 400, 60, 104
+LEFT, RIGHT, TOP = 430, 60, 104
 
 
 def _verdict(bar: Bar) -> tuple[str, str]:
@@ -155,7 +155,7 @@ class Curve:
 
 @frozen
 class Panel:
-    """One system of axes; x is logarithmic, y if that is said."""
+    """One system of axes; x is logarithmic, y if that is said. ``y`` is the unit."""
 
     title: str
     x: str
@@ -181,14 +181,14 @@ def panels(title: str, all_panels: Sequence[Panel]) -> str:
 def _panel(panel: Panel, left: float, top: float) -> Iterator[str]:
     xs = sorted({x for curve in panel.curves for x, _ in curve.points})
     ys = [y for curve in panel.curves for _, y in curve.points]
-    legend = 18 * len(panel.curves)
-    x0, x1, y0, y1 = left + 52, left + PANEL_WIDTH - 12, top + PANEL_HEIGHT - 66, top + 30 + legend
+    legend = 18 * len(panel.curves) if len(panel.curves) > 1 else 0
+    x0, x1, y0, y1 = left + 52, left + PANEL_WIDTH - 12, top + PANEL_HEIGHT - 66, top + 34 + legend
     ticks = _decades(ys) if panel.log else _even(max(ys))
     across = Scale(xs[0], max(xs[-1], xs[0] * 10), x0, x1, log=True)
     up = Scale(ticks[0], ticks[-1], y0, y1, log=panel.log)
-    yield _text(left, top + 14, panel.title, size=14)
-    for number, curve in enumerate(panel.curves):
-        yield from _key(left + 52, top + 32 + 18 * number, number, curve.name)
+    yield _text(left, top + 14, f"{panel.title}, {panel.y}", size=14)
+    for number, curve in enumerate(panel.curves if legend else ()):
+        yield from _key(left + 52, top + 34 + 18 * number, number, curve.name)
     for tick in ticks:
         yield _line(x0, up(tick), x1, up(tick))
         yield _text(x0 - 6, up(tick) + 4, short(tick), "end", size=12)
@@ -196,7 +196,7 @@ def _panel(panel: Panel, left: float, top: float) -> Iterator[str]:
         yield _line(across(x), y0, across(x), y0 + 4, "#444")
         yield _text(across(x), y0 + 18, short(x), "middle", size=12)
     yield _line(x0, y0, x1, y0, "#444")
-    yield _text((x0 + x1) / 2, y0 + 38, f"{panel.x}; up: {panel.y}", "middle", size=12, fill=GREY)
+    yield _text((x0 + x1) / 2, y0 + 38, panel.x, "middle", size=12, fill=GREY)
     for number, curve in enumerate(panel.curves):
         yield from _curve(number, [(across(x), up(y), x, y) for x, y in curve.points], panel.y)
 

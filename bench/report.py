@@ -110,13 +110,13 @@ def _sessions(series: Mapping[str, Any]) -> Iterator[Panel]:
 def _queue_panels(series: Mapping[str, Any]) -> Iterator[Panel]:
     lines = series["queue"]["lines"]
     along = "letters that wait"
-    for title, unit, names in (
-        ("A fresh letter", "ms of the processor", ("deliver", "relay")),
-        ("A look at all that waits", "ms", ("look", "look, all due")),
-        ("Start-up to the first 220", "s", ("start",)),
-        ("Memory", "MB", ("memory",)),
+    for title, unit, log, names in (
+        ("A fresh letter", "ms of the processor", False, {"deliver": "delivered here", "relay": "relayed"}),
+        ("A look at all that waits", "ms", True, {"look, all due": "everything due", "look": "nothing due"}),
+        ("Start-up to the first 220", "s", False, {"start": ""}),
+        ("Memory", "MB", False, {"memory": ""}),
     ):
-        yield Panel(title, along, unit, _curves(lines, {name: QUEUE_LINES[name][0] for name in names}))
+        yield Panel(title, along, unit, _curves(lines, names), log)
 
 
 def _mailbox_panels(series: Mapping[str, Any]) -> Iterator[Panel]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.soak.ledger import Ledger, letter
 from tests.soak.places import BOUNCE
 from tests.soak.play import play
-from tests.soak.watch import Limits, Sample, growth, grown, left
+from tests.soak.watch import Limits, Sample, grown, growth, left
 
 #: In the first seconds the server still loads what it needs for the first time.
 SHORT = Limits(memory=0.25)
