@@ -27,6 +27,7 @@ from load import LoadFailed, descendants, memory
 
 LETTER = b"From: <a@client.example>\nSubject: letter %d\n\n" + (b"X" * 78 + b"\n") * 51
 DISTINCT = 1000  # letters; all others are further links to the same files
+PATIENCE = 600  # seconds; the first look at a million letters takes a while
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -59,7 +60,7 @@ class Client:
     """One blocking connection, logged in."""
 
     def __init__(self, port: int, user: str) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 60)
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.answer()
         self.command(f"USER {user}@example.org")

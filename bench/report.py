@@ -39,7 +39,8 @@ def _conditions(kept: Mapping[str, Any]) -> str:
 
 
 def _table(kept: Mapping[str, Any]) -> str:
-    return markdown(HEADINGS, [cells(goal, row) for goal, row in rows(kept)])
+    notes = [f"* {goal.title}: {row.note}." for goal, row in rows(kept) if row.note]
+    return "\n".join([markdown(HEADINGS, [cells(goal, row) for goal, row in rows(kept)]), "", *notes]).rstrip()
 
 
 def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -88,7 +88,8 @@ class Submitter:
         self._context.check_hostname = False
         self._context.verify_mode = ssl.CERT_NONE
 
-    def send(self) -> None:
+    def send(self) -> str:
+        """Returns how the session was secured."""
         with socket.create_connection(("127.0.0.1", self._port), 60) as plain:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _answer(plain)
@@ -100,6 +101,9 @@ class Submitter:
                 secure.sendall(LETTER)
                 _answer(secure)
                 _ask(secure, b"QUIT")
+                cipher = secure.cipher()
+                assert cipher is not None
+                return f"{cipher[1]}, {cipher[0]}"
 
 
 def _ask(sock: socket.socket, line: bytes) -> None:
