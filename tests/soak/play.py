@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from statistics import median
 
 from attrs import define, field
 
@@ -65,7 +66,7 @@ class Soak:
         ledger, last = self.traffic.ledger, self.samples[-1]
         self.say(
             f"{name} {passed / 60:4.0f} min: {ledger.acknowledged:,} letters, {ledger.copies:,} copies,"
-            f" {ledger.bounces:,} bounces, PSS {last.pss:.1f} MiB, {last.files} files, {last.threads} threads,"
+            f" {ledger.bounces:,} bounces, {last.own:.1f} MiB, {last.files} files, {last.threads} threads,"
             f" {len(ledger.problems)} problems".strip()
         )
 
@@ -114,9 +115,7 @@ class Soak:
             f"letters acknowledged  {ledger.acknowledged:,}; copies {ledger.copies:,}, bounces {ledger.bounces:,},"
             f" {ledger.octets / 1e6:,.0f} MB read back",
             "sessions              " + ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items())),
-            f"memory                PSS {self.samples[0].pss:.1f} MiB at first, {self.samples[-1].pss:.1f} MiB at last,"
-            f" grown by {growth(self.samples, lambda one: one.pss):+.1%}"
-            f" (RSS {growth(self.samples, lambda one: one.rss):+.1%})",
+            *self._memory(),
             f"open files, threads   {first.files}, {first.threads} after the warm-up,"
             f" {last.files}, {last.threads} at the end",
             "on the disk           "
@@ -126,6 +125,16 @@ class Soak:
             ),
             f"problems              {len(self.problems)}",
             *(f"  {problem}" for problem in self.problems[:50]),
+        ]
+
+    def _memory(self) -> list[str]:
+        """Medians, by tenths of the time: how it went."""
+        size = max(1, len(self.samples) // 10)
+        tenths = [self.samples[start : start + size] for start in range(0, size * 10, size)]
+        return [
+            f"{name:22}{' '.join(f'{median(map(of, part)):.1f}' for part in tenths if part)} MiB:"
+            f" grown by {growth(self.samples, of):+.1%}"
+            for name, of in (("PSS", lambda one: one.pss), ("memory of its own", lambda one: one.own))
         ]
 
 
