@@ -10,13 +10,17 @@ import contextlib
 import os
 import pathlib
 import re
+import resource
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 
+from attrs import frozen
+
 SENDER = "a@client.example"
 RECIPIENT = "x@sink.example"
+EACH_ADDRESS = 1000  # idle connections from one address
 LAST_COUNTERS = 512  # octets of the sink's output in which there surely is a whole line
 
 
@@ -28,7 +32,8 @@ class LoadFailed(RuntimeError):
 
 
 def in_new(maildirs: Sequence[pathlib.Path]) -> int:
-    return sum(len(list((d / "new").iterdir())) for d in maildirs if (d / "new").is_dir())
+    # Not iterdir: a Path for each would take from the server what it is measured for.
+    return sum(len(os.listdir(d / "new")) for d in maildirs if (d / "new").is_dir())  # noqa: PTH208
 
 
 def until(count: Callable[[], int], goal: int, seconds: float) -> None:
@@ -36,23 +41,33 @@ def until(count: Callable[[], int], goal: int, seconds: float) -> None:
     while count() < goal:
         if time.monotonic() > end:
             raise LoadFailed(f"{count()} of {goal} letters arrived in {seconds:.0f} s")
-        time.sleep(0.02)
+        time.sleep(0.01)
 
 
-def inbound(
-    port: int, maildir: pathlib.Path, to: str, messages: int, keep_open: bool, sessions: int = 20, size: int = 4096
-) -> float:
-    """Letters a second, from the first connection until the last letter is in ``new/``."""
-    before, start = in_new([maildir]), time.perf_counter()
-    send(port, to, messages, keep_open, sessions, size)
-    until(lambda: in_new([maildir]), before + messages, 120)
-    return messages / (time.perf_counter() - start)
+@frozen
+class Shape:
+    """What clients do: so many letters in all, so many sessions at a time, of one letter each or kept open."""
+
+    messages: int
+    sessions: int = 20
+    keep_open: bool = False
+    size: int = 4096
+    recipients: int = 1
 
 
-def send(port: int, to: str, messages: int, keep_open: bool, sessions: int, size: int) -> None:
-    """Returns when all letters are accepted."""
-    command = ["smtp-source", "-s", sessions, "-m", messages, "-l", size, "-f", SENDER, "-t", to]
-    command += ["-d"] * keep_open + [f"127.0.0.1:{port}"]
+def inbound(port: int, maildirs: Sequence[pathlib.Path], to: str, shape: Shape) -> float:
+    """Letters a second, from the first connection until the last letter is in the ``new/`` of all."""
+    before, start = in_new(maildirs), time.perf_counter()
+    send(port, to, shape)
+    until(lambda: in_new(maildirs), before + shape.messages * shape.recipients, 120)
+    return shape.messages / (time.perf_counter() - start)
+
+
+def send(port: int, to: str, shape: Shape) -> None:
+    """Returns when all letters are accepted. With several recipients they are NAME@…, 2NAME@…, 3NAME@…"""
+    command = ["smtp-source", "-s", shape.sessions, "-m", shape.messages, "-l", shape.size, "-f", SENDER, "-t", to]
+    command += ["-d"] * shape.keep_open + (["-r", shape.recipients] if shape.recipients > 1 else [])
+    command += [f"127.0.0.1:{port}"]
     done = subprocess.run([str(word) for word in command], text=True, capture_output=True, timeout=300)
     if done.returncode:
         raise LoadFailed(f"smtp-source: {done.stderr.strip()[:500]}")
@@ -86,12 +101,12 @@ class Sink:
         self._process.wait(30)
 
 
-def relay(port: int, sink: Sink, messages: int, sessions: int, size: int = 4096) -> float:
-    """Letters a second, each in a session of its own, from the first connection until the sink has the last one."""
+def relay(port: int, sink: Sink, shape: Shape) -> float:
+    """Letters a second, from the first connection until the sink has the last one."""
     before, start = sink.letters(), time.perf_counter()
-    send(port, RECIPIENT, messages, False, sessions, size)
-    until(sink.letters, before + messages, 120)
-    return messages / (time.perf_counter() - start)
+    send(port, RECIPIENT, shape)
+    until(sink.letters, before + shape.messages, 120)
+    return shape.messages / (time.perf_counter() - start)
 
 
 # ---- One client
@@ -100,8 +115,8 @@ def relay(port: int, sink: Sink, messages: int, sessions: int, size: int = 4096)
 class Client:
     """One blocking SMTP connection."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 60)
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), 60, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.read()
 
@@ -183,3 +198,20 @@ def in_flight(port: int, pid: int, to: str, connections: int, octets: int) -> fl
     for client in clients:
         client.socket.close()
     return grown / connections
+
+
+def idle(port: int, pid: int, connections: int) -> float:
+    """MiB that a server takes for so many connections that are open and have said HELO."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    before, held = memory(pid), []
+    try:
+        for number in range(connections):
+            # Addresses of their own, or the ports of one might not do.
+            held.append(Client(port, f"127.0.0.{2 + number // EACH_ADDRESS}"))
+            held[-1].command(b"HELO client.example")
+        time.sleep(0.5)
+        return memory(pid) - before
+    finally:
+        for client in held:
+            client.socket.close()

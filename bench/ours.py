@@ -4,7 +4,8 @@
 
 The same conditions as :mod:`postfix`: mail for example.org goes to Maildirs ``ROOT/data/mail/example.org/USER``, all
 other mail to port ``sink`` of the loopback, and no limit is set for the one client there. All checks are on, everything
-is durable, and how many letters go out at a time is the default.
+is durable, and how many letters go out at a time is the default. The limit of recipients an hour, which only our users
+have, is out of reach.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ data = data
 [smtp]
 listen = tcp:{port}:interface=127.0.0.1
 [submission]
-listen =
+listen = {submission}
 listen_tls =
 [pop3]
 listen = {pop3}
@@ -35,10 +36,14 @@ networks = 127.0.0.0/8
 [spool]
 sync = {sync}
 [limits]
-connections = 10000
-connections_per_client = 10000
+connections = 15000
+connections_per_client = 15000
+recipients_per_hour = 1000000
 {more}
 """
+
+
+START_WITHIN = 120  # seconds; a queue of a million is looked through first
 
 
 class Mailstack:
@@ -52,19 +57,24 @@ class Mailstack:
         routes: str = "",
         more: str = "",
         pop3: int = 0,
+        submission: int = 0,
     ) -> None:
-        """``routes`` in the place of the one to the sink, ``more`` sections of mail.ini, ``pop3`` a port. Everybody's
-        password is ``pw``."""
+        """``routes`` in the place of the one to the sink, ``more`` sections of mail.ini, ``pop3`` and ``submission``
+        ports. Everybody's password is ``pw``."""
         self.root = pathlib.Path(root).resolve()
         self.port, self.sync, self.users = port, sync, users
         self.mail = self.root / "data/mail"
-        self._pop3 = f"tcp:{pop3}:interface=127.0.0.1" if pop3 else ""
+        self.submission = submission
+        self._listen = {
+            name: f"tcp:{number}:interface=127.0.0.1" if number else ""
+            for name, number in (("pop3", pop3), ("submission", submission))
+        }
         self._routes, self._more = routes or f"* = smtp:[127.0.0.1]:{sink}", more
 
     def start(self) -> Mailstack:
         (self.root / "data").mkdir(parents=True, exist_ok=True)
         (self.root / "mail.ini").write_text(
-            CONF.format(port=self.port, pop3=self._pop3, sync=self.sync, routes=self._routes, more=self._more)
+            CONF.format(port=self.port, sync=self.sync, routes=self._routes, more=self._more, **self._listen)
         )
         (self.root / "data/users").write_text("".join(f"{user}@example.org:{{PLAIN}}pw\n" for user in self.users))
         (self.root / "data/aliases").touch()
@@ -72,7 +82,7 @@ class Mailstack:
             twistd = pathlib.Path(sys.executable).with_name("twistd")
             command = [twistd, "-n", "--pidfile=", "mailstack", "-c", self.root / "mail.ini"]
             self._process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log, cwd=self.root)
-        wait_greeting(self.port)
+        wait_greeting(self.port, START_WITHIN)
         return self
 
     def stop(self) -> None:

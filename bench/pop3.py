@@ -27,27 +27,30 @@ from load import LoadFailed, descendants, memory
 
 LETTER = b"From: <a@client.example>\nSubject: letter %d\n\n" + (b"X" * 78 + b"\n") * 51
 DISTINCT = 1000  # letters; all others are further links to the same files
+PATIENCE = 600  # seconds; the first look at a million letters takes a while
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")
 
 
 # ---- Maildirs
 
 
-def fill(pool: pathlib.Path, maildirs: Iterable[pathlib.Path], messages: int) -> None:
-    """Maildirs with so many read letters each, as programs with ``S=`` and ``W=`` deliver them. The files are in
-    ``pool``, which is on the same file system."""
+def fill(pool: pathlib.Path, maildirs: Iterable[pathlib.Path], messages: int, part: str = "cur") -> None:
+    """Maildirs with so many letters each, read ones in ``cur`` or fresh ones in ``new``, as programs with ``S=`` and
+    ``W=`` deliver them. The files are in ``pool``, which is on the same file system."""
     pool.mkdir(exist_ok=True)
+    letters = [LETTER % number for number in range(DISTINCT)]
+    sizes = [f"S={len(letter)},W={len(letter) + letter.count(10)}" for letter in letters]
     for number in range(DISTINCT):
         if not (pool / str(number)).exists():
-            (pool / str(number)).write_bytes(LETTER % number)
+            (pool / str(number)).write_bytes(letters[number])
     for maildir in maildirs:
-        for part in ("tmp", "new", "cur"):
-            (maildir / part).mkdir(parents=True, exist_ok=True)
+        for each in ("tmp", "new", "cur"):
+            (maildir / each).mkdir(parents=True, exist_ok=True)
+        target, flags = f"{maildir}/{part}", ":2,S" if part == "cur" else ""
         for number in range(messages):
-            letter = LETTER % (number % DISTINCT)
-            measures = f"S={len(letter)},W={len(letter) + letter.count(10)}"
-            name = f"{1_700_000_000 + number}.M{number:06}P77.mail.example.org,{measures}:2,S"
-            os.link(pool / str(number % DISTINCT), maildir / "cur" / name)
+            measures = sizes[number % DISTINCT]
+            name = f"{1_700_000_000 + number}.M{number:06}P77.mail.example.org,{measures}{flags}"
+            os.link(f"{pool}/{number % DISTINCT}", f"{target}/{name}")
 
 
 # ---- One client
@@ -57,7 +60,7 @@ class Client:
     """One blocking connection, logged in."""
 
     def __init__(self, port: int, user: str) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 60)
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.answer()
         self.command(f"USER {user}@example.org")

@@ -3,11 +3,13 @@
     with Postfix(root, port, sink) as server: ...        # server.mail, server.pid()
 
 Mail for example.org goes to Maildirs ``ROOT/mail/example.org/USER``; ``ROOT`` must be open to the user nobody. Mail for
-sink.example goes to the SMTP server on port ``sink`` of the loopback.
+sink.example goes to the SMTP server on port ``sink`` of the loopback. With ``submission``, users log in with TLS there;
+the socket ``auth`` is of the Dovecot that knows them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -79,12 +81,27 @@ scache    unix  - - n - 1 scache
 postlog   unix-dgram n - n - 1 postlogd
 """
 
+#: The usual lines of master.cf and main.cf for port 587. Dovecot answers for passwords, as it mostly does.
+SUBMISSION = """\
+127.0.0.1:{port} inet n - n - 2500 smtpd
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_tls_auth_only=yes
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+"""
+TLS = """\
+smtpd_tls_chain_files = {pair}
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {auth}
+"""
+
 
 class Postfix:
-    def __init__(self, root, port, sink, users=USERS, in_flow_delay="1s"):
+    def __init__(self, root, port, sink, users=USERS, in_flow_delay="1s", submission=0, pair="", auth=""):
         self.root = pathlib.Path(root).resolve()
         self.port, self.mail, self.conf = port, self.root / "mail", self.root / "conf"
         self.sink, self.users, self.in_flow_delay = sink, users, in_flow_delay
+        self.submission, self.pair, self.auth = submission, pair, auth
 
     def run(self, verb):
         try:
@@ -98,10 +115,13 @@ class Postfix:
         for folder in ("queue", "state"):
             (self.root / folder).mkdir(exist_ok=True)
         shutil.chown(self.root / "state", "postfix")
-        (self.conf / "main.cf").write_text(
-            MAIN.format(root=self.root, owner=OWNER, in_flow_delay=self.in_flow_delay, sink=self.sink)
-        )
-        (self.conf / "master.cf").write_text(MASTER.format(port=self.port))
+        main = MAIN.format(root=self.root, owner=OWNER, in_flow_delay=self.in_flow_delay, sink=self.sink)
+        master = MASTER.format(port=self.port)
+        if self.submission:
+            main += TLS.format(pair=self.pair, auth=self.auth)
+            master += SUBMISSION.format(port=self.submission)
+        (self.conf / "main.cf").write_text(main)
+        (self.conf / "master.cf").write_text(master)
         (self.conf / "mailboxes").write_text("".join(f"{u}@example.org example.org/{u}/\n" for u in self.users))
         self.run("start")
         wait_greeting(self.port)
@@ -142,11 +162,8 @@ def prepare(root, mail):
 def wait_greeting(port, seconds=20):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 5) as s:
-                if s.recv(1):
-                    return
-        except OSError:
-            pass
-        time.sleep(0.02)
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as s:
+            if s.recv(1):
+                return
+        time.sleep(0.01)
     raise RuntimeError(f"nothing answers on port {port}")

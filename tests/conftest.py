@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-LIVE = [Path(__file__).parent / name for name in ("live", "crash")]
+LIVE = [Path(__file__).parent / name for name in ("live", "crash", "soak")]
 
 
 @pytest.fixture(autouse=True)

@@ -184,7 +184,7 @@ class DiskSpool:
         await self._commit.join(lambda batch: batch.saved.extend(ids), urgent=False)
 
     async def hasten(self, domain: str, subdomains: bool) -> int:
-        waiting = await self._in_thread(self._reader.waiting, domain, subdomains)
+        waiting = await self._in_thread(self._reader.waiting, domain, self._destination(domain), subdomains)
         visible = self._visible(id for id, _, _ in waiting)
         later = [Hastened(id, number, ASKED) for id, number, _ in waiting if id in visible]
         await self._in_pieces(later, lambda batch: batch.hastened)
@@ -274,7 +274,7 @@ class DiskSpool:
     async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
         found: set[str] = set()
         for domain in domains:
-            rows = await self._in_thread(self._reader.waiting, domain, False)
+            rows = await self._in_thread(self._reader.waiting, domain, self._destination(domain))
             found.update(id for id, _, _ in rows)
         return sorted(self._visible(found))  # ids are in the order of time
 

@@ -20,12 +20,32 @@ from mailstack.spool import notes
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
+WINDOW = 10_000  #: rows that a look reads at most, before it goes from destination to destination
 #: Read along an index, and only as far as is needed: SQLite knows no sense in that, so the index is named.
 DESTINATIONS = f"""
-SELECT DISTINCT destination FROM recipients INDEXED BY waiting
-WHERE state IN {listed(WAITING)} AND next_attempt <= :now
-      AND destination NOT IN (SELECT value FROM json_each(:exclude))
-ORDER BY next_attempt {{order}} LIMIT :limit
+SELECT DISTINCT destination
+FROM (SELECT destination FROM recipients INDEXED BY waiting
+      WHERE state IN {listed(WAITING)} AND next_attempt <= :now ORDER BY next_attempt {{order}} LIMIT {WINDOW})
+WHERE destination NOT IN (SELECT value FROM json_each(:exclude)) LIMIT :limit
+"""
+BEYOND = f"""
+SELECT 1 FROM recipients INDEXED BY waiting
+WHERE state IN {listed(WAITING)} AND next_attempt <= :now LIMIT 1 OFFSET {WINDOW}
+"""
+#: However many letters wait for one destination, a step leads to the next: so a million for ten cost ten steps.
+STEPS = f"""
+WITH RECURSIVE known(destination) AS (
+    SELECT {{first}}(destination) FROM recipients INDEXED BY in_line WHERE state IN {listed(WAITING)}
+    UNION ALL
+    SELECT (SELECT {{first}}(destination) FROM recipients INDEXED BY in_line
+            WHERE state IN {listed(WAITING)} AND destination {{beyond}} known.destination)
+    FROM known WHERE destination IS NOT NULL
+)
+SELECT destination FROM known
+WHERE destination NOT IN (SELECT value FROM json_each(:exclude))
+      AND EXISTS (SELECT 1 FROM recipients INDEXED BY in_line WHERE state IN {listed(WAITING)}
+                  AND destination = known.destination AND next_attempt <= :now)
+LIMIT :limit
 """
 IN_LINE = f"""
 SELECT DISTINCT id FROM recipients INDEXED BY in_line
@@ -61,8 +81,12 @@ SELECT id, account FROM unsaved JOIN messages USING (id)
 WHERE not_before <= :now AND id NOT IN (SELECT value FROM json_each(:exclude)) ORDER BY id LIMIT :limit
 """
 NEXT_DUE = f"SELECT min(next_attempt) FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ?"
-#: The end of an address: ``@domain``, and ``.domain`` with sub-domains, else the same again.
+#: All of a domain go to the same destination. With sub-domains (``.domain``) that may be any.
 IN_DOMAIN = f"""
+SELECT id, number, next_attempt FROM recipients
+WHERE state IN {listed(WAITING)} AND destination = :destination AND substr(address, -length(:at)) = :at
+"""
+IN_SUBDOMAINS = f"""
 SELECT id, number, next_attempt FROM recipients
 WHERE state IN {listed(WAITING)} AND (substr(address, -length(:at)) = :at OR substr(address, -length(:sub)) = :sub)
 """
@@ -78,8 +102,13 @@ class Reader:
         self._db.close()
 
     def destinations(self, now: float, limit: int, exclude: Iterable[str], newest: bool) -> list[str]:
+        """Those of the oldest, or newest, letters that are due; if a long queue is for few, in order of name."""
         query = DESTINATIONS.format(order="DESC" if newest else "ASC")
-        rows = self._rows(query, {"now": now, "limit": limit, "exclude": json.dumps(list(exclude))})
+        where = {"now": now, "limit": limit, "exclude": json.dumps(list(exclude))}
+        rows = self._rows(query, where)
+        if len(rows) < limit and self._rows(BEYOND, {"now": now}):
+            first, beyond = ("max", "<") if newest else ("min", ">")
+            rows = self._rows(STEPS.format(first=first, beyond=beyond), where)
         return [destination for (destination,) in rows]
 
     def due(self, now: float, wanted: Sequence[Wanted], damaged: set[str]) -> list[list[Due]]:
@@ -138,10 +167,13 @@ class Reader:
         letters."""
         return self._rows("SELECT id, arrived, not_before, hold FROM messages WHERE arrived > ?", (now,))
 
-    def waiting(self, domain: str, subdomains: bool) -> list[tuple[str, int, float]]:
-        """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait."""
+    def waiting(self, domain: str, destination: str, subdomains: bool = False) -> list[tuple[str, int, float]]:
+        """Recipients in a domain, by id and number, and their next attempt. Looks at all that wait for its
+        ``destination``; with sub-domains, at all that wait."""
         at = f"@{domain}"
-        return self._rows(IN_DOMAIN, {"at": at, "sub": f".{domain}" if subdomains else at})
+        if subdomains:
+            return self._rows(IN_SUBDOMAINS, {"at": at, "sub": f".{domain}"})
+        return self._rows(IN_DOMAIN, {"at": at, "destination": destination})
 
     def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
         try:

@@ -1,6 +1,6 @@
 """What a long queue costs: a server is started on one that is full of letters which are all due and cannot go.
 
-    python bench/queue.py 100000 --destinations 100
+    python bench/long_queue.py 100000 --destinations 100
 
 prints the seconds until the server greets, its memory then and after a while, and how long a fresh letter for a Maildir
 and one for another server take meanwhile. DNS says SERVFAIL for every domain but one, whose server takes everything.
@@ -12,56 +12,16 @@ from __future__ import annotations
 import argparse
 import pathlib
 import socket
-import sqlite3
 import tempfile
 import threading
 import time
-import zlib
-from contextlib import closing
 
 from load import Client, Sink, in_new, memory, percentile, until
 from ours import Mailstack
-
-from mailstack.spool.schema import prepare
+from queues import fill
 
 ALIVE = "alive.example.net"
-CONTENT = b"Received: by mail.example.org\nSubject: it waits\n\n" + (b"x" * 76 + b"\n") * 50
-LINKS = 30_000  # of one file, as messages; ext4 allows 65,000
 FRESH = 20  # letters of each kind
-
-
-def fill(data: pathlib.Path, count: int, destinations: int) -> None:
-    """All of them tried a few times and due since an hour."""
-    messages = data / "spool/messages"
-    messages.mkdir(parents=True)
-    due = time.time() - 3600
-    ids = [f"0{number:011d}" for number in range(count)]
-    with closing(sqlite3.connect(data / "spool/queue.db")) as db:
-        db.execute("PRAGMA journal_mode = WAL")
-        prepare(db)
-        measures = (due - 3600, len(CONTENT), CONTENT.count(b"\n"), zlib.crc32(CONTENT))
-        db.executemany(
-            "INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, batch)"
-            " VALUES (?, 'somebody@example.org', ?, ?, ?, 0, 0, ?, 1)",
-            ((id, *measures) for id in ids),
-        )
-        domains = [f"d{number % destinations}.example.com" for number in range(count)]
-        db.executemany(
-            "INSERT INTO recipients (id, number, address, original, state, attempts, next_attempt, destination)"
-            " VALUES (?, 0, ?, ?, 'deferred', 3, ?, ?)",
-            (
-                (id, f"u@{name}", f"u@{name}", due + number / 1000, f"mx:{name}")
-                for number, (id, name) in enumerate(zip(ids, domains, strict=True))
-            ),
-        )
-        db.execute("UPDATE counter SET batch = 2")
-        db.commit()
-    for number, id in enumerate(ids):
-        if number % LINKS == 0:
-            original = messages / id
-            original.write_bytes(CONTENT)
-        else:
-            (messages / id).hardlink_to(original)
 
 
 def serve_dns() -> int:
@@ -87,7 +47,8 @@ def send(port: int, to: str) -> None:
 
 
 def measure(root: pathlib.Path, port: int, count: int, destinations: int, pause: float) -> None:
-    fill(root / "data", count, destinations)
+    overdue = time.time() - 3600
+    fill(root / "data", count, destinations, overdue, overdue + count / 1000)
     dns = f"[dns]\nservers = 127.0.0.1:{serve_dns()}"
     route = f"{ALIVE} = smtp:[127.0.0.1]:{port + 1}"
     users = ["user1", "somebody"]

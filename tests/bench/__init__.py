@@ -1,0 +1,1 @@
+"""What ``bench/`` makes of its figures, and that it runs."""
