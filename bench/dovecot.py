@@ -3,9 +3,9 @@
     with Dovecot(root, port) as server: ...      # server.mail, server.pid()
 
 Account USER@example.org has the password ``PASSWORD`` and the Maildir ``ROOT/mail/example.org/USER``, which belongs to
-the user nobody. Indexes are on, as they come. No limit is set for the one client there, and log-in processes are kept
-(``service_count = 0``): that is Dovecot's own advice for speed. The socket ``server.auth`` is for Postfix; without
-a port, nothing else is served.
+the user nobody. Indexes are on, as they come. No limit is set for the one client there, a session may take the memory
+that a million letters need, and log-in processes are kept (``service_count = 0``): that is Dovecot's own advice for
+speed. The socket ``server.auth`` is for Postfix; without a port, nothing else is served.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ service pop3-login {{
 }}
 service pop3 {{
   process_limit = 1000
+  vsz_limit = 4G
 }}
 service auth {{
   client_limit = 20000

@@ -15,7 +15,7 @@ from mailstack.maildir.listed import stamps
 from mailstack.maildir.looking import LOOKS, Look, Pause, look
 from mailstack.maildir.sizes import Sizes
 
-MOST = 64 * 1024 * 1024  # octets of all indexes that are kept: 700,000 letters
+MOST = 128 * 1024 * 1024  # octets of all indexes that are kept: 1,400,000 letters
 MANY = 10_000  # letters, whose listing leaves much memory to give back
 
 

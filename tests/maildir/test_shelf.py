@@ -151,6 +151,11 @@ def test_what_is_kept_is_bounded(looks: Looks, tmp_path: Path) -> None:
     assert looks.count == 1
 
 
+def test_a_million_letters_have_room() -> None:
+    """Or each session would list them again. ``test_index`` says what one takes."""
+    assert shelf.MOST >= 1_000_000 * 100
+
+
 def test_stamp_is_settled_by_its_youngest_time() -> None:
     old = Stamp(1, 2, 0, 0)
     assert old.settled(TICK + 1)
