@@ -72,6 +72,13 @@ class Sink:
         self._server.server_close()
         self._thread.join()
 
+    def take(self, letter: Taken) -> str | None:
+        """At the end of data. None: it is taken."""
+        reply = self.answer(".")
+        if reply is None:
+            self.letters.append(letter)
+        return reply
+
     @property
     def heard(self) -> list[str]:
         """All commands but QUIT: a connection that rests says that two seconds after the letters of another test."""
@@ -141,9 +148,7 @@ class _Session(socketserver.StreamRequestHandler):
             lines.append(line.removeprefix(b"."))
         if not line:
             raise HangUp
-        reply = sink.answer(".")
-        if reply is None:
-            sink.letters.append(Taken(self._sender, self._recipients, b"".join(lines)))
+        reply = sink.take(Taken(self._sender, self._recipients, b"".join(lines)))
         self._say(reply or "250 2.0.0 taken")
         farewell = sink.answer(TAKEN)
         if farewell is not None:
