@@ -6,8 +6,10 @@ import argparse
 import email
 import random
 import re
+import signal
 import sys
 import tempfile
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,6 +79,31 @@ def populate(office: Office, names: Sequence[str]) -> None:
     office.aliases.write_text(ALIASES)
 
 
+@define
+class Progress:
+    """Tells on standard error how far a server is, and knows whether it shall end before all rounds are over."""
+
+    name: str
+    began: float  #: by the monotonic clock
+    ending: threading.Event
+    _told: set[str] = Factory(set)  #: problems
+
+    def ends(self) -> bool:
+        return self.ending.is_set()
+
+    def tell(self, tally: Tally) -> None:
+        passed = time.monotonic() - self.began
+        print(f"{passed:6.0f} s, {self.name}, of which {tally.rounds}: {tally.verdict}", file=sys.stderr)
+        problems = [each for each in tally.verdict.problems + tally.problems if each not in self._told]
+        for problem in problems:
+            print(f"        {problem[:3000]}", file=sys.stderr)
+        self._told.update(problems)
+
+
+def unheeded() -> Progress:
+    return Progress("in a test", time.monotonic(), threading.Event())
+
+
 class Campaign:
     """Close it, whatever happens."""
 
@@ -89,19 +116,21 @@ class Campaign:
         self._read = 0  #: octets of the log
         office.greets_within = SETTLED
 
-    def run(self, rounds: int, strike: Callable[[], Crash], tell: Callable[[Tally], None]) -> Tally:
+    def run(self, rounds: int, strike: Callable[[], Crash], progress: Progress) -> Tally:
         """``strike`` lets the load go on for a while, ends the server and starts it again."""
         self.office.start()
         self.load.go()
         for number in range(1, rounds + 1):
             self.book.crashes.append(strike())
             self.tally.rounds += 1
-            if number % JUDGED_AFTER == 0 or number == rounds:
+            last = number == rounds or progress.ends()
+            if number % JUDGED_AFTER == 0 or last:
                 self.load.pause()
                 self.judge()
-                tell(self.tally)
-                self.load.go()
-        self.load.pause()
+                progress.tell(self.tally)
+            if last:
+                break
+            self.load.go()
         self.office.stop()
         self._look_into_log()
         return self.tally
@@ -176,11 +205,7 @@ def returned(content: bytes, at: float) -> Iterator[Sighting]:
     """What a report says, for each recipient."""
     said = _RETURNED.search(content)
     fields = email.message_from_bytes(content)
-    blocks = [
-        block for part in fields.walk() if part.get_content_type() == "message/delivery-status"
-        for block in part.get_payload()
-    ]  # fmt: skip
-    failed = [block["Final-Recipient"] for block in blocks if block.get("Action") == "failed"]
+    failed = [block["Final-Recipient"] for block in fields.walk() if block.get("Action") == "failed"]
     if said is None or not failed:
         yield Sighting("", Place(RETURNED, "?"), at, content[:300])
         return
@@ -190,24 +215,25 @@ def returned(content: bytes, at: float) -> Iterator[Sighting]:
 
 # ---- The commands
 
-Play = Callable[[Path, int, str, Callable[[Tally], None]], Tally]
+Play = Callable[[Path, int, str, Progress], Tally]
 
 
 def side_by_side(plays: Mapping[str, tuple[Play, int]], seed: str) -> Tally:
-    """Each of them is a server with so many rounds in a folder of its own."""
-    began = time.monotonic()
+    """Each of them is a server with so many rounds in a folder of its own. ^C ends it after the round at hand."""
+    began, ending = time.monotonic(), threading.Event()
 
     def play(name: str) -> Tally:
-        def tell(tally: Tally) -> None:
-            passed = time.monotonic() - began
-            print(f"{passed:6.0f} s, {name}: {tally.rounds} of {rounds} rounds, {tally.verdict}", file=sys.stderr)
-            for problem in tally.verdict.problems + tally.problems:
-                print(f"        {problem[:3000]}", file=sys.stderr)
-
         function, rounds = plays[name]
-        with tempfile.TemporaryDirectory(prefix="mailstack-crash-") as folder:
-            return function(Path(folder), rounds, f"{seed}-{name}", tell)
+        progress = Progress(f"{name}: {rounds} rounds", began, ending)
+        try:
+            with tempfile.TemporaryDirectory(prefix="mailstack-crash-") as folder:
+                return function(Path(folder), rounds, f"{seed}-{name}", progress)
+        except BaseException:
+            ending.set()
+            raise
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.set())
     total = Tally()
     with ThreadPoolExecutor(len(plays)) as pool:
         for tally in pool.map(play, plays):
@@ -222,14 +248,14 @@ def options(description: str, rounds: int) -> argparse.ArgumentParser:
     return parser
 
 
-def told(what: str, tally: Tally) -> list[str]:
-    """Print the summary; what must not be."""
+def told(what: str, tally: Tally, most: int | None = None) -> list[str]:
+    """Print the summary, with so many problems; all that must not be."""
     problems = tally.verdict.problems + tally.problems
     print(f"{what}: {tally.rounds} rounds, {tally.verdict}")
     print(f"answers to ends of data: {dict(sorted(tally.answers.items()))}")
     if tally.notes:
         print(f"also: {dict(sorted(tally.notes.items()))}")
-    for problem in problems:
+    for problem in problems[:most]:
         print(problem)
     print(f"{len(problems)} problems")
     return problems

@@ -13,10 +13,9 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.crash.campaign import LONGEST, Campaign, Tally, options, populate, sections, side_by_side, told
+from tests.crash.campaign import LONGEST, Campaign, Progress, Tally, options, populate, sections, side_by_side, told
 from tests.crash.judge import Book, Crash
 from tests.crash.load import ACCOUNTS
 from tests.crash.remote import Remote
@@ -48,7 +47,7 @@ class Kills:
         return Crash(began, ended)
 
 
-def play(folder: Path, rounds: int, seed: str, tell: Callable[[Tally], None] = lambda tally: None) -> Tally:
+def play(folder: Path, rounds: int, seed: str, progress: Progress) -> Tally:
     """One server."""
     book = Book()
     with Remote(book, random.Random(f"{seed}-remote")) as remote:
@@ -56,7 +55,7 @@ def play(folder: Path, rounds: int, seed: str, tell: Callable[[Tally], None] = l
         populate(office, ACCOUNTS)
         campaign = Campaign(office, remote, book, seed)
         try:
-            tally = campaign.run(rounds, Kills(campaign).strike, tell)
+            tally = campaign.run(rounds, Kills(campaign).strike, progress)
         finally:
             campaign.close()
     # A kill is no reason to put anybody off.

@@ -20,12 +20,23 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.crash.campaign import LONGEST, Campaign, Play, Tally, options, populate, sections, side_by_side, told
+from tests.crash.campaign import (
+    LONGEST,
+    Campaign,
+    Play,
+    Progress,
+    Tally,
+    options,
+    populate,
+    sections,
+    side_by_side,
+    told,
+)
 from tests.crash.deletions import LETTERS, Box, Client, Plan, outcome
 from tests.crash.disk import MAKE, Disk, lacking
 from tests.crash.judge import Book, Crash
@@ -38,6 +49,7 @@ MODES = ("filesystem", "file")
 READERS = ("reader0", "reader1")
 REFUSING = 0.3  # seconds that the server meets a disk that refuses
 PATIENCE = 5.0  # seconds until the judge comes where mail is to be lost: some of what is left cannot be delivered
+SHOWN = 10  # of the losses that were to be
 
 _CALLS = "fsync,fdatasync,syncfs,sync_file_range"
 #: The tracer is a grandchild, so the server has the process id; no other call is slowed down.
@@ -109,7 +121,7 @@ def play(
     folder: Path,
     rounds: int,
     seed: str,
-    tell: Callable[[Tally], None] = lambda tally: None,
+    progress: Progress,
 ) -> Tally:
     """One server on one disk. What is not on the disk is safe: accounts, mail.ini, the log."""
     book = Book()
@@ -127,9 +139,9 @@ def play(
             with ThreadPoolExecutor(len(READERS)) as pool:
                 losses = PowerLosses(campaign, disk, pool, boxes)
                 if synced:
-                    return campaign.run(rounds, losses.strike, tell)
+                    return campaign.run(rounds, losses.strike, progress)
                 campaign.patience = PATIENCE
-                return campaign.run(rounds, losses.strike_when_trusted, tell)
+                return campaign.run(rounds, losses.strike_when_trusted, progress)
         finally:
             campaign.close()
 
@@ -159,8 +171,9 @@ def main() -> int:
         for mode in modes
     }
     tally = side_by_side(plays, chosen.seed)
-    problems = told(f"seed {chosen.seed}, power lost{', no syncs' if chosen.no_sync else ''}", tally)
-    return (not tally.verdict.lost) if chosen.no_sync else bool(problems)
+    what = "power lost, no syncs" if chosen.no_sync else "power lost"
+    problems = told(f"seed {chosen.seed}, {what}", tally, SHOWN if chosen.no_sync else None)
+    return int(not tally.verdict.lost if chosen.no_sync else bool(problems))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.campaign import Tally
+from tests.crash.campaign import Tally, unheeded
 from tests.crash.disk import lacking
 from tests.crash.power_loss import play
 from tests.live.programs import missing, need_root, program
@@ -19,7 +19,7 @@ def lose_power(file_system: str, mode: str, synced: bool, folder: Path) -> Tally
         missing(lack)
     seed = str(random.SystemRandom().randrange(1_000_000))
     print(f"seed {seed}")
-    tally = play(file_system, mode, synced, folder, 2, seed)
+    tally = play(file_system, mode, synced, folder, 2, seed, unheeded())
     print(tally.verdict)
     return tally
 
