@@ -33,6 +33,7 @@ from tests.live.wire import DOMAIN, PASSWORD, TIMEOUT
 
 CLIENTS = 4
 LETTERS = 150  # in a mailbox when a round begins
+NOT_REMOVED = "NOT REMOVED"
 WINDOW = 0.015  # seconds in which the kill comes; deleting takes some milliseconds
 
 TELL_AFTER = 50  # rounds
@@ -89,6 +90,7 @@ class Client:
     marked: set[str] = field(factory=set)
     said_quit: bool = False
     answered: bool = False  #: QUIT, with +OK
+    answered_at: float = 0.0  #: Unix time
     _socket: socket.socket = field(init=False)
     _stream: BinaryIO = field(init=False)
 
@@ -140,6 +142,7 @@ class Client:
             self.said_quit = True
             self._socket.sendall(b"QUIT\r\n")
         self.answered = self._stream.readline().startswith(b"+OK")
+        self.answered_at = time.time()
 
 
 def outcome(client: Client) -> str:
@@ -154,7 +157,7 @@ def outcome(client: Client) -> str:
     if gone - client.marked or (gone and not client.said_quit):
         return "LOST"
     if client.answered:
-        return "NOT REMOVED" if left else "after the answer to QUIT"
+        return NOT_REMOVED if left else "after the answer to QUIT"
     if not client.said_quit:
         return "before QUIT"
     return "in QUIT, nothing removed" if not gone else "in QUIT, part removed" if left else "in QUIT, all removed"

@@ -20,9 +20,8 @@ HERE, SENT, THERE, RETURNED = "here", "sent", "there", "returned"
 #: What a crash may double: the other server has taken it, or the report was written, and the mark of that is lost.
 MARKED_LATER = (THERE, RETURNED)
 
-#: Seconds from then on until the mark is durable: 50 ms that a batch gathers, the batch before it, and its own sync;
-#: also on a disk that others keep busy.
-WINDOW = 1.0
+#: Seconds from then on until the mark is durable: 50 ms that a batch gathers, the batch before it, and its own sync.
+WINDOW = 0.5
 
 
 @frozen
@@ -48,6 +47,7 @@ class Sighting:
     place: Place
     at: float  #: Unix time
     what: bytes = b""  #: its beginning, if it has no name
+    thought: float = 0.0  #: seconds that the other server took before it said so
 
 
 @frozen
@@ -56,6 +56,7 @@ class Crash:
 
     began: float
     ended: float
+    slowness: float = 1.0  #: how many times longer all takes on this machine, as others keep it busy
 
 
 @define
@@ -127,10 +128,10 @@ class Verdict:
 def judge(book: Book, sightings: Iterable[Sighting]) -> Verdict:
     """When nothing is on its way any more."""
     verdict = Verdict()
-    seen: dict[tuple[str, Place], list[float]] = defaultdict(list)
+    seen: dict[tuple[str, Place], list[Sighting]] = defaultdict(list)
     for each in sightings:
         if each.name in book.begun:
-            seen[each.name, each.place].append(each.at)
+            seen[each.name, each.place].append(each)
         else:
             verdict.unexpected.append(f"{each.place}: nobody has sent this: {each.name} {each.what!r}")
     for posting in book.begun.values():
@@ -139,7 +140,7 @@ def judge(book: Book, sightings: Iterable[Sighting]) -> Verdict:
     return verdict
 
 
-def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[float]], verdict: Verdict) -> None:
+def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[Sighting]], verdict: Verdict) -> None:
     """Take what is found of this letter out of ``seen``."""
     name = posting.name
     missing = []
@@ -149,7 +150,7 @@ def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[floa
             times += seen.pop((name, Place(RETURNED, place.whose)), [])
         if not times:
             missing.append(place)
-        _count(book, name, place, sorted(times), verdict)
+        _count(book, name, place, sorted(times, key=lambda each: each.at), verdict)
     if name in book.acknowledged:
         verdict.letters += 1
         verdict.places += len(posting.places)
@@ -159,17 +160,28 @@ def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[floa
         verdict.unexpected.extend(f"{name} was not acknowledged, and is there, but not at {each}" for each in missing)
 
 
-def _count(book: Book, name: str, place: Place, times: Sequence[float], verdict: Verdict) -> None:
+def _count(book: Book, name: str, place: Place, times: Sequence[Sighting], verdict: Verdict) -> None:
     """The last one is the one that was to be."""
     for early in times[:-1]:
         gap = excuse(book, early) if place.kind in MARKED_LATER else None
         if gap is None:
-            verdict.duplicated.append(f"{name} at {place}, {len(times)} times: {times}")
+            verdict.duplicated.append(f"{name} at {place}, {len(times)} times, {_when(book, early.at)}")
         else:
             verdict.excused.append(gap)
 
 
-def excuse(book: Book, at: float) -> float | None:
-    """Seconds from then to the crash that came before the mark could be durable; None if there was none."""
-    gaps = [max(0.0, crash.began - at) for crash in book.crashes if crash.began - WINDOW <= at <= crash.ended]
-    return min(gaps, default=None)
+def excuse(book: Book, early: Sighting) -> float | None:
+    """Seconds from then to the crash that came before the mark could be durable; None if there was none. What the dead
+    server has sent may be read when the next one runs."""
+    near = [
+        crash
+        for crash in book.crashes
+        if crash.began - WINDOW * crash.slowness <= early.at
+        and early.at - early.thought <= crash.ended + WINDOW * crash.slowness
+    ]
+    return min((max(0.0, crash.began - early.at) for crash in near), default=None)
+
+
+def _when(book: Book, at: float) -> str:
+    gaps = sorted((crash.began - at for crash in book.crashes), key=abs)
+    return f"{gaps[0]:.2f} s before a crash" if gaps else "no crash came"

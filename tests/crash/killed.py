@@ -21,8 +21,8 @@ from tests.crash.load import ACCOUNTS
 from tests.crash.remote import Remote
 from tests.live.office import Office
 
+SOON = 0.6  # seconds from the beginning of a start to the kill, at most
 AT_START = 0.1  # of the kills are followed by one during the start
-START = 0.6  # seconds that a start may take
 
 
 class Kills:
@@ -38,13 +38,11 @@ class Kills:
         office.kill()
         while rng.random() < AT_START:
             process = office.launch()
-            time.sleep(rng.uniform(0, START))
+            time.sleep(rng.uniform(0, SOON))
             process.kill()
             process.wait()
             tally.note("killed while it starts")
-        ended = time.time()
-        office.start()
-        return Crash(began, ended)
+        return self.campaign.crash(began)
 
 
 def play(folder: Path, rounds: int, seed: str, progress: Progress) -> Tally:

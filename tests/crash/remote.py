@@ -13,7 +13,9 @@ from tests.live.sink import DATA_BEGINS, TAKEN, HangUp, Sink, Taken
 FINE, LATER, REFUSED = "fine", "later", "refused"
 
 #: How often it is in a mood.
-BUSY, CUT, REFUSING = 0.03, 0.02, 0.02
+BUSY, CUT, REFUSING, SLOW = 0.03, 0.02, 0.02, 0.03
+
+THOUGHT = 1.5  # seconds that it takes over a letter when it is slow: longer than any mark may wait
 
 
 class Remote(Sink):
@@ -48,8 +50,11 @@ class Remote(Sink):
         return self._rng.random() < probability
 
     def take(self, letter: Taken) -> str | None:
+        began = time.time()
         name = recognised(letter.content)
         if name and not self.calm:
+            if self._happens(SLOW):
+                time.sleep(THOUGHT)
             if self._happens(CUT):
                 raise HangUp(reset=self._happens(0.5))
             if self._happens(BUSY):
@@ -59,5 +64,5 @@ class Remote(Sink):
                 return "554 5.7.0 not such a letter"
         now = time.time()
         what = b"" if name else letter.content[:300]
-        self._book.arrived += [Sighting(name, Place(THERE, each), now, what) for each in letter.recipients]
+        self._book.arrived += [Sighting(name, Place(THERE, each), now, what, now - began) for each in letter.recipients]
         return None

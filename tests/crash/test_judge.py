@@ -75,7 +75,8 @@ def test_what_the_other_server_refused_comes_back() -> None:
         (REPORT, WINDOW / 2, WINDOW, True),
         (REMOTE, -0.1, 0.1, True),  # it was on its way when the kill came
         (REMOTE, WINDOW + 0.1, WINDOW + 0.2, False),
-        (REMOTE, -0.2, -0.1, False),
+        (REMOTE, -0.2, -0.1, True),  # what the dead server sent, read late
+        (REMOTE, -2 * WINDOW, -1.1 * WINDOW, False),
         (LOCAL, WINDOW / 2, WINDOW, False),  # the second link has the name of the first
     ],
 )
