@@ -149,9 +149,10 @@ class FakeTransport:
         self.outcomes: dict[str, list[Outcome]] = {}
         self.delivered: list[tuple[str, str]] = []
         self.attempts: list[tuple[str, tuple[str, ...]]] = []
+        self.at_once = 1000  #: recipients of a letter in one transaction
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[dict[int, Outcome]]:
-        return [self._deliver(due.letter, due.pending) for due in dues]
+        return [self._deliver(due.letter, due.pending[: self.at_once]) for due in dues]
 
     def _deliver(self, letter: Letter, pending: Sequence[Pending]) -> dict[int, Outcome]:
         addresses = tuple(str(each.recipient.address) for each in pending)

@@ -3,13 +3,11 @@ has been; what comes round again ends here. For the transport it is a letter lik
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Container, Sequence
 
 from attrs import evolve
-from twisted.internet.defer import CancelledError
 from zope.interface import implementer
 
-from mailstack.delivery.connection import CUT_OFF
 from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -17,7 +15,7 @@ from mailstack.interfaces.spool import ISpool
 from mailstack.message.loops import BEEN_HERE, been_here, delivered_to
 from mailstack.model.address import Address, path
 from mailstack.model.letter import Due, Letter, Pending, Recipient
-from mailstack.model.outcome import Delayed, Failed
+from mailstack.model.outcome import Failed
 
 BLOCK = 64 * 1_024  #: octets read at once
 
@@ -44,42 +42,29 @@ class Forwarding:
         return self._onward.deliver(dues)
 
     async def _forward(self, dues: Sequence[Due]) -> Sequence[Outcomes]:
+        """Of each letter the first part; the others have their turn when that is recorded."""
         found: list[Outcomes] = []
-        rounds: list[list[tuple[int, Due]]] = []
+        parts: list[tuple[int, Due]] = []
         for index, due in enumerate(dues):
             seen = self._seen(due)
             found.append({one.number: Failed(BEEN_HERE) for one in due.pending if one.recipient.original in seen})
-            for turn, part in enumerate(self._parts(due, found[index])):
-                rounds += [[] for _ in range(turn + 1 - len(rounds))]
-                rounds[turn].append((index, part))
-        for turn, parts in enumerate(rounds):
-            answers = await self._send([part for _, part in parts], first=turn == 0)
-            for (index, _), answer in zip(parts, answers, strict=True):
-                found[index] |= answer
+            part = self._part(due, found[index])
+            if part is not None:
+                parts.append((index, part))
+        answers = await self._onward.deliver([part for _, part in parts]) if parts else []
+        for (index, _), answer in zip(parts, answers, strict=True):
+            assert answer is not None, "only our own Maildirs hold up others"
+            found[index] |= answer
         return found
 
-    async def _send(self, dues: Sequence[Due], first: bool) -> Sequence[Outcomes]:
-        try:
-            answers = await self._onward.deliver(dues)
-        except CancelledError:
-            if first:
-                raise
-            # What another part of the letter has come to must not be lost with it.
-            return [dict.fromkeys((one.number for one in due.pending), Delayed(CUT_OFF)) for due in dues]
-        found = [answer for answer in answers if answer is not None]
-        assert len(found) == len(dues), "only our own Maildirs hold up others"
-        return found
-
-    def _parts(self, due: Due, done: Mapping[int, object]) -> list[Due]:
-        """What each of our aliases sends on is a letter of its own; the rest is one."""
-        parts: dict[Address | None, list[Pending]] = {}
-        for each in due.pending:
-            if each.number not in done:
-                parts.setdefault(self._alias(each.recipient), []).append(each)
-        return [
-            evolve(due, letter=self._sent_on(due.letter, alias, pending), pending=tuple(pending))
-            for alias, pending in parts.items()
-        ]
+    def _part(self, due: Due, done: Container[int]) -> Due | None:
+        """What each of our aliases sends on is a letter of its own; the rest is one. None: nothing is left."""
+        pending = [each for each in due.pending if each.number not in done]
+        if not pending:
+            return None
+        alias = self._alias(pending[0].recipient)
+        part = tuple(each for each in pending if self._alias(each.recipient) == alias)
+        return evolve(due, letter=self._sent_on(due.letter, alias, part), pending=part)
 
     def _alias(self, recipient: Recipient) -> Address | None:
         return recipient.original if recipient.is_forwarded(self._directory.is_local) else None

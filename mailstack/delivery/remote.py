@@ -8,12 +8,11 @@ from random import Random
 from typing import Any
 
 from attrs import define, frozen
-from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import Certificate
 from zope.interface import implementer
 
 from mailstack.config.settings import Settings
-from mailstack.delivery.connection import CUT_OFF, Connection
+from mailstack.delivery.connection import Connection
 from mailstack.delivery.courier import Courier, label
 from mailstack.delivery.hosts import Hosts
 from mailstack.delivery.ip import Here
@@ -128,18 +127,7 @@ class RemoteDelivery:
         # RFC 8689 §5: a report goes its way as best it can.
         way = Way(hop, login, letter.require_tls and letter.sender is not None)
         with parcel:
-            found = await self._attempt(way, parcel)
-            # A server that takes few recipients at a time gets the others in further transactions.
-            while len(found) < len(numbers):
-                found |= await self._further(way, parcel.without(found))
-        return found
-
-    async def _further(self, way: Way, parcel: Parcel) -> Outcomes:
-        """If the server stops meanwhile, what the others of the letter have come to must not be lost with it."""
-        try:
             return await self._attempt(way, parcel)
-        except CancelledError:
-            return outcomes(dict.fromkeys(parcel.envelope.recipients, CUT_OFF))
 
     def _login(self, hop: NextHop, id: str) -> Login | Reply | None:
         """The password is read anew each time, so a new one works at once."""

@@ -24,7 +24,10 @@ class ITransport(Interface):
 
     def deliver(dues: Sequence[Due]) -> Awaitable[Sequence[Outcomes | None]]:
         """One attempt at each of these letters, which have this one destination. What comes of each: whatever the other
-        side, DNS or the disk do is an outcome. None: it would hold up the others, and is to be tried alone."""
+        side, DNS or the disk do is an outcome. None: it would hold up the others, and is to be tried alone.
+
+        At least one recipient of a letter has an outcome. The others need another transaction, and have their turn when
+        that outcome is recorded: a crash in their transaction must not forget it."""
 
 
 SAVED, KNOWN, GONE = "saved", "known", "gone"

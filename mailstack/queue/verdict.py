@@ -31,10 +31,11 @@ class Verdict:
         self._rng = rng
 
     def results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
-        """``started`` is the time at which the attempt began."""
+        """``started`` is the time at which the attempt began. Who has no outcome had no turn in it."""
         now = self._now()
-        results = [self._judge(due.letter, each, outcomes[each.number], now) for each in due.pending]
-        for each, result in zip(due.pending, results, strict=True):
+        tried = [each for each in due.pending if each.number in outcomes]
+        results = [self._judge(due.letter, each, outcomes[each.number], now) for each in tried]
+        for each, result in zip(tried, results, strict=True):
             self._note(due, each, outcomes[each.number], result, started)
         return results
 

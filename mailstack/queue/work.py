@@ -281,14 +281,26 @@ class Work:
         try:
             await self._attempts.record(results)
         finally:
-            for part in parts:
+            for part, found in zip(parts, outcomes, strict=True):
                 if part not in alone:
-                    self._release(part, results.get(part.id, []))
+                    self._let_go(part, found or {}, results.get(part.id, []))
         for part in alone:
             self._put_here([part])
         deferred = [each.next_attempt for part in results.values() for each in part if each.state == "deferred"]
         if deferred:
             self.on_deferred(min(deferred))
+
+    def _let_go(self, part: Part, outcomes: Outcomes, results: Sequence[Result]) -> None:
+        """Who had no turn in the attempt has one now: what it came to for the others is recorded."""
+        left = tuple(each for each in part.due.pending if each.number not in outcomes)
+        line = self.lines.get(part.key)
+        if not (left and results and line and self.running) or part.active.dropped:
+            self._release(part, results)
+            return
+        self._telling.consider(part.active, results)
+        part.due = evolve(part.due, pending=left)
+        line.parts.appendleft(part)
+        self._serve(line)
 
     def _release(self, part: Part, results: Sequence[Result]) -> None:
         part.active.keys.discard(part.key)

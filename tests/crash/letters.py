@@ -14,7 +14,12 @@ _SUBJECT = re.compile(rb"^Subject: letter (\w+) ([0-9a-f]{16})$", re.MULTILINE)
 
 def letter(name: str, octets: int = 200) -> bytes:
     """With CRLF, to be sent as it is; its subject has the checksum of its body."""
-    body = f"I am {name}.\r\n.dots stay\r\n".encode() + (b"x" * 70 + b"\r\n") * (octets // 72)
+    line = (name + " ") * 70
+    body = f"I am {name}.\r\n.dots stay\r\n" + (line[:70] + "\r\n") * (octets // 72)
+    return _signed(name, body.encode())
+
+
+def _signed(name: str, body: bytes) -> bytes:
     return b"Subject: letter %s %s\r\n\r\n%s" % (name.encode(), _sum(body), body)
 
 
@@ -45,14 +50,20 @@ class Found:
 
 
 def found(contents: Iterable[bytes]) -> Found:
-    """``contents`` as stored or as relayed: with our fields in front, LF or CRLF. A report counts as its letter."""
+    """``contents`` as stored or as relayed: with our fields in front, LF or CRLF."""
     whole, damaged = Counter[str](), list[bytes]()
     for content in contents:
-        text = content.replace(b"\r\n", b"\n")
-        said = _SUBJECT.search(text)
-        _, _, body = text.partition(b"\n\n")
-        if said is not None and _sum(body) == said[2]:
-            whole[said[1].decode()] += 1
+        name = recognised(content)
+        if name:
+            whole[name] += 1
         else:
-            damaged.append(text[:300])
+            damaged.append(content[:300])
     return Found(whole, damaged)
+
+
+def recognised(content: bytes) -> str:
+    """The name of a letter that is, as stored or as relayed, what was sent; "" if nobody has sent it so."""
+    text = content.replace(b"\r\n", b"\n")
+    header, _, body = text.partition(b"\n\n")
+    said = _SUBJECT.search(header + b"\n")
+    return said[1].decode() if said is not None and _sum(body) == said[2] else ""

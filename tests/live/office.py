@@ -9,7 +9,7 @@ import signal
 import smtplib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from mailstack.admin.cli import main
 from mailstack.config.reader import load
 from mailstack.model.address import Address
 from tests.live.ports import free_ports
-from tests.live.waiting import eventually
+from tests.live.waiting import PATIENCE, eventually
 from tests.live.wire import DOMAIN, PASSWORD, UNVERIFIED, Wire
 
 #: twistd and mailstack stand beside the interpreter that runs the tests.
@@ -67,6 +67,8 @@ class Office:
         self.aliases = root / "aliases"
         self.log_file = root / "log"
         self.port = Ports(*free_ports(5))
+        self.under: Sequence[str] = ()  #: a program, with options, that runs the server and has its process id
+        self.greets_within = PATIENCE  #: seconds
         self._process: subprocess.Popen[bytes] | None = None
         self.aliases.touch()
         self.configure(sections or {})
@@ -118,14 +120,15 @@ class Office:
     def start(self, *options: str) -> Office:
         """Returns when it greets. ``options`` are twistd's."""
         self._process = self.launch(*options)
-        assert eventually(lambda: self.ended is not None or self._greets()), "it does not greet"
+        greets = eventually(lambda: self.ended is not None or self._greets(), self.greets_within)
+        assert greets, f"it does not greet:\n{self.log()[-3000:]}"
         assert self.ended is None, f"it ended at once:\n{self.log()}"
         return self
 
     def launch(self, *options: str) -> subprocess.Popen[bytes]:
         """twistd in the foreground, its output appended to the log."""
         with self.log_file.open("ab") as log:
-            command = [BIN / "twistd", "-n", "--pidfile=", *options, "mailstack", "-c", self.ini]
+            command = [*self.under, BIN / "twistd", "-n", "--pidfile=", *options, "mailstack", "-c", self.ini]
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

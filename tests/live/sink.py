@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 from attrs import frozen
 
@@ -61,7 +62,7 @@ class Sink:
         self._server.sink = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -71,6 +72,13 @@ class Sink:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def take(self, letter: Taken) -> str | None:
+        """At the end of data. None: it is taken."""
+        reply = self.answer(".")
+        if reply is None:
+            self.letters.append(letter)
+        return reply
 
     @property
     def heard(self) -> list[str]:
@@ -141,9 +149,7 @@ class _Session(socketserver.StreamRequestHandler):
             lines.append(line.removeprefix(b"."))
         if not line:
             raise HangUp
-        reply = sink.answer(".")
-        if reply is None:
-            sink.letters.append(Taken(self._sender, self._recipients, b"".join(lines)))
+        reply = sink.take(Taken(self._sender, self._recipients, b"".join(lines)))
         self._say(reply or "250 2.0.0 taken")
         farewell = sink.answer(TAKEN)
         if farewell is not None:

@@ -190,6 +190,40 @@ def test_a_new_letter_is_tried_at_once_each_destination_apart(world: World) -> N
     assert not world.spool.stored
 
 
+def test_what_a_transaction_has_come_to_is_recorded_before_the_next_one(world: World) -> None:
+    """So a crash in the next one, which may take minutes, doubles nothing. What is to be told is told together."""
+    slow = SlowTransport()
+    slow.at_once = 1
+    slow.outcomes = {"y@one.test": [NEVER], "z@one.test": [LATER]}
+    world = World(slow)
+    kept = keep_reports(world)
+    world.accept("L1", "x@one.test", "y@one.test", "z@one.test")
+    states = []
+    for _ in range(3):
+        slow.held.pop().callback(None)
+        states.append([each.state for each in world.spool.stored["L1"].rows])
+        world.turn()
+    assert states == [
+        ["sent", "active", "active"],
+        ["sent", "bounced", "active"],
+        ["sent", "reported", "deferred"],
+    ]
+    assert [to for _, to in slow.attempts] == [("x@one.test",), ("y@one.test",), ("z@one.test",)]
+    world.pass_time(1)
+    assert list(kept) == ["L1", "B1"] and not slow.held, "one report, and nothing is tried before its time"
+
+
+def test_a_stop_between_two_transactions(world: World) -> None:
+    """What was not tried is as it was."""
+    slow = SlowTransport()
+    slow.at_once = 1
+    world = World(slow)
+    world.accept("L1", "x@one.test", "y@one.test")
+    slow.held.pop().callback(None)
+    world.dispatcher.stopService()
+    assert [each.state for each in world.spool.stored["L1"].rows] == ["sent", "active"]
+
+
 def test_letters_for_our_own_mailboxes_that_come_in_together_go_together(world: World) -> None:
     """They wait for the disk once, also one with a recipient elsewhere, who may take his time."""
     asked: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""Nothing is removed but what a client has said QUIT to, whoever dies before."""
+"""Nothing is removed but what a client has said QUIT to: here the client dies before."""
 
 from __future__ import annotations
 
@@ -6,26 +6,13 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.live.killed import killed
 from tests.live.letters import SAMPLES, put
 from tests.live.office import Office
 from tests.live.waiting import eventually
 from tests.live.wire import DOMAIN, PASSWORD, TIMEOUT, UNVERIFIED
-
-
-def test_the_server_is_killed(tmp_path: Path) -> None:
-    """Twenty times between DELE and the answer to QUIT, with four sessions each; see killed.py for a thousand."""
-    found = killed(tmp_path, rounds=20, servers=2, seed="20")
-    assert {name for name in found if name.isupper()} == set(), found
-    # The kills came before and after QUIT, or this shows nothing.
-    assert {"before QUIT"} < set(found)
-
-
-# ---- The client dies
 
 LAST = {
     "after DELE": b"",

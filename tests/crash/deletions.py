@@ -1,6 +1,6 @@
 """The server is killed between DELE and the answer to QUIT, again and again: no letter may be lost.
 
-    .venv/bin/python -m tests.live.killed [--rounds 1000] [--servers 2] [--seed N]
+    .venv/bin/python -m tests.crash.deletions [--rounds 1000] [--servers 2] [--seed N]
 
 In each round, four clients mark letters in four mailboxes, and say QUIT at once, a moment later or never; ``kill -9``
 comes somewhere in between. Then the Maildirs must hold what they should, and after the restart the server must list
@@ -33,6 +33,7 @@ from tests.live.wire import DOMAIN, PASSWORD, TIMEOUT
 
 CLIENTS = 4
 LETTERS = 150  # in a mailbox when a round begins
+NOT_REMOVED = "NOT REMOVED"
 WINDOW = 0.015  # seconds in which the kill comes; deleting takes some milliseconds
 
 TELL_AFTER = 50  # rounds
@@ -89,6 +90,7 @@ class Client:
     marked: set[str] = field(factory=set)
     said_quit: bool = False
     answered: bool = False  #: QUIT, with +OK
+    answered_at: float = 0.0  #: Unix time
     _socket: socket.socket = field(init=False)
     _stream: BinaryIO = field(init=False)
 
@@ -140,6 +142,7 @@ class Client:
             self.said_quit = True
             self._socket.sendall(b"QUIT\r\n")
         self.answered = self._stream.readline().startswith(b"+OK")
+        self.answered_at = time.time()
 
 
 def outcome(client: Client) -> str:
@@ -154,7 +157,7 @@ def outcome(client: Client) -> str:
     if gone - client.marked or (gone and not client.said_quit):
         return "LOST"
     if client.answered:
-        return "NOT REMOVED" if left else "after the answer to QUIT"
+        return NOT_REMOVED if left else "after the answer to QUIT"
     if not client.said_quit:
         return "before QUIT"
     return "in QUIT, nothing removed" if not gone else "in QUIT, part removed" if left else "in QUIT, all removed"
@@ -206,7 +209,7 @@ def _rounds(folder: Path, rounds: int, seed: str) -> Counter[str]:
         office.close()
 
 
-def killed(folder: Path, rounds: int, servers: int, seed: str) -> Mapping[str, int]:
+def deletions(folder: Path, rounds: int, servers: int, seed: str) -> Mapping[str, int]:
     """How often each outcome was; ``servers`` at a time."""
     shares = [len(range(index, rounds, servers)) for index in range(servers)]
     folders = [folder / f"server{index}" for index in range(servers)]
@@ -218,14 +221,17 @@ def killed(folder: Path, rounds: int, servers: int, seed: str) -> Mapping[str, i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.live.killed", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.crash.deletions", description=__doc__)
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--servers", type=int, default=2)
     parser.add_argument("--seed", default=str(random.randrange(10**6)))
     options = parser.parse_args()
     print(f"seed: {options.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="mailstack-killed-") as folder, contextlib.redirect_stdout(io.StringIO()):
-        found = killed(Path(folder), options.rounds, options.servers, options.seed)
+    with (
+        tempfile.TemporaryDirectory(prefix="mailstack-deletions-") as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        found = deletions(Path(folder), options.rounds, options.servers, options.seed)
     print(f"killed {options.rounds} times, each with {CLIENTS} sessions:")
     for name, count in sorted(found.items()):
         print(f"{count:6} {name}")
