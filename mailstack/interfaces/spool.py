@@ -138,6 +138,13 @@ class ISpool(ILetterbox):
     async def surviving(ids: Sequence[str]) -> Mapping[str, Collection[int]]:
         """Which of the letters still are in the queue, and by number which recipients of them wait for an attempt."""
 
+    def fit() -> bool:
+        """Whether outcomes can be recorded, as far as is known. While not, nothing must be delivered: it could be
+        delivered again."""
+
+    async def examine() -> None:
+        """Look at the disk; asked every second or so. It may find that the spool is fit again."""
+
     async def changed() -> bool:
         """Whether somebody else (the command line) has changed the queue since the last call."""
 

@@ -56,7 +56,7 @@ class LimitCounts(Service):
         path = self._data / STATE_FILE
         try:
             if not path.parent.exists():
-                make_folders(path.parent)
+                make_folders(path.parent, within=self._data)
             swap(path, self._strikes.dump())
         except OSError as error:
             self._complain(error)

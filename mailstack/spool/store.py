@@ -123,7 +123,7 @@ class Store:
         Rows that a crash leaves before the sync are found by :mod:`mailstack.spool.recovery`. Busy: nothing was
         written, :meth:`write_patiently` may wait.
         """
-        if not (batch.letters or batch.touched or batch.hastened or batch.corrected):
+        if not batch.has_rows:
             return []
         try:
             return self._transact(batch)
