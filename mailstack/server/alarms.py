@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
+from mailstack import message
 from mailstack.durable import swap
 from mailstack.interfaces.alarms import IAlarms
 from mailstack.interfaces.log import IEventLog
@@ -25,6 +27,12 @@ CALM, LONGEST_CALM, MEMORY = 5.0, 600.0, 3600.0
 REMIND, SELDOM = 600.0, 6 * 3600.0
 
 ID = "disk"
+MEANING = Path(str(message.__file__)).parent / "meaning" / "doctor.toml"
+
+
+def english() -> Phrases:
+    """What the log says."""
+    return Phrases(tomllib.loads(MEANING.read_text("utf-8")), "en")
 
 
 def path_below(data: Path) -> Path:

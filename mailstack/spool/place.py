@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -42,6 +43,15 @@ def room(folder: Path) -> tuple[int, int | None, bool]:
     state = os.statvfs(folder)
     inodes = state.f_favail if state.f_files else None
     return state.f_bavail * state.f_frsize, inodes, bool(state.f_flag & os.ST_RDONLY)
+
+
+def must_be_mounted(data: Path) -> None:
+    """OSError: nothing may be begun in ``data`` before its file system is there."""
+    with suppress(FileNotFoundError):  # no fstab: then nothing can be said
+        fstab = Path("/etc/fstab").read_text("utf-8", "replace")
+        point = not_mounted(data, fstab, Path("/proc/self/mounts").read_text("utf-8", "replace"))
+        if point is not None:
+            raise OSError(f"{point} is in /etc/fstab, but not mounted: a new queue below it would be hidden by the old")
 
 
 def not_mounted(data: Path, fstab: str, mounts: str) -> str | None:

@@ -96,6 +96,14 @@ def whole(spool: Path) -> bool:
     return len(set(found) & set(_names())) == PIECES
 
 
+def octets(spool: Path) -> int:
+    """What is there of it."""
+    try:
+        return sum(path.stat().st_size for path in (spool / "reserve").iterdir())
+    except FileNotFoundError:
+        return 0
+
+
 def _names() -> list[str]:
     return [f"{number:02}" for number in range(PIECES)]
 
