@@ -62,7 +62,6 @@ class DiskSpool:
         self._destination = destination
         self._data = data
         self._folder = data / "spool"
-        self._files = Files(self._folder / "messages")
         self._mode = sync
         self._by_file = True
         self._in_thread = in_thread
@@ -72,6 +71,7 @@ class DiskSpool:
         self._damaged: set[str] = set()
         self._notes = Retold(log)
         self._health = Health(data, least, clock.seconds, alarms)
+        self._files = Files(self._folder / "messages", self._health.noticed)
 
     def start(self) -> Repairs:
         """Open, or make, the spool, and repair what a crash left. Blocking; before any other call.
@@ -173,11 +173,7 @@ class DiskSpool:
 
     def _finish(self, content: IIncoming) -> FileIncoming:
         assert isinstance(content, FileIncoming), "content comes from receive()"
-        try:
-            content.finish()
-        except OSError as error:
-            self._health.noticed(error)
-            raise
+        content.finish()
         return content
 
     # ---- Delivering

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +18,9 @@ MOST = 4 * 1024 * 1024  #: octets of those in all; beyond that the oldest are re
 class Files:
     """Nearly all letters leave as soon as they have come: so they need not be read from the disk for that."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, troubled: Callable[[OSError], object]) -> None:
+        """``troubled`` hears of what the disk refuses."""
+        self._troubled = troubled
         self.folder = folder
         self.arriving: set[FileIncoming] = set()  #: begun, and not ended yet
         self._recent: dict[str, bytes] = {}
@@ -28,7 +30,7 @@ class Files:
         return f"{self.folder}/{id}"
 
     def receive(self, id: str) -> FileIncoming:
-        return FileIncoming(self.path(id), self.arriving)
+        return FileIncoming(self.path(id), self.arriving, self._troubled)
 
     def remember(self, id: str, content: bytes) -> None:
         """It is going to be read soon."""

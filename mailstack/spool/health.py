@@ -61,12 +61,14 @@ class Health:
 
     def failed(self, error: OSError, must: int) -> None:
         """A batch is not durable. Where there is no room, that says nothing of those that ``must`` be."""
-        if must or error.errno not in NO_ROOM:
+        if must:
             self._failure = error
         self.noticed(error)
 
     def noticed(self, error: OSError) -> None:
-        """What somebody's message has met with."""
+        """What somebody's message has met with. The next batch says whether outcomes meet with it, too."""
+        if error.errno not in NO_ROOM:
+            self._failure = error
         self._raise(self._named(error), error)
 
     def _named(self, error: OSError) -> str:
