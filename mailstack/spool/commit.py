@@ -93,6 +93,7 @@ class GroupCommit:
         self._waiters: list[Deferred[None]] = []
         self._pressing = 0
         self._busy = False
+        self._late: list[str] = []  #: letters that are done with, by a batch that did not become durable
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
 
@@ -140,7 +141,11 @@ class GroupCommit:
             removed = await self._write(batch)
             await self._sync(batch)
         except Exception as problem:
+            # Their rows may be gone, though not for good yet: nobody else speaks of them again.
+            self._late += removed
             removed, error = [], problem
+        else:
+            removed, self._late = list(dict.fromkeys([*removed, *self._late])), []
         self._tell(batch, error)
         for waiter in waiters:
             if error is None:

@@ -90,7 +90,7 @@ class DiskSpool:
         try:
             repairs = self._open(database)
         except OSError as error:
-            if not self._health.make_room(self._health.explained(error), everything=True):
+            if not self._health.make_room_to_start(error):
                 raise
             repairs = self._open(database)
         database.chmod(0o600)

@@ -41,6 +41,10 @@ class Health:
         self._raised: set[str] = set()
         self._tried = self._made = -PATIENCE
 
+    def make_room_to_start(self, error: OSError) -> bool:
+        """Blocking. Before all else, when there was no room to open the queue."""
+        return self.explained(error).errno in NO_ROOM and self._reserve.give_up_found()
+
     def start(self) -> None:
         """Blocking. What is there now is ours. OSError: it is not even there."""
         self._place = Place.of([self._folder / "messages", self._folder / "queue.db"])

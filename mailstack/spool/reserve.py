@@ -86,6 +86,14 @@ class Reserve:
         self._remove_slack()
         return bool(names)
 
+    def give_up_found(self) -> bool:
+        """All that another process has left of it; whether there was any."""
+        found = list(self._folder.glob("*"))
+        for path in found:
+            path.unlink(missing_ok=True)
+        self._given = True
+        return bool(found)
+
 
 def whole(spool: Path) -> bool:
     """Whether the reserve of a spool is there, or there is none at all. For other processes."""
