@@ -70,7 +70,8 @@ class Ports(Service):
         if not results or isinstance(results[0], Failure):
             raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {_reason(results)}")
         _lengthen_backlog(results[0])
-        _rest_when_nothing_comes(results[0], self._reactor)
+        if isinstance(results[0], tcp.Port):
+            rest_when_nothing_comes(results[0], self._reactor)
         return results[0]
 
     def _listen(self, port: Port) -> Deferred[IListeningPort]:
@@ -99,11 +100,9 @@ def _lengthen_backlog(port: IListeningPort) -> None:
         port.socket.listen(BACKLOG)
 
 
-def _rest_when_nothing_comes(port: IListeningPort, clock: IReactorTime) -> None:
+def rest_when_nothing_comes(port: Any, clock: IReactorTime) -> None:  # Any: tcp.Port, whose methods have no types
     """The system says that somebody waits, and accept(2) fails: without descriptors (ENFILE), or memory. It would say
     so again at once, and the reactor do nothing else."""
-    if not isinstance(port, tcp.Port):
-        return
     accept: Callable[[], None] = port.doRead
 
     def wake() -> None:
@@ -117,7 +116,7 @@ def _rest_when_nothing_comes(port: IListeningPort, clock: IReactorTime) -> None:
             port.stopReading()
             clock.callLater(REST, wake)
 
-    port.doRead = read  # type: ignore[method-assign]  # endpoint strings choose the class
+    port.doRead = read  # endpoint strings choose the class
 
 
 def _closed(port: IListeningPort) -> Deferred[None]:
