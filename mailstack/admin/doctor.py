@@ -28,7 +28,7 @@ def doctor(site: Site, lang: str | None, as_json: bool) -> None:
     well, perhaps with warnings; 1: something is wrong.
     """
     phrases = read_phrases(lang or language(os.environ), "doctor")
-    found = list(Doctor(site.settings, phrases, site.now).symptoms())
+    found = list(Doctor(site.source, site.settings, phrases, site.now).symptoms())
     if as_json:
         json_out([_as_object(each) for each in found])
     else:

@@ -15,7 +15,7 @@ from attrs import frozen
 from mailstack.admin.findings import Level
 from mailstack.admin.import_place import as_owner
 from mailstack.admin.output import size, utc
-from mailstack.admin.running import holder, open_files
+from mailstack.admin.running import holder, open_files, started_with
 from mailstack.config.limits import FREE_SPACE
 from mailstack.config.settings import Settings
 from mailstack.durable import sync_paths, write_new
@@ -48,6 +48,7 @@ class Symptom:
 
 @frozen
 class Doctor:
+    config: Path
     settings: Settings
     phrases: Phrases
     now: Callable[[], float]  #: Unix time
@@ -86,7 +87,7 @@ class Doctor:
             (self.data / "spool" / "queue.db").stat()
             (self.data / "spool" / "messages").stat()
         except FileNotFoundError as error:
-            running = holder(self.data) is not None
+            running = self._pid() is not None
             there = (self.data / "spool").exists()
             return self._wrong("place", GONE if running or there else "never-started", detail=error.filename)
         except OSError as error:
@@ -156,8 +157,11 @@ class Doctor:
 
     # ---- The server
 
+    def _pid(self) -> int | None:
+        return holder(self.data) or started_with(self.config.resolve())
+
     def _server(self) -> Iterator[Symptom]:
-        pid = holder(self.data)
+        pid = self._pid()
         if pid is None:
             yield self._wrong("server", "stopped")
             return

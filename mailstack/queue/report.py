@@ -47,6 +47,7 @@ class Reporter:
     now: Callable[[], float]
     clock: IReactorTime
     _gathering: dict[str, Gathering] = field(init=False, factory=dict)
+    _hurried: bool = field(init=False, default=False)
 
     async def report(self, due: Due, results: Sequence[Result], wake: Wake) -> None:
         """Tell of what nobody was told of, and of a delay when its time has come. While other recipients of the letter
@@ -74,7 +75,8 @@ class Reporter:
             del self._gathering[letter.id]
 
     def hurry(self) -> None:
-        """The server stops: wait for nobody."""
+        """The server stops: wait for nobody, from now on."""
+        self._hurried = True
         for gathering in list(self._gathering.values()):
             gathering.end()
 
@@ -94,7 +96,7 @@ class Reporter:
     async def _gather(self, gathering: Gathering, letter: Letter, wake: Wake) -> None:
         gathering.again = True
         while gathering.again:
-            if await self._more_to_come(letter.id):
+            if not self._hurried and await self._more_to_come(letter.id):
                 await gathering.wait(GATHER)
             gathering.again = False
             await self._tell(letter, wake)

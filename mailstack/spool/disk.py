@@ -99,7 +99,7 @@ class DiskSpool:
         self._commit = GroupCommit(
             self._store, self._in_thread, self._clock, self._remove, self._files.arriving, self._log, self._health
         )
-        self._examination = Examination(self._health, self._commit, self._in_thread)
+        self._examination = Examination(self._health, self._commit, self._files, self._in_thread)
         self._reschedule = Reschedule(self._reader, self._commit, self._in_thread, self._visible)
         return repairs
 
@@ -165,7 +165,7 @@ class DiskSpool:
         try:
             await self._commit.join(change, must=must)
         except OSError:
-            file.discard()
+            self._files.discard(file)
             raise
         file.keep()
         if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):

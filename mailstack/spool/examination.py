@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from mailstack.spool.batch import Batch
 from mailstack.spool.commit import ALL, GroupCommit, InThread
+from mailstack.spool.files import Files
 from mailstack.spool.health import Health
 
 
@@ -13,8 +14,9 @@ class Examination:
     """Where the last batch failed, it also writes one of its own now and then: so it is found out that the disk takes
     something again, without anybody's mail."""
 
-    def __init__(self, health: Health, commit: GroupCommit, in_thread: InThread) -> None:
+    def __init__(self, health: Health, commit: GroupCommit, files: Files, in_thread: InThread) -> None:
         self._health = health
+        self._files = files
         self._commit = commit
         self._in_thread = in_thread
         self._running = False
@@ -28,6 +30,8 @@ class Examination:
             if self._health.due:
                 with suppress(OSError):  # which is what we wanted to know
                     await self._commit.join(_probe, must=ALL)
+            if self._files.discarded and self._health.fit:
+                await self._in_thread(self._files.unlink_discarded)
         finally:
             self._running = False
 

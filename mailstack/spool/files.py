@@ -23,6 +23,7 @@ class Files:
         self._troubled = troubled
         self.folder = folder
         self.arriving: set[FileIncoming] = set()  #: begun, and not ended yet
+        self.discarded: list[str] = []  #: refused by the disk; of some the file may still be there
         self._recent: dict[str, bytes] = {}
         self._size = 0
 
@@ -49,6 +50,18 @@ class Files:
         content = self._recent.get(id)
         # Not Path.open: making the Path costs a third of it.
         return open(self.path(id), "rb") if content is None else BytesIO(content)  # noqa: PTH123
+
+    def discard(self, file: FileIncoming) -> None:
+        """It was written, and did not become a letter. Where the disk does not let go of it now, or the folder is not
+        where it was, it is removed later."""
+        self.discarded.append(os.path.basename(file.name))  # noqa: PTH119 - it is mostly text
+        with suppress(OSError):
+            file.discard()
+
+    def unlink_discarded(self) -> None:
+        """Blocking. The folder is where it should be."""
+        discarded, self.discarded = self.discarded, []
+        self.unlink(discarded)
 
     def unlink(self, ids: Iterable[str]) -> None:
         """Blocking. One that can't be removed now has no row any more: the next start removes it."""

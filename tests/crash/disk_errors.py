@@ -96,6 +96,9 @@ class Trial:
         self._some(BEFORE, "before")
         for name, reply in self.tally.replies.items():
             self._expect(reply.startswith("250"), f"refused before anything was wrong: {name}: {reply}")
+        if self.fault.restart:
+            # What was sent at that very moment, and cannot be recorded, would be sent again: as in a crash.
+            eventually(lambda: not self.office.spooled(), SETTLED)
         with struck(self.fault, self.office, self.disk):
             with self._load():
                 time.sleep(seconds)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mailstack.queue.attempts import STUCK
-from mailstack.queue.dispatch import POLL
+from mailstack.queue.dispatch import GRACE, POLL
 from tests.fakes import FakeTransport, at_once
-from tests.queue.test_dispatch import LATER, MiddlingSpool, SlowTransport, World
+from tests.queue.test_dispatch import LATER, NEVER, MiddlingSpool, SlowTransport, World
 
 
 class PausingSpool(MiddlingSpool):
@@ -148,3 +148,19 @@ def test_a_stop_waits_for_nobody(world: PausingWorld) -> None:
     assert stopped
     world.get_well()
     assert world.attempts == []
+
+
+def test_a_stop_waits_for_no_report_of_what_cannot_be_recorded() -> None:
+    """Its recipient counts as being tried until it is recorded."""
+    slow = SlowTransport()
+    world = PausingWorld(slow)
+    slow.outcomes = {"x@one.test": [NEVER]}
+    world.accept("L1", "x@one.test")
+    world.fall_ill()
+    world.disk.broken = True
+    slow.held[0].callback(None)
+    world.turn()
+    stopped: list[object] = []
+    world.dispatcher.stopService().addCallback(stopped.append)
+    world.pass_time(GRACE)
+    assert stopped

@@ -273,8 +273,25 @@ def test_moved_away_and_back(sick: Sick) -> None:
     sick.data.with_name("away").rename(sick.data)
     sick.look(after=1)
     assert sick.spool.fit()
+    assert sick.files == ["L1"]
     assert sick.alarms.lasting == {}
     sick.add("L3")
+
+
+def test_what_was_refused_while_it_was_moved_leaves_no_file(sick: Sick) -> None:
+    away = sick.data.with_name("away")
+
+    def move() -> None:
+        sick.data.rename(away)
+
+    sick.on_sync = move
+    with pytest.raises(FileNotFoundError):
+        sick.add("L1")
+    assert (away / "spool/messages/L1").exists()
+    sick.on_sync = lambda: None
+    away.rename(sick.data)
+    sick.look()
+    assert sick.files == []
 
 
 def test_nothing_is_ours_in_a_folder_that_has_taken_its_place(sick: Sick) -> None:
