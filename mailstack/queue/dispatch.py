@@ -14,7 +14,7 @@ from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Due, Letter
-from mailstack.queue.attempts import Attempts
+from mailstack.queue.attempts import STUCK, Attempts
 from mailstack.queue.places import Places
 from mailstack.queue.report import Reporter
 from mailstack.queue.sweep import Sweep
@@ -61,6 +61,7 @@ class Dispatcher(Service):
         self._ahead = 0.0
         self._changed = False  #: by somebody else, and we have not seen yet how
         self._poll: IDelayedCall | None = None
+        self._taken_up = 0.0  #: when reports were last tried again
         self._trouble = ""  #: why the queue cannot be read
 
     # ---- Service
@@ -169,8 +170,14 @@ class Dispatcher(Service):
     async def _examine(self) -> None:
         """Whether deliveries may go on that had to wait for the disk."""
         await self._spool.examine()
-        if self._work.held_up and self._spool.fit() and self.running:
+        if not (self._spool.fit() and self.running):
+            return
+        if self._work.held_up:
             self._work.resume()
+            self._sweep.changed()
+        now = self._clock.seconds()
+        if now - self._taken_up >= STUCK and self._telling.take_up():
+            self._taken_up = now
             self._sweep.changed()
 
     async def _rectify(self) -> None:

@@ -47,6 +47,8 @@ class Reporter:
     now: Callable[[], float]
     clock: IReactorTime
     _gathering: dict[str, Gathering] = field(init=False, factory=dict)
+    _refused: set[str] = field(init=False, factory=set)  #: letters whose reports the disk has not taken
+    put_off: bool = field(init=False, default=False)  #: some report could not be written
     _hurried: bool = field(init=False, default=False)
 
     async def report(self, due: Due, results: Sequence[Result], wake: Wake) -> None:
@@ -57,9 +59,13 @@ class Reporter:
             return
         try:
             await self._join(letter, wake)
+            self._refused.discard(letter.id)
         except OSError as error:
-            # What was not reported stays so, and so due: the next sweep comes back here.
-            self.log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
+            # What was not reported stays so, and so due: a sweep comes back here.
+            self.put_off = True
+            if letter.id not in self._refused:
+                self._refused.add(letter.id)
+                self.log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
 
     async def _join(self, letter: Letter, wake: Wake) -> None:
         gathering = self._gathering.get(letter.id)

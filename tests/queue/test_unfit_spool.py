@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mailstack.queue.attempts import STUCK
@@ -164,3 +166,20 @@ def test_a_stop_waits_for_no_report_of_what_cannot_be_recorded() -> None:
     world.dispatcher.stopService().addCallback(stopped.append)
     world.pass_time(GRACE)
     assert stopped
+
+
+def test_a_report_that_the_disk_refuses_is_made_soon_after(world: PausingWorld) -> None:
+    world.remote.outcomes = {"x@one.test": [NEVER]}
+    report, refused = world.spool.report, [True, True]
+
+    async def refusing(*args: Any) -> None:
+        if refused and refused.pop():
+            raise OSError(5, "the disk is broken")
+        await report(*args)
+
+    world.spool.report = refusing  # type: ignore[method-assign]
+    world.accept("L1", "x@one.test")
+    world.pass_time(2 * STUCK + 2)
+    assert world.local.delivered == [("B3", "alice@office.test")]
+    assert len([id for id, _ in world.log.warnings if id == "L1"]) == 1, "told once"
+    assert not world.spool.stored
