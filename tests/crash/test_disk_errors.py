@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.crash.disk_errors import play, send
-from tests.crash.faults import SmallDisk
+from tests.crash.faults import Injection, SmallDisk
 from tests.crash.letters import found
 from tests.crash.system_calls import sections
 from tests.live.office import Office
@@ -75,3 +78,58 @@ def test_on_a_full_disk_nothing_is_sent_whose_mark_a_kill_would_take(tmp_path: P
             office.close()
         seen = found(each.content for each in sink.letters)
         assert (seen.lost(names), seen.twice, seen.damaged) == (set(), set(), [])
+
+
+def test_a_system_without_descriptors_costs_no_time(tmp_path: Path) -> None:
+    """Somebody waits, and accept(2) fails: that is not asked again and again."""
+    program("strace")
+    office = Office(tmp_path)
+    office.add_users("alice")
+    office.start()
+    try:
+        injection = Injection(office, "accept4", "error=ENFILE")
+        try:
+            with socket.create_connection(("127.0.0.1", office.port.smtp)) as client:
+                before = seconds_of(office)
+                time.sleep(1.0)
+                assert seconds_of(office) - before < 0.3
+                injection.close()
+                client.settimeout(20)
+                assert client.recv(100).startswith(b"220 "), "it was kept waiting, and no more"
+        finally:
+            injection.close()
+        office.stop()
+    finally:
+        office.close()
+
+
+def seconds_of(office: Office) -> float:
+    """That the process has used of a processor."""
+    fields = Path(f"/proc/{office.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_all_descriptors_in_use(tmp_path: Path) -> None:
+    """By clients who do nothing: the others hear it, our users' letters that are here go on, and the doctor knows."""
+    office = Office(tmp_path, {"limits": {"connections_per_client": "1000", "connections": "1000"}})
+    office.add_users("alice")
+    office.descriptors = 128
+    office.start()
+    idle: list[socket.socket] = []
+    try:
+        refused = b""
+        while not refused.startswith(b"421"):
+            idle.append(socket.create_connection(("127.0.0.1", office.port.smtp), 20))
+            refused = idle[-1].recv(200)
+            assert len(idle) < 128
+        office.wait_for_log("disk: ALARM files")
+        with idle[0] as client:
+            client.sendall(b"HELO x\r\nMAIL FROM:<a@far.test>\r\nRCPT TO:<alice@office.test>\r\nDATA\r\n")
+            client.sendall(b"Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
+            office.wait_for_files("alice", 1)
+        while idle:
+            idle.pop().close()
+        office.wait_for_log("disk: over files")
+        office.stop()
+    finally:
+        office.close()

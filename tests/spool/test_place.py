@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.spool.place import Place, not_mounted, room
+from mailstack.spool.place import Place, must_be_mounted, not_mounted, room
 
 FSTAB = """\
 # <file system> <mount point> <type> <options>
@@ -58,3 +58,19 @@ def test_room_of_a_real_disk(tmp_path: Path) -> None:
     assert octets > 0
     assert inodes is None or inodes > 0
     assert not read_only
+
+
+def test_a_start_below_what_is_not_mounted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"/etc/fstab": FSTAB, "/proc/self/mounts": "/dev/sda1 / ext4 rw 0 0\n"}
+    monkeypatch.setattr(Path, "read_text", lambda self, *_: files[str(self)])
+    with pytest.raises(OSError, match="/srv/mail is in /etc/fstab, but not mounted"):
+        must_be_mounted(Path("/srv/mail/data"))
+    must_be_mounted(Path("/var/lib/mailstack"))
+
+
+def test_without_an_fstab_nothing_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self: Path, *_: object) -> str:
+        raise FileNotFoundError(errno.ENOENT, "no", str(self))
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    must_be_mounted(Path("/srv/mail"))
