@@ -20,6 +20,8 @@ LEISURE = 0.05
 #: Seconds that a batch waits for messages that are just arriving: fewer syncs, and each serves more.
 COMPANY = 0.003
 
+#: Seconds until what must be durable is tried again.
+PATIENCE = 5.0
 #: How far the reserve may be used, see :class:`Batch`.
 HALF, ALL = 1, 2
 
@@ -117,6 +119,17 @@ class GroupCommit:
         self._pressing += urgent
         self._plan()
         await waiter
+
+    async def insist(self, change: Callable[[Batch], object], must: int) -> None:
+        """The same, tried until it is durable. CancelledError: whoever waits has given up."""
+        while True:
+            try:
+                await self.join(change, must=must)
+                return
+            except OSError:
+                pause: Deferred[None] = Deferred()
+                self._clock.callLater(PATIENCE, pause.callback, None)
+                await pause
 
     def _plan(self) -> None:
         """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later."""

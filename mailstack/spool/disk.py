@@ -193,7 +193,8 @@ class DiskSpool:
         with self._hidden(bounce.id):
             # One after the other: in one batch a crash could keep the mark and lose the report's body.
             await self._enter(bounce, file, must=HALF)
-            await self._commit.join(lambda batch: batch.reported.append(reported), must=ALL)
+            # Only a crash may lose the mark now: or the sender is told once more.
+            await self._commit.insist(lambda batch: batch.reported.append(reported), must=ALL)
 
     async def _finish_in_need(self, content: IIncoming) -> FileIncoming:
         """Of a report, which may use the reserve."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -64,7 +65,10 @@ class Files:
         self.unlink(discarded)
 
     def unlink(self, ids: Iterable[str]) -> None:
-        """Blocking. One that can't be removed now has no row any more: the next start removes it."""
+        """Blocking. One that can't be removed now has no row any more: it is removed later, or by the next start."""
         for id in ids:
-            with suppress(OSError):
+            try:
                 os.unlink(self.path(id))  # noqa: PTH108
+            except OSError as error:
+                if error.errno != errno.ENOENT or not self.folder.exists():
+                    self.discarded.append(id)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from mailstack.interfaces.spool import Result
 from mailstack.model.condition import ERRORS, FULL, GONE, LITTLE, QUOTA, REPLACED, condition_of
@@ -18,7 +19,7 @@ from mailstack.spool.disk import DiskSpool
 from mailstack.spool.health import PATIENCE, Health
 from mailstack.spool.reserve import PIECES
 from tests.fakes import ListLog, in_place
-from tests.spool.contract import ALICE, LATER, letter
+from tests.spool.contract import ALICE, LATER, NEVER, letter
 from tests.spool.test_spool import Runner
 
 SENT = Result(0, "sent", LATER)
@@ -180,6 +181,29 @@ def test_reports_may_have_one_half(sick: Sick, monkeypatch: pytest.MonkeyPatch) 
     assert sick.pieces == PIECES // 2, "the other half is for outcomes"
 
 
+def test_a_report_is_made_once_though_its_mark_is_refused(sick: Sick) -> None:
+    sick.add("L1")
+    sick.run(sick.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
+    batches: list[Batch] = []
+
+    def refuse_the_second() -> None:
+        batches.append(Batch())
+        if len(batches) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+
+    sick.on_sync = refuse_the_second
+    content = sick.spool.receive("B1")
+    content.write(b"x\n")
+    done: list[object] = []
+    work = sick.spool.report("L1", [0], letter("B1", content=b"x\n"), content, 0)
+    Deferred.fromCoroutine(work).addBoth(done.append)
+    for _ in range(8):
+        sick.run.clock.advance(1)
+    assert done == [None]
+    assert sick.files == ["B1"], "L1 is done with"
+    assert sick.run(sick.spool.unreported("L1")) == {}
+
+
 def test_a_quota_is_found_behind_an_error_of_sqlite(sick: Sick, monkeypatch: pytest.MonkeyPatch) -> None:
     sick.add("L1")
     over = sick.only_with(PIECES // 2, errno.EDQUOT)
@@ -290,6 +314,17 @@ def test_what_was_refused_while_it_was_moved_leaves_no_file(sick: Sick) -> None:
     assert (away / "spool/messages/L1").exists()
     sick.on_sync = lambda: None
     away.rename(sick.data)
+    sick.look()
+    assert sick.files == []
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
+def test_a_file_that_cannot_be_removed_goes_later(sick: Sick, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    sick.add("L1")
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "unlink", raised(number))
+        sick.settle("L1")
+    assert sick.files == ["L1"]
     sick.look()
     assert sick.files == []
 
