@@ -85,8 +85,8 @@ class ISpool(ILetterbox):
         id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
     ) -> None:
         """Add the report (if any), then mark the sender of the letter as told of those recipients, by number, that were
-        :meth:`unreported`, and note how many delay warnings were sent. Durable on return; after an OSError nothing of it
-        is. After a crash in between the report may be made twice, but is never lost."""
+        :meth:`unreported`, and note how many delay warnings were sent. Durable on return; after an OSError nothing is
+        told. After a crash in between the report may be made twice, but is never lost."""
 
     async def destinations(now: float, limit: int, exclude: Iterable[str] = (), newest: bool = False) -> Sequence[str]:
         """Where something is due at ``now``, but for those in ``exclude``: first where it waits longest, or with
