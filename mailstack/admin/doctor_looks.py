@@ -16,7 +16,7 @@ from mailstack.admin.findings import Level
 from mailstack.admin.import_place import as_owner
 from mailstack.admin.output import size, utc
 from mailstack.admin.running import holder, open_files, started_with
-from mailstack.config.limits import FREE_SPACE
+from mailstack.config.limits import FEW_INODES, FREE_SPACE
 from mailstack.config.settings import Settings
 from mailstack.durable import sync_paths, write_new
 from mailstack.message.phrases import Phrases
@@ -24,7 +24,6 @@ from mailstack.model.condition import CONDITIONS, FILES, GONE, INODES, LITTLE, R
 from mailstack.server import alarms
 from mailstack.server.files import KEPT
 from mailstack.spool import reserve
-from mailstack.spool.health import FEW_INODES
 from mailstack.spool.place import not_mounted, room
 from mailstack.spool.recovery import QUARANTINE
 from mailstack.spool.states import HELD, listed

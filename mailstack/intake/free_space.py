@@ -8,7 +8,8 @@ from pathlib import Path
 
 from attrs import define
 
-FEW_INODES = 64  # what is left for folders of mailboxes, and for reports to senders
+from mailstack.config.limits import FEW_INODES
+
 FRESH = 1.0  # seconds; 2,500 letters a second may ask
 
 

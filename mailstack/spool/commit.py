@@ -212,7 +212,11 @@ class GroupCommit:
 
     async def _sync(self, batch: Batch) -> None:
         try:
-            await self._in_thread(self._sync_and_verify, batch)
+            await self._in_thread(self._ledger.sync, batch)
+            if batch.letters:
+                # Or they would be ours in a folder where nobody will look for them. Not in the thread: it would have to
+                # get the interpreter's lock once more.
+                self._care.verify()
         except Exception as error:
             self._ledger.take_back(batch)
             await self._make_room_after(error, batch)
@@ -224,9 +228,3 @@ class GroupCommit:
             return
         if await self._in_thread(self._care.make_room, error, True):
             self._care.given_up(error)
-
-    def _sync_and_verify(self, batch: Batch) -> None:
-        self._ledger.sync(batch)
-        if batch.letters:
-            # Or they would be ours in a folder where nobody will look for them.
-            self._care.verify()

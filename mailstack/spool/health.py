@@ -11,13 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from mailstack.config.limits import FEW_INODES
 from mailstack.interfaces.alarms import IAlarms
 from mailstack.model.condition import FULL, INODES, LITTLE, NO_ROOM, READ_ONLY, condition_of
 from mailstack.spool.place import Place, room
 from mailstack.spool.reserve import Reserve
 
-#: Inodes that are kept from new mail, besides those of the reserve: for folders of mailboxes, for reports.
-FEW_INODES = 64
 #: Seconds between two tries to make the reserve again, or to write while nothing can be written.
 PATIENCE = 5.0
 PROBE = 65_536  # octets that are written to see whether that can be done
@@ -86,14 +85,9 @@ class Health:
     @property
     def fit(self) -> bool:
         """Whether outcomes can be written down, so that there may be any."""
-        return (
-            self._failure is None and all(error.errno in NO_ROOM for error in self._standing.values()) and self._backed
-        )
-
-    @property
-    def _backed(self) -> bool:
-        """There is room for outcomes, or some of the reserve is left."""
-        return not (self._reserve.spent and self._standing)
+        if self._failure is not None or (self._reserve.spent and self._standing):
+            return False
+        return all(error.errno in NO_ROOM for error in self._standing.values())
 
     @property
     def tight(self) -> bool:

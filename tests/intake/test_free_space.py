@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mailstack.intake.free_space import FEW_INODES, FreeSpace
+from mailstack.config.limits import FEW_INODES
+from mailstack.intake.free_space import FreeSpace
 
 
 def test_asked_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
