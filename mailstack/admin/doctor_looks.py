@@ -60,6 +60,7 @@ class Doctor:
         place = self._mounted()
         yield place
         if place.level is Level.OK:
+            yield from self._apart()
             yield from self._file_system()
             yield self._probe()
             yield from self._database()
@@ -92,6 +93,11 @@ class Doctor:
         except OSError as error:
             return self._wrong("place", condition_of(error), detail=error)
         return self._fine("place", "mounted")
+
+    def _apart(self) -> Iterator[Symptom]:
+        with suppress(FileNotFoundError):  # before the first letter there may be no mailbox
+            if (self.data / "mail").stat().st_dev != (self.data / "spool").stat().st_dev:
+                yield self._wrong("place", "apart", level=Level.WARNING)
 
     def _file_system(self) -> Iterator[Symptom]:
         spool = self.data / "spool"

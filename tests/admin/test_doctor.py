@@ -80,6 +80,15 @@ def test_before_the_first_start(office: Office) -> None:
     assert not (office.folder / "data").exists()
 
 
+def test_mail_on_another_file_system_is_a_warning(office: Office, server: Server) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == office.folder.stat().st_dev:
+        pytest.skip("there is no other file system here")
+    (office.folder / "data/mail").symlink_to(other)
+    place = found(office, 0)["place"]
+    assert (place["level"], "copied" in place["text"]) == ("warning", True)
+
+
 def test_without_a_server(office: Office) -> None:
     office.queue.add("L1", "alice@office.test")
     assert [name for name, each in found(office).items() if each["level"] == "problem"] == ["server"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -20,10 +20,21 @@ SIZE = 24  # MiB of the file system
 SYNCS = "fsync,fdatasync,syncfs"
 
 
+class CannotMount(Exception):
+    """There is no file system of one's own to be had here."""
+
+
 class SmallDisk:
-    """An ext4 of its own, on a loop device; only root can have one. OSError where that is not possible."""
+    """An ext4 of its own, on a loop device; only root can have one."""
 
     def __init__(self, folder: Path, *options: str) -> None:
+        """CannotMount."""
+        try:
+            self._make(folder, options)
+        except OSError as error:
+            raise CannotMount(str(error)) from error
+
+    def _make(self, folder: Path, options: Sequence[str]) -> None:
         self.folder = folder / "disk"
         self.folder.mkdir()
         self._image = folder / "image"

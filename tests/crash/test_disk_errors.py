@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.disk_errors import play, send
-from tests.crash.faults import Injection, SmallDisk
+from tests.crash.faults import CannotMount, Injection, SmallDisk
 from tests.crash.letters import found
 from tests.crash.system_calls import sections
 from tests.live.office import Office
@@ -32,7 +32,7 @@ def test_nothing_is_lost_and_it_recovers_by_itself(name: str, tmp_path: Path) ->
     print(f"seed {seed}")
     try:
         tally = play(tmp_path, name, SECONDS, random.Random(seed))
-    except OSError as error:
+    except CannotMount as error:
         pytest.skip(f"no file system can be mounted here: {error}")
     assert tally.problems == []
     assert tally.refused and len(tally.acknowledged) > 10
@@ -43,7 +43,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     need_root()
     try:
         made = SmallDisk(tmp_path)
-    except OSError as error:
+    except CannotMount as error:
         pytest.skip(f"no file system can be mounted here: {error}")
     yield made
     made.close()
