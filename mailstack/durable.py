@@ -164,9 +164,12 @@ def move(source: Path, target: Path) -> None:
     source.rename(target)
 
 
-def make_folders(path: Path, mode: int = 0o700) -> None:
+def make_folders(path: Path, mode: int = 0o700, within: Path | None = None) -> None:
     """A directory, and its missing parents with the mode that the umask leaves them, durable at once: rare, so each is
-    synced by itself. Made by root, they belong to whom their parent belongs."""
+    synced by itself. Made by root, they belong to whom their parent belongs. ``within`` must be there already: where a
+    file system was unmounted, or a folder moved away, nothing is made in its place. FileNotFoundError."""
+    if within is not None and not within.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(within))
     missing = [path]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)

@@ -28,7 +28,7 @@ from mailstack.outbound import Outbound, Run
 from mailstack.protocol.pop3_capabilities import Terms
 from mailstack.server import pop3, smtp
 from mailstack.server.certificates import Certificates
-from mailstack.server.connections import Connections, Peer
+from mailstack.server.connections import Connections, Peer, Spare
 from mailstack.server.expiry import Expiry
 from mailstack.server.login_delay import LoginDelay
 from mailstack.server.pop3_policy import PostOffice
@@ -54,6 +54,7 @@ class Inbound:
         reactor: Any,  # as in MailServer
         log: IEventLog,
         new_id: Callable[[], str],
+        spare: Spare,
     ) -> None:
         server = settings.server
         self._settings = settings
@@ -66,6 +67,7 @@ class Inbound:
         self._reactor = reactor
         self._log = log
         self._new_id = new_id
+        self._spare = spare
         self._gate = Gate(server.proxies, reactor, log)
         trusts = RelayRule.of(settings.relay).trusts
         self._sources = SourceWatch(trusts, (server.hostname, *server.domains), monotonic, log)
@@ -88,7 +90,7 @@ class Inbound:
     def _listen(self, name: str, factory: Callable[[Connections, bool], Any]) -> Ports:
         limits, server, listener = self._settings.limits, self._settings.server, self._settings.services[name]
         proxies = server.xclient if name != "pop3" else ()
-        connections = Connections(limits.connections, limits.connections_per_client, self._counts, proxies)
+        connections = Connections(limits.connections, limits.connections_per_client, self._counts, proxies, self._spare)
         ports = [Port("listen", endpoint, factory(connections, False)) for endpoint in listener.listen]
         for endpoint in listener.listen_tls:
             wrapped = TLSMemoryBIOFactory(self._certificates, False, factory(connections, True))
@@ -138,11 +140,16 @@ class Inbound:
             tls=tls.offered,
             tls_required=tls.required,
             counts=self._counts,
-            free_space=self._free_space,
+            free_space=self._room,
             greeted=self._sources.greeted if self._settings.relay.networks and not submission else unheard,
             rates=self._rates,
             notify=lambda message: Deferred.fromCoroutine(out.notices.send(message)),
         )
+
+    def _room(self) -> int:
+        """OSError: the spool takes nothing, whatever room there is."""
+        self._outbound.spool.admit()
+        return self._free_space()
 
     # ---- POP3
 

@@ -22,6 +22,7 @@ from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.route import destination
 from mailstack.eager import Burst
 from mailstack.interfaces.accounts import IDirectory
+from mailstack.interfaces.alarms import IAlarms
 from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
@@ -98,13 +99,16 @@ class Outbound:
         rng: Random,
         here: Here,
         slow: int,
+        alarms: IAlarms,
+        least: float,
     ) -> None:
+        """``least``: octets of room below which no new mail is taken."""
         self._directory = directory
         self._log = log
         self._header_size = settings.limits.header_size
         hostname, data = settings.server.hostname, settings.server.data
         where = lru_cache(REMEMBERED)(partial(destination, settings))
-        self.spool = DiskSpool(data, settings.spool.sync, pools.disk, reactor, log, where)
+        self.spool = DiskSpool(data, settings.spool.sync, pools.disk, reactor, log, where, alarms, least)
         self.voices = Voices(settings.server.language, settings.server.templates, log)
         mailer = Mailer(hostname, directory, self.spool, new_id)
         local = LocalDelivery(data / "mail", hostname, directory, self.spool, self.spool, pools.mailboxes, log)

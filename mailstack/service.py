@@ -20,16 +20,19 @@ from mailstack.accounts.first_start import first_start, hand_over
 from mailstack.accounts.login import Login
 from mailstack.accounts.returns import key_file
 from mailstack.accounts.secret import kept
+from mailstack.config.limits import FREE_SPACE
 from mailstack.config.openness import too_open
 from mailstack.delivery.ip import Here
+from mailstack.durable import make_folders
 from mailstack.inbound import RECEIVERS, Inbound
 from mailstack.log import EventLog
 from mailstack.maildir.freed import one_arena
 from mailstack.model.ids import Ids
 from mailstack.outbound import Outbound, Pools
 from mailstack.queue.places import SLOW
+from mailstack.server.alarms import Alarms, english
 from mailstack.server.certificates import Certificates
-from mailstack.server.files import raise_limit
+from mailstack.server.files import Descriptors, raise_limit
 from mailstack.server.history import History, RememberingLog
 from mailstack.server.limit_counts import LimitCounts
 from mailstack.server.session_file import path_below
@@ -38,6 +41,7 @@ from mailstack.server.signals import Signals
 from mailstack.server.threads import Threads
 from mailstack.server.tls import make_self_signed
 from mailstack.server.turns import Turns
+from mailstack.spool.place import must_be_mounted
 from mailstack.startup import Options
 
 __all__ = ["MailServer", "Options", "makeService"]
@@ -63,7 +67,8 @@ class MailServer(MultiService):
         self._rng = Random()
         self._new_id = Ids(time, self._rng.getrandbits)
         self.counts = LimitCounts(options.settings.server.data, reactor, time, self._log)
-        self._add(self.counts)
+        self.alarms = Alarms(options.settings.server.data, english(), reactor, time, self._log)
+        self._add(self.counts, self.alarms)
         self._threads()
         self._accounts()
         self._tls()
@@ -109,9 +114,11 @@ class MailServer(MultiService):
     def _way_out(self) -> None:
         pools = Pools(self.disk.run, self.boxes.run, self.lookups.run)
         chance = (self._new_id, self._rng)
-        slow = min(SLOW, raise_limit() // 2)
+        slow = min(SLOW, raise_limit() // 8)
         here = Here(self._listening_for_mail)
-        self.out = Outbound(self._settings, self.directory, pools, self._reactor, self._log, *chance, here, slow)
+        least = FREE_SPACE * self._settings.limits.message_size
+        told = (self.alarms, least)
+        self.out = Outbound(self._settings, self.directory, pools, self._reactor, self._log, *chance, here, slow, *told)
         self._add(*self.out.services)
 
     def _listening_for_mail(self) -> Sequence[tuple[str, int]]:
@@ -126,7 +133,8 @@ class MailServer(MultiService):
 
     def _ways_in(self) -> None:
         who = (self.directory, self.login, self.out, self.certificates, self.sessions, self.counts)
-        inbound = Inbound(self._settings, *who, self.boxes.run, self._reactor, self._log, self._new_id)
+        spare = Descriptors(raise_limit(), self.alarms)
+        inbound = Inbound(self._settings, *who, self.boxes.run, self._reactor, self._log, self._new_id, spare)
         self._add(*inbound.services)
 
     # ---- Start and stop
@@ -137,6 +145,7 @@ class MailServer(MultiService):
         self._options.clearly(lambda: MultiService.privilegedStartService(self))
 
     def _prepare(self) -> None:
+        must_be_mounted(self._settings.server.data)
         if not self._self_signed:
             self.certificates.load()
         hand_over(self._settings, self._options.owner)
@@ -161,6 +170,9 @@ class MailServer(MultiService):
             self.directory.remember(kept(key_file(data)))
         self._load_self_signed()
         self.certificates.warn_if_unreadable()
+        for folder in ("mail", "state"):
+            # Nobody makes them later: what is missing then is somewhere else.
+            make_folders(data / folder)
         repairs = self.out.spool.start()
         for id in repairs.quarantined:
             self._log.warn(id, what="its file is missing in the spool: on hold")

@@ -276,3 +276,12 @@ def test_what_stands_in_the_place_of_the_target_is_not_given(tmp_path: Path, oth
     with suppress(OSError):
         durable.give(target, folder)
     assert secret.stat().st_uid == 0
+
+
+def test_folders_within_one_that_is_gone_are_not_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        durable.make_folders(tmp_path / "mail" / "office.test", within=tmp_path / "mail")
+    assert not (tmp_path / "mail").exists()
+    (tmp_path / "mail").mkdir()
+    durable.make_folders(tmp_path / "mail" / "office.test" / "alice", within=tmp_path / "mail")
+    assert (tmp_path / "mail/office.test/alice").is_dir()

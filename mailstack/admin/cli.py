@@ -14,6 +14,7 @@ import click
 
 from mailstack.admin.alias import alias
 from mailstack.admin.check import check
+from mailstack.admin.doctor import doctor
 from mailstack.admin.explain import explain
 from mailstack.admin.import_mail import import_
 from mailstack.admin.limits import limits
@@ -97,6 +98,7 @@ def main(context: click.Context, config: str | None) -> None:
 
     \b
     mailstack check                        is everything in order?
+    mailstack doctor                       what is wrong now, and what to do?
     mailstack user add alice@office.test   a new mailbox, with a made-up password
     mailstack alias resolve sales          where does mail for sales go?
     mailstack queue list                   what waits to be sent?
@@ -130,5 +132,5 @@ def sendmail(context: click.Context, words: Sequence[str]) -> None:
     context.exit(run(words, str(context.obj.source)))
 
 
-for command in (check, user, alias, queue, mailq, relay, session, explain, trace, limits, why, import_):
+for command in (check, doctor, user, alias, queue, mailq, relay, session, explain, trace, limits, why, import_):
     main.add_command(command)

@@ -13,6 +13,7 @@ from attrs import frozen
 from mailstack.config.settings import Settings
 
 MAX_RECEIVED = 50  # hops, the contract's figure; Postfix's hopcount_limit is the same
+FEW_INODES = 64  # that new mail leaves for folders of mailboxes, and for reports to senders
 FREE_SPACE = 1.5  # times message_size, as Postfix's queue_minfree has to be
 
 

@@ -147,7 +147,7 @@ class LocalDelivery:
     def _make(self, mailbox: str) -> Maildir:
         root = self._mail / mailbox
         for part in ("tmp", "new", "cur"):
-            make_folders(root / part)
+            make_folders(root / part, within=self._mail)
         self._maildirs[mailbox] = Maildir(root / "new", root / "tmp")
         return self._maildirs[mailbox]
 

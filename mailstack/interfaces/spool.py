@@ -85,8 +85,8 @@ class ISpool(ILetterbox):
         id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
     ) -> None:
         """Add the report (if any), then mark the sender of the letter as told of those recipients, by number, that were
-        :meth:`unreported`, and note how many delay warnings were sent. Durable on return; after an OSError, or a crash
-        in between, the report may be made twice, but is never lost."""
+        :meth:`unreported`, and note how many delay warnings were sent. Durable on return; after an OSError nothing is
+        told. After a crash in between the report may be made twice, but is never lost."""
 
     async def destinations(now: float, limit: int, exclude: Iterable[str] = (), newest: bool = False) -> Sequence[str]:
         """Where something is due at ``now``, but for those in ``exclude``: first where it waits longest, or with
@@ -137,6 +137,13 @@ class ISpool(ILetterbox):
 
     async def surviving(ids: Sequence[str]) -> Mapping[str, Collection[int]]:
         """Which of the letters still are in the queue, and by number which recipients of them wait for an attempt."""
+
+    def fit() -> bool:
+        """Whether outcomes can be recorded, as far as is known. While not, nothing must be delivered: it could be
+        delivered again."""
+
+    async def examine() -> None:
+        """Look at the disk; asked every second or so. It may find that the spool is fit again."""
 
     async def changed() -> bool:
         """Whether somebody else (the command line) has changed the queue since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -30,6 +31,9 @@ class Mailboxes:
         place = self._mailbox(account)
         if place is None:
             raise FileNotFoundError(f"{account} is not an account any more")
+        if not self._root.exists():
+            # Unmounted, or moved away. An empty mailbox would make programs forget what they have fetched.
+            raise OSError(errno.EIO, "the folder of all mailboxes is gone", str(self._root))
         maildir = folders.find(self._root / place, folder)
         with self._guard:
             if maildir in self._in_use:

@@ -82,7 +82,7 @@ class SentFolders:
         folder = folders.find(maildir, SENT)
         if not (folder / "cur").exists():
             for part in (*(maildir / each for each in PARTS), *(folder / each for each in PARTS)):
-                make_folders(part)
+                make_folders(part, within=self._mail)
             with suppress(FileExistsError):
                 write_new(folder / "maildirfolder", b"")  # Maildir++: this is no mailbox of its own
             _subscribe(maildir / "subscriptions", folder.name.removeprefix("."))

@@ -52,6 +52,7 @@ class Attempts:
     async def record(self, results: Mapping[str, Sequence[Result]]) -> None:
         """What happened is known; it must be written before anything else happens to these letters, or what was
         delivered would be delivered again. A bug, perhaps of another letter in the same batch, is no exception."""
+        told = False
         while results:
             try:
                 await self._spool.settle(results)
@@ -59,8 +60,9 @@ class Attempts:
             except CancelledError:
                 raise
             except OSError as error:
-                for id in results:
+                for id in () if told else results:
                     self._log.warn(id, what=f"cannot record the delivery, and goes on trying: {error}")
+                told = True
             except Exception as error:
                 self._log.failure("queue", f"cannot record {', '.join(results)}, and goes on trying: {error!r}")
             pause: Deferred[None] = Deferred()

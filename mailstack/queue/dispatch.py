@@ -14,7 +14,7 @@ from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Due, Letter
-from mailstack.queue.attempts import Attempts
+from mailstack.queue.attempts import STUCK, Attempts
 from mailstack.queue.places import Places
 from mailstack.queue.report import Reporter
 from mailstack.queue.sweep import Sweep
@@ -61,6 +61,8 @@ class Dispatcher(Service):
         self._ahead = 0.0
         self._changed = False  #: by somebody else, and we have not seen yet how
         self._poll: IDelayedCall | None = None
+        self._taken_up = 0.0  #: when reports were last tried again
+        self._trouble = ""  #: why the queue cannot be read
 
     # ---- Service
 
@@ -103,11 +105,17 @@ class Dispatcher(Service):
             try:
                 await work
             except OSError as error:
-                self._log.warn("queue", what=f"cannot read the queue: {error}")
+                self._complain(error)
             except Exception as error:
                 self._log.failure("queue", repr(error))
 
         Deferred.fromCoroutine(guarded())
+
+    def _complain(self, error: OSError) -> None:
+        """Once, however often it is tried."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._log.warn("queue", what=f"cannot read the queue: {error}")
 
     # ---- What starts attempts
 
@@ -134,7 +142,7 @@ class Dispatcher(Service):
     async def out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
         """One attempt at those recipients of a letter that wait in these domains, by a transport of one's own. Nothing
         happens when it is being attempted already."""
-        if not self.running or id in self._work.coming:
+        if not self.running or id in self._work.coming or not self._spool.fit():
             return
         work = Deferred.fromCoroutine(self._out_of_turn(id, domains, transport))
         self._follow(work)
@@ -144,7 +152,7 @@ class Dispatcher(Service):
         try:
             await self._work.out_of_turn(id, domains, transport)
         except OSError as error:
-            self._log.warn("queue", what=f"cannot read the queue: {error}")
+            self._complain(error)
 
     # ---- What others do: the command line, and who sets the clock
 
@@ -157,6 +165,20 @@ class Dispatcher(Service):
         elif change > SET_FORWARD:
             self._sweep.soon()
         self._in_background(self._look_for_changes())
+        self._in_background(self._examine())
+
+    async def _examine(self) -> None:
+        """Whether deliveries may go on that had to wait for the disk."""
+        await self._spool.examine()
+        if not (self._spool.fit() and self.running):
+            return
+        if self._work.held_up:
+            self._work.resume()
+            self._sweep.changed()
+        now = self._clock.seconds()
+        if now - self._taken_up >= STUCK and self._telling.take_up():
+            self._taken_up = now
+            self._sweep.changed()
 
     async def _rectify(self) -> None:
         """At the start, and when the clock was set back: times that it made while it was wrong are not believed."""
@@ -171,10 +193,11 @@ class Dispatcher(Service):
     async def _look_for_changes(self) -> None:
         self._changed |= await self._spool.changed()
         if not self._changed:
+            self._trouble = ""
             return
         ids = list(self._telling.letters)
         surviving = await self._spool.surviving(ids)
-        self._changed = False
+        self._changed, self._trouble = False, ""
         self._work.keep(set(ids), surviving)
         self._work.calls += 1
         self._sweep.changed()

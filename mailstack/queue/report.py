@@ -47,6 +47,9 @@ class Reporter:
     now: Callable[[], float]
     clock: IReactorTime
     _gathering: dict[str, Gathering] = field(init=False, factory=dict)
+    _refused: set[str] = field(init=False, factory=set)  #: letters whose reports the disk has not taken
+    put_off: bool = field(init=False, default=False)  #: some report could not be written
+    _hurried: bool = field(init=False, default=False)
 
     async def report(self, due: Due, results: Sequence[Result], wake: Wake) -> None:
         """Tell of what nobody was told of, and of a delay when its time has come. While other recipients of the letter
@@ -56,9 +59,13 @@ class Reporter:
             return
         try:
             await self._join(letter, wake)
+            self._refused.discard(letter.id)
         except OSError as error:
-            # What was not reported stays so, and so due: the next sweep comes back here.
-            self.log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
+            # What was not reported stays so, and so due: a sweep comes back here.
+            self.put_off = True
+            if letter.id not in self._refused:
+                self._refused.add(letter.id)
+                self.log.warn(letter.id, what=f"cannot write the report to the sender yet: {error}")
 
     async def _join(self, letter: Letter, wake: Wake) -> None:
         gathering = self._gathering.get(letter.id)
@@ -74,7 +81,8 @@ class Reporter:
             del self._gathering[letter.id]
 
     def hurry(self) -> None:
-        """The server stops: wait for nobody."""
+        """The server stops: wait for nobody, from now on."""
+        self._hurried = True
         for gathering in list(self._gathering.values()):
             gathering.end()
 
@@ -94,7 +102,7 @@ class Reporter:
     async def _gather(self, gathering: Gathering, letter: Letter, wake: Wake) -> None:
         gathering.again = True
         while gathering.again:
-            if await self._more_to_come(letter.id):
+            if not self._hurried and await self._more_to_come(letter.id):
                 await gathering.wait(GATHER)
             gathering.again = False
             await self._tell(letter, wake)

@@ -46,6 +46,7 @@ class Sweep:
         self._now = now
         self._timer: IDelayedCall | None = None  #: for a look at all
         self._refill: IDelayedCall | None = None  #: for a look for some lines
+        self._trouble = ""  #: why the queue cannot be read
         self._looking = False
         self._all = False  #: what the next look is for
         self._some = False
@@ -114,9 +115,13 @@ class Sweep:
     async def _run(self) -> None:
         all, self._all, self._some = self._all, False, False
         try:
-            await self._look(all)
+            if self._spool.fit():
+                await self._look(all)
+                self._trouble = ""
+            else:
+                self._work.held_up = True  # and then somebody calls again
         except OSError as error:
-            self._log.warn("queue", what=f"cannot read the queue: {error}")
+            self._complain(error)
             self.soon(STUCK)
         except Exception as error:
             self._log.failure("queue", repr(error))
@@ -124,6 +129,12 @@ class Sweep:
         self._looking = False
         if self._some:
             self._refill_soon()
+
+    def _complain(self, error: OSError) -> None:
+        """Once, however often it is tried."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._log.warn("queue", what=f"cannot read the queue: {error}")
 
     async def _look(self, all: bool) -> None:
         now = self._now() + HAIR

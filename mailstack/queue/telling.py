@@ -61,6 +61,11 @@ class Telling:
         active.telling -= 1
         self._let_go(active)
 
+    def take_up(self) -> bool:
+        """Whether something could not be told, which is to be tried again; asked once each time."""
+        put_off, self._reporter.put_off = self._reporter.put_off, False
+        return put_off
+
     def stop(self) -> None:
         """Nobody is waited for any more."""
         self._reporter.hurry()

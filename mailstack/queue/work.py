@@ -58,6 +58,7 @@ class Work:
         self.found_here = 0  #: how many of them have come from the database
         self.calls = 0  #: how often somebody has called for attempts now, whatever is known of a destination
         self.running = False
+        self.held_up = False  #: something was not begun, as its outcome could not have been recorded
         self._pumping = False
         self._resting: set[Line] = set()
         #: told when there is room, in a line or (None) elsewhere; and of the time of a next attempt
@@ -69,6 +70,18 @@ class Work:
         self.running = False
         self._overtime.stop()
 
+    def _may_begin(self) -> bool:
+        """Nothing is delivered whose outcome cannot be recorded: or the next start would deliver it again."""
+        fit = self._spool.fit()
+        self.held_up |= not fit
+        return self.running and fit
+
+    def resume(self) -> None:
+        """The spool is fit again. What is not in memory is found by a sweep."""
+        self.held_up = False
+        for line in list(self.lines):
+            self._serve(line)
+
     # ---- Taking letters
 
     def take(self) -> None:
@@ -76,6 +89,8 @@ class Work:
         is left in the database, and looked for later."""
         dues = list(self.coming.values())
         self.coming.clear()
+        if not self._may_begin():
+            return
         groups = self._transports.groups(dues)
         # All parts of a letter are known before the first one ends: its sender is told of all at once.
         admitted = {key: self._admit(key, group) for key, group in groups.items()}
@@ -152,9 +167,12 @@ class Work:
     # ---- Our own Maildirs
 
     def _put_here(self, parts: list[Part]) -> None:
-        if parts and self.running:
+        if parts and self._may_begin():
             self.here.update(part.id for part in parts)
             self._follow(Deferred.fromCoroutine(self._deliver_here(parts)))
+        else:
+            for part in parts:
+                self._release(part, [])
 
     async def _deliver_here(self, parts: list[Part]) -> None:
         started = self._now()
@@ -181,7 +199,7 @@ class Work:
     def _put_off(self, line: Line) -> None:
         """All that is in the line of a destination that rests, without a try."""
         self._resting.discard(line)
-        if not self.running:
+        if not self._may_begin():
             return
         called = line.parts and line.parts[0].asked and line.destination.call < self.calls
         if called or not line.destination.resting(self._clock.seconds()):
@@ -199,7 +217,7 @@ class Work:
             return
         self._pumping = True
         try:
-            while self.running and (turn := self.lines.next()) is not None:
+            while self._may_begin() and (turn := self.lines.next()) is not None:
                 self._follow(Deferred.fromCoroutine(self._attempt(*turn)))
         finally:
             self._pumping = False

@@ -52,6 +52,14 @@ def peer_at(host: str) -> Peer:
     return Peer(str(address), address.is_loopback)
 
 
+class Spare(Protocol):
+    """Whether there are descriptors for one more connection: :class:`mailstack.server.files.Descriptors`."""
+
+    def scarce(self) -> bool: ...
+
+    def given_back(self) -> None: ...
+
+
 class Session(Protocol):
     """What is counted."""
 
@@ -68,8 +76,16 @@ class Connections:
     """The open connections of one service, and how many more there may be. ``counts`` hears of every limit that strikes
     one of them."""
 
-    def __init__(self, total: int, per_client: int, counts: ILimitCounts, proxies: tuple[Network, ...] = ()) -> None:
+    def __init__(
+        self,
+        total: int,
+        per_client: int,
+        counts: ILimitCounts,
+        proxies: tuple[Network, ...] = (),
+        spare: Spare | None = None,
+    ) -> None:
         """``proxies`` come with other people's connections, and may have ``total``."""
+        self._spare = spare
         self.counts = counts
         self._total = total
         self._per_client = per_client
@@ -87,6 +103,8 @@ class Connections:
         peer = session.peer
         self._open.add(session)
         self._clients[peer.source] += 1
+        if self._spare is not None and self._spare.scarce():
+            return False
         if len(self._open) > self._total:
             self.counts.struck("connections", peer.address)
             return False
@@ -109,6 +127,8 @@ class Connections:
     def leave(self, session: Session) -> None:
         self._open.discard(session)
         self._forget_client(session)
+        if self._spare is not None:
+            self._spare.given_back()
         if not self._open and self._closed is not None:
             closed, self._closed = self._closed, None
             closed.callback(None)

@@ -40,6 +40,7 @@ class LimitCounts(Service):
     def startService(self) -> None:
         Service.startService(self)
         try:
+            make_folders((self._data / STATE_FILE).parent)
             self._strikes = read(self._data) or self._strikes
         except OSError as error:
             self._complain(error)
@@ -55,8 +56,6 @@ class LimitCounts(Service):
         self._writing = None
         path = self._data / STATE_FILE
         try:
-            if not path.parent.exists():
-                make_folders(path.parent)
             swap(path, self._strikes.dump())
         except OSError as error:
             self._complain(error)

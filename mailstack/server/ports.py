@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -12,7 +12,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
 from twisted.python.failure import Failure
 
 from mailstack.server.connections import Connections
@@ -20,6 +20,7 @@ from mailstack.server.proxied import PREFIX, Gate, ProxiedFactory
 
 #: Seconds that open sessions get to end when the server stops.
 GRACE = 3.0
+REST = 0.1  # seconds until a port that gave no connection is looked at again
 BACKLOG = 1024  # connections that wait to be accepted; the kernel's net.core.somaxconn may allow fewer
 
 
@@ -69,6 +70,8 @@ class Ports(Service):
         if not results or isinstance(results[0], Failure):
             raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {_reason(results)}")
         _lengthen_backlog(results[0])
+        if isinstance(results[0], tcp.Port):
+            rest_when_nothing_comes(results[0], self._reactor)
         return results[0]
 
     def _listen(self, port: Port) -> Deferred[IListeningPort]:
@@ -95,6 +98,25 @@ def _lengthen_backlog(port: IListeningPort) -> None:
     """Endpoint strings have 50 unless they say otherwise, too few for a burst of clients."""
     if isinstance(port, tcp.Port) and port.backlog < BACKLOG:
         port.socket.listen(BACKLOG)
+
+
+def rest_when_nothing_comes(port: Any, clock: IReactorTime) -> None:  # Any: tcp.Port, whose methods have no types
+    """The system says that somebody waits, and accept(2) fails: without descriptors (ENFILE), or memory. It would say
+    so again at once, and the reactor do nothing else."""
+    accept: Callable[[], None] = port.doRead
+
+    def wake() -> None:
+        if port.connected:
+            port.startReading()
+
+    def read() -> None:
+        before = port.sessionno
+        accept()
+        if port.sessionno == before and port.connected:
+            port.stopReading()
+            clock.callLater(REST, wake)
+
+    port.doRead = read  # endpoint strings choose the class
 
 
 def _closed(port: IListeningPort) -> Deferred[None]:

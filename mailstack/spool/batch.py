@@ -68,6 +68,12 @@ class Batch:
     corrected: list[Corrected] = Factory(list)
     saved: list[str] = Factory(list)  #: letters whose copy for a Sent folder is made, or given up
     paths: set[Path] = Factory(set)
+    must: int = 0  #: how far the reserve may be used for it: not at all, up to its half, all of it
+    probe: bool = False  #: written even if there is nothing in it
+
+    @property
+    def has_rows(self) -> bool:
+        return bool(self.letters or self.touched or self.hastened or self.corrected or self.probe)
 
     @property
     def touched(self) -> list[str]:

@@ -20,6 +20,11 @@ LEISURE = 0.05
 #: Seconds that a batch waits for messages that are just arriving: fewer syncs, and each serves more.
 COMPANY = 0.003
 
+#: Seconds until what must be durable is tried again.
+PATIENCE = 5.0
+#: How far the reserve may be used, see :class:`Batch`.
+HALF, ALL = 1, 2
+
 InThread = Callable[..., Awaitable[Any]]
 
 
@@ -40,6 +45,25 @@ class Ledger(Protocol):
     def checkpoint(self) -> None: ...
 
 
+class Care(Protocol):
+    """Hears how batches fare, and may help them: :class:`mailstack.spool.health.Health`."""
+
+    def wrote(self) -> None: ...
+
+    def failed(self, error: OSError, must: int) -> None: ...
+
+    def given_up(self, error: OSError) -> None: ...
+
+    @property
+    def tight(self) -> bool: ...
+
+    def verify(self) -> None: ...
+
+    def explained(self, error: OSError) -> OSError: ...
+
+    def make_room(self, error: OSError, everything: bool) -> bool: ...
+
+
 @implementer(IDurable)
 class GroupCommit:
     """Gathers changes into a batch; while one batch is on its way to the disk, the next one gathers.
@@ -56,10 +80,12 @@ class GroupCommit:
         finished: Callable[[list[str]], None],
         arriving: MutableSet[Any],
         log: IEventLog,
+        care: Care,
     ) -> None:
         """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with; it
         does not raise. ``arriving`` are messages that have begun and not ended yet; each is waited for once."""
         self._log = log
+        self._care = care
         self._ledger = ledger
         self._in_thread = in_thread
         self._clock = clock
@@ -69,6 +95,7 @@ class GroupCommit:
         self._waiters: list[Deferred[None]] = []
         self._pressing = 0
         self._busy = False
+        self._late: list[str] = []  #: letters that are done with, by a batch that did not become durable
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
 
@@ -82,15 +109,27 @@ class GroupCommit:
     async def flush(self, paths: Iterable[Path]) -> None:
         await self.join(lambda batch: batch.paths.update(paths), urgent=False)
 
-    async def join(self, change: Callable[[Batch], object], urgent: bool = True) -> None:
+    async def join(self, change: Callable[[Batch], object], urgent: bool = True, must: int = 0) -> None:
         """Add to the batch that gathers; returns when it is durable, OSError when it is not. ``urgent``: somebody waits
-        for an answer."""
+        for an answer. ``must``: see :class:`Batch`."""
         change(self._batch)
+        self._batch.must = max(self._batch.must, must)
         waiter: Deferred[None] = Deferred()
         self._waiters.append(waiter)
         self._pressing += urgent
         self._plan()
         await waiter
+
+    async def insist(self, change: Callable[[Batch], object], must: int) -> None:
+        """The same, tried until it is durable. CancelledError: whoever waits has given up."""
+        while True:
+            try:
+                await self.join(change, must=must)
+                return
+            except OSError:
+                pause: Deferred[None] = Deferred()
+                self._clock.callLater(PATIENCE, pause.callback, None)
+                await pause
 
     def _plan(self) -> None:
         """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later."""
@@ -115,7 +154,12 @@ class GroupCommit:
             removed = await self._write(batch)
             await self._sync(batch)
         except Exception as problem:
+            # Their rows may be gone, though not for good yet: nobody else speaks of them again.
+            self._late += removed
             removed, error = [], problem
+        else:
+            removed, self._late = list(dict.fromkeys([*removed, *self._late])), []
+        self._tell(batch, error)
         for waiter in waiters:
             if error is None:
                 waiter.callback(None)
@@ -129,9 +173,15 @@ class GroupCommit:
         for each in idle:
             each.callback(None)
 
+    def _tell(self, batch: Batch, error: Exception | None) -> None:
+        if isinstance(error, OSError):
+            self._care.failed(error, batch.must)
+        elif error is None and batch.has_rows:
+            self._care.wrote()
+
     async def _tidy(self) -> None:
         """Between two batches, when everybody has their answer: a failure here is nobody's."""
-        if not self._ledger.full:
+        if not (self._ledger.full or self._care.tight):
             return
         try:
             await self._in_thread(self._ledger.checkpoint)
@@ -144,11 +194,37 @@ class GroupCommit:
         except Busy:
             removed: list[str] = await self._in_thread(self._ledger.write_patiently, batch)
             return removed
+        except OSError as error:
+            return await self._write_in_need(batch, error)
+
+    async def _write_in_need(self, batch: Batch, error: OSError) -> list[str]:
+        """Once more, with what the reserve gives, if it must be."""
+        error = await self._in_thread(self._care.explained, error)
+        for everything in (False, True)[: batch.must]:
+            if await self._in_thread(self._care.make_room, error, everything):
+                self._care.given_up(error)
+                try:
+                    removed: list[str] = await self._in_thread(self._ledger.write_patiently, batch)
+                    return removed
+                except OSError as again:
+                    error = await self._in_thread(self._care.explained, again)
+        raise error
 
     async def _sync(self, batch: Batch) -> None:
         try:
             await self._in_thread(self._ledger.sync, batch)
+            if batch.letters:
+                # Or they would be ours in a folder where nobody will look for them. Not in the thread: it would have to
+                # get the interpreter's lock once more.
+                self._care.verify()
         except Exception as error:
-            self._log.warn("spool", what=f"the disk refuses to make mail durable: {error}")
             self._ledger.take_back(batch)
+            await self._make_room_after(error, batch)
             raise
+
+    async def _make_room_after(self, error: Exception, batch: Batch) -> None:
+        """For the next try: some file systems find out about their room only now."""
+        if not isinstance(error, OSError) or batch.must < ALL:
+            return
+        if await self._in_thread(self._care.make_room, error, True):
+            self._care.given_up(error)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -16,25 +16,26 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
+from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result, Wanted
-from mailstack.model.letter import ASKED, Due, Letter
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
-from mailstack.spool.batch import TOLERANCE, Batch, Corrected, Hastened, Reported, Settlement
-from mailstack.spool.commit import GroupCommit, InThread
+from mailstack.spool.batch import Batch, Reported, Settlement
+from mailstack.spool.commit import ALL, HALF, GroupCommit, InThread
 from mailstack.spool.errors import as_os_error
+from mailstack.spool.examination import Examination
 from mailstack.spool.files import Files
+from mailstack.spool.health import Health
 from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.lock import locked
+from mailstack.spool.notes import Retold
 from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
+from mailstack.spool.reschedule import Reschedule
+from mailstack.spool.schema import check_sqlite
 from mailstack.spool.store import Store
-
-T = TypeVar("T")
-
-AT_ONCE = 1_000  # rows changed in one transaction, which the reactor waits for
-SQLITE = (3, 38, 0)  # has the operator ->> that the statements use
 
 
 @implementer(ISpool, IDurable)
@@ -53,13 +54,14 @@ class DiskSpool:
         clock: IReactorTime,
         log: IEventLog,
         destination: Callable[[str], str],
+        alarms: IAlarms = SILENT,
+        least: float = 0,
     ) -> None:
         """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order; ``destination`` says by domain
-        where a recipient goes next."""
+        where a recipient goes next. With less than ``least`` octets of room nobody's mail is taken."""
         self._destination = destination
         self._data = data
         self._folder = data / "spool"
-        self._files = Files(self._folder / "messages")
         self._mode = sync
         self._by_file = True
         self._in_thread = in_thread
@@ -67,15 +69,16 @@ class DiskSpool:
         self._log = log
         self._adding: set[str] = set()
         self._damaged: set[str] = set()
-        self._noted = False  #: another process may have left notes for the log
+        self._notes = Retold(log)
+        self._health = Health(data, least, clock.seconds, alarms)
+        self._files = Files(self._folder / "messages", self._health.noticed)
 
     def start(self) -> Repairs:
         """Open, or make, the spool, and repair what a crash left. Blocking; before any other call.
 
         OSError: the disk, another server on the same folder, or a database that is none.
         """
-        if sqlite3.sqlite_version_info < SQLITE:
-            raise OSError(f"SQLite {sqlite3.sqlite_version} is too old, the queue needs {'.'.join(map(str, SQLITE))}")
+        check_sqlite()
         messages = self._files.folder
         make_folders(messages)
         self._lock = locked(self._folder / "lock")
@@ -85,17 +88,29 @@ class DiskSpool:
         if not database.exists() and any(messages.iterdir()):
             raise OSError(f"{database} is missing, but there is mail in {messages}: restore it, or move the mail away")
         try:
+            repairs = self._open(database)
+        except OSError as error:
+            if not self._health.make_room_to_start(error):
+                raise
+            repairs = self._open(database)
+        database.chmod(0o600)
+        self._sync([self._folder, messages])
+        self._health.start()
+        self._commit = GroupCommit(
+            self._store, self._in_thread, self._clock, self._remove, self._files.arriving, self._log, self._health
+        )
+        self._examination = Examination(self._health, self._commit, self._files, self._in_thread)
+        self._reschedule = Reschedule(self._reader, self._commit, self._in_thread, self._visible)
+        return repairs
+
+    def _open(self, database: Path) -> Repairs:
+        try:
             self._store = Store(database, self._sync, self._destination)
-            repairs = recover(database, messages)
+            repairs = recover(database, self._files.folder)
             self._reader = Reader(database)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
-        self._tell(self._reader.notes())
-        database.chmod(0o600)
-        self._sync([self._folder, messages])
-        self._commit = GroupCommit(
-            self._store, self._in_thread, self._clock, self._remove, self._files.arriving, self._log
-        )
+        self._notes.tell(self._reader.notes())
         return repairs
 
     async def stop(self) -> None:
@@ -118,8 +133,17 @@ class DiskSpool:
     def receive(self, id: str) -> IIncoming:
         return self._files.receive(id)
 
+    def admit(self) -> None:
+        """OSError: no new mail now, whatever room there seems to be."""
+        self._health.admit()
+
     async def add(self, letter: Letter, content: IIncoming) -> None:
-        file = self._finish(content)
+        try:
+            self.admit()
+            file = self._finish(content)
+        except OSError:
+            content.discard()
+            raise
         with self._hidden(letter.id):
             await self._enter(letter, file)
 
@@ -132,16 +156,16 @@ class DiskSpool:
         finally:
             self._adding.discard(id)
 
-    async def _enter(self, letter: Letter, file: FileIncoming) -> None:
+    async def _enter(self, letter: Letter, file: FileIncoming, must: int = 0) -> None:
         def change(batch: Batch) -> None:
             batch.letters.append(letter)
             if self._by_file:
                 batch.paths.update((Path(file.name), self._files.folder))
 
         try:
-            await self._commit.join(change)
+            await self._commit.join(change, must=must)
         except OSError:
-            file.discard()
+            self._files.discard(file)
             raise
         file.keep()
         if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):
@@ -149,31 +173,43 @@ class DiskSpool:
 
     def _finish(self, content: IIncoming) -> FileIncoming:
         assert isinstance(content, FileIncoming), "content comes from receive()"
-        try:
-            content.finish()
-        except OSError:
-            content.discard()
-            raise
+        content.finish()
         return content
 
     # ---- Delivering
 
     async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
         settlements = [Settlement(id, each) for id, each in results.items()]
-        await self._commit.join(lambda batch: batch.settlements.extend(settlements), urgent=False)
+        await self._commit.join(lambda batch: batch.settlements.extend(settlements), urgent=False, must=ALL)
 
     async def report(
         self, id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
     ) -> None:
         reported = Reported(id, told, warned)
         if bounce is None or content is None:
-            await self._commit.join(lambda batch: batch.reported.append(reported))
+            await self._commit.join(lambda batch: batch.reported.append(reported), must=ALL)
             return
-        file = self._finish(content)
+        file = await self._finish_in_need(content)
         with self._hidden(bounce.id):
             # One after the other: in one batch a crash could keep the mark and lose the report's body.
-            await self._enter(bounce, file)
-            await self._commit.join(lambda batch: batch.reported.append(reported))
+            await self._enter(bounce, file, must=HALF)
+            # Only a crash may lose the mark now: or the sender is told once more.
+            await self._commit.insist(lambda batch: batch.reported.append(reported), must=ALL)
+
+    async def _finish_in_need(self, content: IIncoming) -> FileIncoming:
+        """Of a report, which may use the reserve."""
+        try:
+            return self._finish(content)
+        except OSError as error:
+            if not await self._in_thread(self._health.make_room, error, False):
+                content.discard()
+                raise
+            self._health.given_up(error)
+        try:
+            return self._finish(content)
+        except OSError:
+            content.discard()
+            raise
 
     async def unsaved(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Letter]:
         hidden = self._hidden_ids()
@@ -181,41 +217,16 @@ class DiskSpool:
         return [letter for letter in found if letter.id not in self._hidden_ids()]
 
     async def saved(self, ids: Sequence[str]) -> None:
-        await self._commit.join(lambda batch: batch.saved.extend(ids), urgent=False)
+        await self._commit.join(lambda batch: batch.saved.extend(ids), urgent=False, must=ALL)
 
     async def hasten(self, domain: str, subdomains: bool) -> int:
-        waiting = await self._in_thread(self._reader.waiting, domain, self._destination(domain), subdomains)
-        visible = self._visible(id for id, _, _ in waiting)
-        later = [Hastened(id, number, ASKED) for id, number, _ in waiting if id in visible]
-        await self._in_pieces(later, lambda batch: batch.hastened)
-        return len(visible)
+        return await self._reschedule.hasten(domain, self._destination(domain), subdomains)
 
     async def hurry(self, destination: str, since: float, after: float, now: float, limit: int) -> float | None:
-        later = await self._in_thread(self._reader.later, destination, since, max(after, now), limit)
-        if not later:
-            return None
-        hastened = [Hastened(id, number, now) for id, number, _ in later]
-        await self._in_pieces(hastened, lambda batch: batch.hastened)
-        last: float = later[-1][2]
-        return last
+        return await self._reschedule.hurry(destination, since, after, now, limit)
 
     async def rectify(self, now: float, longest: float) -> int:
-        future = await self._in_thread(self._reader.from_the_future, now + TOLERANCE)
-        corrected = [Corrected.now(id, came, before, wish, now) for id, came, before, wish in future]
-        await self._in_pieces(corrected, lambda batch: batch.corrected)
-        late = await self._in_thread(self._reader.unbelievable, now + longest)
-        hastened = [Hastened(id, number, now) for id, number in late]
-        await self._in_pieces(hastened, lambda batch: batch.hastened)
-        return len({each.id for each in corrected} | {each.id for each in hastened})
-
-    async def _in_pieces(self, rows: Sequence[T], place: Callable[[Batch], list[T]]) -> None:
-        """One batch after the other; ``place`` says where in it they belong."""
-
-        def add(piece: Sequence[T], batch: Batch) -> None:
-            place(batch).extend(piece)
-
-        for start in range(0, len(rows), AT_ONCE):
-            await self._commit.join(partial(add, rows[start : start + AT_ONCE]))
+        return await self._reschedule.rectify(now, longest)
 
     async def flush(self, paths: Iterable[Path]) -> None:
         await self._commit.flush(paths)
@@ -298,25 +309,16 @@ class DiskSpool:
         found: Mapping[str, Collection[int]] = await self._in_thread(self._reader.surviving, ids)
         return found
 
+    def fit(self) -> bool:
+        return self._health.fit
+
+    async def examine(self) -> None:
+        await self._examination.run()
+
     async def changed(self) -> bool:
         found: bool = await self._in_thread(self._store.changed)
-        self._noted |= found
-        if self._noted:
-            await self._tell_notes()
+        await self._notes.look(found, partial(self._in_thread, self._reader.notes))
         return found
-
-    async def _tell_notes(self) -> None:
-        """If they cannot be had now, next time; who wants to know of the change does not wait for that."""
-        try:
-            self._tell(await self._in_thread(self._reader.notes))
-            self._noted = False
-        except OSError as error:
-            self._log.warn("spool", what=f"what the command line has done is not in the log yet: {error}")
-
-    def _tell(self, notes: Sequence[tuple[str, Mapping[str, object]]]) -> None:
-        """What the command line has done: it cannot write to our log by itself."""
-        for id, fields in notes:
-            self._log.event(id, **fields)
 
     def open(self, id: str) -> BinaryIO:
         return self._files.open(id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from zope.interface import implementer
@@ -22,8 +23,12 @@ class FileIncoming:
     The file has its final name from the start: only the row in the database makes it a letter.
     """
 
-    def __init__(self, name: str, arriving: set[FileIncoming]) -> None:
-        """``name`` is the path. Until its end the message is one of those that are ``arriving``."""
+    def __init__(
+        self, name: str, arriving: set[FileIncoming], troubled: Callable[[OSError], object] = lambda error: None
+    ) -> None:
+        """``name`` is the path. Until its end the message is one of those that are ``arriving``. ``troubled`` hears of
+        what the disk refuses."""
+        self._troubled = troubled
         self.name = name
         self._arriving = arriving
         arriving.add(self)
@@ -34,13 +39,19 @@ class FileIncoming:
         self.whole = b""  #: the content, once it is complete, if it was held in memory
 
     def write(self, chunk: bytes) -> None:
-        if self._fd is None:
+        if self._fd is None and self._size + len(chunk) <= MAX_HELD:
             self._held.append(chunk)
             self._size += len(chunk)
-            if self._size > MAX_HELD:
+            return
+        try:
+            if self._fd is None:
+                self._held.append(chunk)
                 self._spill()
-        else:
-            write_all(self._fd, chunk)
+            else:
+                write_all(self._fd, chunk)
+        except OSError as error:
+            self._troubled(error)
+            raise
 
     def _spill(self) -> None:
         self._fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -51,6 +62,13 @@ class FileIncoming:
     def finish(self) -> None:
         """The content is complete: put it into the file. Not durable yet."""
         self._arriving.discard(self)
+        try:
+            self._finish()
+        except OSError as error:
+            self._troubled(error)
+            raise
+
+    def _finish(self) -> None:
         if self._fd is None:
             self.whole = b"".join(self._held)
             write_new(self.name, self.whole)

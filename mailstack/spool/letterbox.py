@@ -16,7 +16,7 @@ from mailstack.durable import sync_paths
 from mailstack.interfaces.spool import IIncoming, ILetterbox
 from mailstack.model.address import path
 from mailstack.model.letter import Letter
-from mailstack.spool import notes
+from mailstack.spool import notes, reserve
 from mailstack.spool.adding import add_letters
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
@@ -60,6 +60,8 @@ class Letterbox:
         the file; so it is looked for once more when nobody else can write, and nothing is said of a letter without."""
         assert isinstance(content, FileIncoming), "content comes from receive()"
         try:
+            if not reserve.whole(self._messages.parent):
+                raise OSError(errno.ENOSPC, "the room that is left is for the outcomes of letters that are here")
             content.finish()
             file = Path(content.name)
             sync_paths([file, self._messages])

@@ -232,6 +232,12 @@ class MemorySpool:
             if id in self.stored
         }
 
+    def fit(self) -> bool:
+        return True
+
+    async def examine(self) -> None:
+        pass
+
     async def changed(self) -> bool:
         return False
 

@@ -41,7 +41,8 @@ def recipient_wishes(recipient: Recipient) -> Row:
 
 def result_row(id: str, result: Result) -> Row:
     reply = result.reply
-    return (id, result.number, result.state, result.next_attempt, reply.code, reply.status, reply.text, result.relay)
+    told = (reply.code, reply.status, reply.text, result.relay)
+    return (id, result.number, result.state, result.next_attempt, *told, result.at)
 
 
 def history_row(id: str, result: Result) -> Row:

@@ -7,6 +7,7 @@ import sqlite3
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
 VERSION = 5  #: ``PRAGMA user_version``
+SQLITE = (3, 38, 0)  #: has the operator ->> that the statements use
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS messages (
@@ -89,6 +90,12 @@ ADDED = (
     ("recipients", "destination", "TEXT NOT NULL DEFAULT ''"),
     ("messages", "hold", "TEXT NOT NULL DEFAULT ''"),
 )
+
+
+def check_sqlite() -> None:
+    """OSError: the library is too old."""
+    if sqlite3.sqlite_version_info < SQLITE:
+        raise OSError(f"SQLite {sqlite3.sqlite_version} is too old, the queue needs {'.'.join(map(str, SQLITE))}")
 
 
 def version(db: sqlite3.Connection) -> int:

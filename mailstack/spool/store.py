@@ -16,9 +16,12 @@ from mailstack.spool.rows import history_row, result_row
 from mailstack.spool.schema import prepare, version
 from mailstack.spool.states import ARRIVED, DONE, HELD, UNREPORTED, WAITING, listed
 
-#: What the administrator has decided during the attempt holds, unless the letter has arrived.
+#: What the administrator has decided during the attempt holds, unless the letter has arrived. One that is recorded once
+#: more, because the sync has failed, is in the history already, and counts once.
 SETTLE = f"""
-UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3, attempts = attempts + 1,
+UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3,
+       attempts = attempts + NOT EXISTS (SELECT 1 FROM history WHERE history.id = recipients.id
+           AND history.number = recipients.number AND history.at = new.value ->> 8),
        code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
 FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
       AND (state IN {listed(WAITING)} OR new.value ->> 2 IN {listed(ARRIVED)})
@@ -123,7 +126,7 @@ class Store:
         Rows that a crash leaves before the sync are found by :mod:`mailstack.spool.recovery`. Busy: nothing was
         written, :meth:`write_patiently` may wait.
         """
-        if not (batch.letters or batch.touched or batch.hastened or batch.corrected):
+        if not batch.has_rows:
             return []
         try:
             return self._transact(batch)

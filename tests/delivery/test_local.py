@@ -41,6 +41,7 @@ class Post:
     def __init__(self, root: Path) -> None:
         self.root = root
         (root / "messages").mkdir()
+        (root / "mail").mkdir()
         self.spool = FolderSpool(root / "messages")
         self.disk = NoDisk()
         self.log = ListLog()
@@ -235,3 +236,11 @@ def test_mailboxes_are_closed_to_others(post: Post) -> None:
     os.umask(0o077)
     post.deliver("alice@office.test")
     assert (post.root / "mail/office.test/alice").stat().st_mode & 0o077 == 0
+
+
+def test_nothing_is_made_where_the_folder_of_all_mail_is_gone(post: Post) -> None:
+    """It may be unmounted: what came to be below the mount point would vanish when it is back."""
+    (post.root / "mail").rmdir()
+    outcome = post.deliver("alice@office.test")[0]
+    assert isinstance(outcome, Delayed) and outcome.reply.code == 451
+    assert not (post.root / "mail").exists()

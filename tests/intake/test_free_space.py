@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mailstack.config.limits import FEW_INODES
 from mailstack.intake.free_space import FreeSpace
 
 
@@ -15,7 +16,7 @@ def test_asked_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     time, free = 5.0, 7
 
     def statvfs(folder: Path) -> SimpleNamespace:
-        return SimpleNamespace(f_bavail=free, f_frsize=4096)
+        return SimpleNamespace(f_bavail=free, f_frsize=4096, f_files=0, f_favail=0)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
     space = FreeSpace(Path("data"), lambda: time)
@@ -33,3 +34,10 @@ def test_folder_that_is_gone(tmp_path: Path) -> None:
 
 def test_real_disk(tmp_path: Path) -> None:
     assert FreeSpace(tmp_path, lambda: 0.0)() > 0
+
+
+@pytest.mark.parametrize(("inodes", "room"), [(FEW_INODES, 4096), (FEW_INODES - 1, 0)])
+def test_without_inodes_there_is_no_room(monkeypatch: pytest.MonkeyPatch, inodes: int, room: int) -> None:
+    state = SimpleNamespace(f_bavail=1, f_frsize=4096, f_files=1000, f_favail=inodes)
+    monkeypatch.setattr(os, "statvfs", lambda folder: state)
+    assert FreeSpace(Path("data"), lambda: 0.0)() == room

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import poplib
+import resource
 import signal
 import smtplib
 import subprocess
@@ -69,6 +70,7 @@ class Office:
         self.port = Ports(*free_ports(5))
         self.under: Sequence[str] = ()  #: a program, with options, that runs the server and has its process id
         self.greets_within = PATIENCE  #: seconds
+        self.descriptors: int | None = None  #: that the server may have; None: as many as we
         self._process: subprocess.Popen[bytes] | None = None
         self.aliases.touch()
         self.configure(sections or {})
@@ -135,9 +137,15 @@ class Office:
                 stdout=log,
                 stderr=log,
                 cwd=self.root,
-                # Whoever runs the tests in the background hands down a SIGINT that is ignored.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=self._before,
             )
+
+    def _before(self) -> None:
+        """In the new process."""
+        # Whoever runs the tests in the background hands down a SIGINT that is ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if self.descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
 
     def _greets(self) -> bool:
         try:

@@ -182,3 +182,14 @@ class TestOwnerWithAShell:
             box.open(0)
         assert list(box.delete([0])) == [0]
         assert (self.foreign / "cur" / "1.a.host:2,S").exists()
+
+
+def test_no_mailbox_is_empty_because_the_folder_of_all_is_gone(tmp_path: Path) -> None:
+    """It may be unmounted. A program that sees no letters forgets which ones it has, and fetches all of them again."""
+    with pytest.raises(OSError, match="gone") as caught:
+        Mailboxes(tmp_path / "mail", _place).open(ALICE)
+    assert not isinstance(caught.value, FileNotFoundError), "which means that there is no such folder of his"
+    (tmp_path / "mail").mkdir()
+    mailbox = Mailboxes(tmp_path / "mail", _place).open(ALICE)
+    assert sizes(mailbox) == []
+    mailbox.close()

@@ -80,6 +80,7 @@ def test_disk_that_refuses_is_told_once(running: Running) -> None:
         running.clock.advance(1)
     assert len(running.log.warnings) == 1
     (running.data / "state").unlink()
+    (running.data / "state").mkdir()
     counts.struck("errors", "192.0.2.7")
     running.clock.advance(1)
     found = read(running.data)

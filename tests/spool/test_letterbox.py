@@ -172,3 +172,12 @@ def test_a_file_that_is_no_database_is_told_of(tmp_path: Path, run: Runner) -> N
     (tmp_path / "spool/queue.db").write_bytes(b"rubbish" * 1000)
     with pytest.raises(OSError, match="not a database"):
         Letterbox(tmp_path, str, 1000)
+
+
+def test_the_room_that_outcomes_need_is_not_taken(tmp_path: Path, spool: DiskSpool) -> None:
+    """The server has given up some of its reserve: a script's letter has to wait."""
+    (tmp_path / "spool/reserve/07").unlink()
+    with pytest.raises(OSError, match="outcomes") as caught:
+        drop_in(tmp_path, "L1")
+    assert caught.value.errno == errno.ENOSPC
+    assert list((tmp_path / "spool/messages").iterdir()) == []

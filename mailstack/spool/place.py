@@ -1,0 +1,68 @@
+"""Whether the spool on the disk still is the one that was opened: a file system may be unmounted, a folder moved away,
+a backup restored in its place."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+Identity = tuple[int, int]
+
+
+@frozen
+class Place:
+    """What stood there at the start."""
+
+    identities: tuple[tuple[str, Identity], ...]
+
+    @classmethod
+    def of(cls, paths: Sequence[Path]) -> Place:
+        """OSError."""
+        return cls(tuple((str(path), _identity(str(path))) for path in paths))
+
+    def verify(self) -> None:
+        """ENOENT: it is gone. ESTALE: it is another one."""
+        for path, identity in self.identities:
+            if _identity(path) != identity:
+                raise OSError(errno.ESTALE, "this is not the one that the server has opened", path)
+
+
+def _identity(path: str) -> Identity:
+    found = os.stat(path)  # noqa: PTH116 - asked for every batch
+    return found.st_dev, found.st_ino
+
+
+def room(folder: Path) -> tuple[int, int | None, bool]:
+    """Of its file system: octets that we may still write, inodes that we may still take (None: it does not count them),
+    and whether it is read-only. OSError."""
+    state = os.statvfs(folder)
+    inodes = state.f_favail if state.f_files else None
+    return state.f_bavail * state.f_frsize, inodes, bool(state.f_flag & os.ST_RDONLY)
+
+
+def must_be_mounted(data: Path) -> None:
+    """OSError: nothing may be begun in ``data`` before its file system is there."""
+    with suppress(FileNotFoundError):  # no fstab: then nothing can be said
+        fstab = Path("/etc/fstab").read_text("utf-8", "replace")
+        point = not_mounted(data, fstab, Path("/proc/self/mounts").read_text("utf-8", "replace"))
+        if point is not None:
+            raise OSError(f"{point} is in /etc/fstab, but not mounted: a new queue below it would be hidden by the old")
+
+
+def not_mounted(data: Path, fstab: str, mounts: str) -> str | None:
+    """The mount point at or above ``data`` that is in fstab(5), and not mounted; both are given as text. What would be
+    written there is hidden as soon as it is mounted."""
+    mounted = {fields[1] for fields in map(str.split, mounts.splitlines()) if len(fields) > 1}
+    for line in fstab.splitlines():
+        fields = line.split("#", 1)[0].split()
+        if len(fields) < 3 or fields[2] in ("swap", "none") or not fields[1].startswith("/"):
+            continue
+        point = fields[1].rstrip("/") or "/"
+        if point != "/" and data.is_relative_to(point.replace("\\040", " ")) and point not in mounted:
+            return point
+    return None
