@@ -66,6 +66,8 @@ class Batch:
     reported: list[Reported] = Factory(list)
     hastened: list[Hastened] = Factory(list)
     corrected: list[Corrected] = Factory(list)
+    #: letters on hold from now on, and what is wrong with them
+    quarantined: list[tuple[str, str]] = Factory(list)
     saved: list[str] = Factory(list)  #: letters whose copy for a Sent folder is made, or given up
     paths: set[Path] = Factory(set)
 

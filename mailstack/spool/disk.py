@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -19,21 +18,21 @@ from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem
 from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result, Wanted
-from mailstack.model.letter import ASKED, Due, Letter
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
-from mailstack.spool.batch import TOLERANCE, Batch, Corrected, Hastened, Reported, Settlement
+from mailstack.spool.alarm import Alarm
+from mailstack.spool.batch import Batch, Reported, Settlement
 from mailstack.spool.commit import GroupCommit, InThread
-from mailstack.spool.errors import as_os_error
+from mailstack.spool.custody import ROWS, Custody
+from mailstack.spool.errors import Damaged, as_os_error
 from mailstack.spool.files import Files
 from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.lock import locked
 from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
 from mailstack.spool.store import Store
+from mailstack.spool.times import Times
 
-T = TypeVar("T")
-
-AT_ONCE = 1_000  # rows changed in one transaction, which the reactor waits for
 SQLITE = (3, 38, 0)  # has the operator ->> that the statements use
 
 
@@ -62,7 +61,9 @@ class DiskSpool:
         self._files = Files(self._folder / "messages")
         self._mode = sync
         self._by_file = True
-        self._in_thread = in_thread
+        self._alarm = Alarm(log, clock)
+        self._in_thread = in_thread = self._alarm.watching(in_thread)
+        self.custody = Custody(self._files, in_thread, clock, log)
         self._clock = clock
         self._log = log
         self._adding: set[str] = set()
@@ -96,7 +97,15 @@ class DiskSpool:
         self._commit = GroupCommit(
             self._store, self._in_thread, self._clock, self._remove, self._files.arriving, self._log
         )
+        self._times = Times(self._reader, self._in_thread, self._join)
         return repairs
+
+    async def _join(self, change: Callable[[Batch], object], urgent: bool = True) -> None:
+        try:
+            await self._commit.join(change, urgent)
+        except Damaged as error:
+            self._alarm(error)
+            raise
 
     async def stop(self) -> None:
         """Close it when all is written that has been given to it, also by those who were cut off while they waited: or
@@ -139,11 +148,12 @@ class DiskSpool:
                 batch.paths.update((Path(file.name), self._files.folder))
 
         try:
-            await self._commit.join(change)
+            await self._join(change)
         except OSError:
             file.discard()
             raise
         file.keep()
+        self._files.written(letter.id, self._clock.seconds())
         if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):
             self._files.remember(letter.id, file.whole)
 
@@ -160,20 +170,20 @@ class DiskSpool:
 
     async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
         settlements = [Settlement(id, each) for id, each in results.items()]
-        await self._commit.join(lambda batch: batch.settlements.extend(settlements), urgent=False)
+        await self._join(lambda batch: batch.settlements.extend(settlements), urgent=False)
 
     async def report(
         self, id: str, told: Sequence[int], bounce: Letter | None, content: IIncoming | None, warned: int
     ) -> None:
         reported = Reported(id, told, warned)
         if bounce is None or content is None:
-            await self._commit.join(lambda batch: batch.reported.append(reported))
+            await self._join(lambda batch: batch.reported.append(reported))
             return
         file = self._finish(content)
         with self._hidden(bounce.id):
             # One after the other: in one batch a crash could keep the mark and lose the report's body.
             await self._enter(bounce, file)
-            await self._commit.join(lambda batch: batch.reported.append(reported))
+            await self._join(lambda batch: batch.reported.append(reported))
 
     async def unsaved(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Letter]:
         hidden = self._hidden_ids()
@@ -181,41 +191,16 @@ class DiskSpool:
         return [letter for letter in found if letter.id not in self._hidden_ids()]
 
     async def saved(self, ids: Sequence[str]) -> None:
-        await self._commit.join(lambda batch: batch.saved.extend(ids), urgent=False)
+        await self._join(lambda batch: batch.saved.extend(ids), urgent=False)
 
     async def hasten(self, domain: str, subdomains: bool) -> int:
-        waiting = await self._in_thread(self._reader.waiting, domain, subdomains)
-        visible = self._visible(id for id, _, _ in waiting)
-        later = [Hastened(id, number, ASKED) for id, number, _ in waiting if id in visible]
-        await self._in_pieces(later, lambda batch: batch.hastened)
-        return len(visible)
+        return await self._times.hasten(domain, subdomains, self._visible)
 
     async def hurry(self, destination: str, since: float, after: float, now: float, limit: int) -> float | None:
-        later = await self._in_thread(self._reader.later, destination, since, max(after, now), limit)
-        if not later:
-            return None
-        hastened = [Hastened(id, number, now) for id, number, _ in later]
-        await self._in_pieces(hastened, lambda batch: batch.hastened)
-        last: float = later[-1][2]
-        return last
+        return await self._times.hurry(destination, since, after, now, limit)
 
     async def rectify(self, now: float, longest: float) -> int:
-        future = await self._in_thread(self._reader.from_the_future, now + TOLERANCE)
-        corrected = [Corrected.now(id, came, before, wish, now) for id, came, before, wish in future]
-        await self._in_pieces(corrected, lambda batch: batch.corrected)
-        late = await self._in_thread(self._reader.unbelievable, now + longest)
-        hastened = [Hastened(id, number, now) for id, number in late]
-        await self._in_pieces(hastened, lambda batch: batch.hastened)
-        return len({each.id for each in corrected} | {each.id for each in hastened})
-
-    async def _in_pieces(self, rows: Sequence[T], place: Callable[[Batch], list[T]]) -> None:
-        """One batch after the other; ``place`` says where in it they belong."""
-
-        def add(piece: Sequence[T], batch: Batch) -> None:
-            place(batch).extend(piece)
-
-        for start in range(0, len(rows), AT_ONCE):
-            await self._commit.join(partial(add, rows[start : start + AT_ONCE]))
+        return await self._times.rectify(now, longest)
 
     async def flush(self, paths: Iterable[Path]) -> None:
         await self._commit.flush(paths)
@@ -245,20 +230,21 @@ class DiskSpool:
         hidden = self._hidden_ids()
         asked = [evolve(each, exclude=each.exclude | hidden) for each in wanted] if hidden else wanted
         found: Sequence[Sequence[Due]] = await self._in_thread(self._reader.due, now, asked, damaged)
-        self._warn_of(damaged)
+        await self._set_aside(damaged)
         return [self._seen(each) for each in found]
 
     async def untold(self, limit: int, after: str = "") -> Sequence[Due]:
         damaged = set(self._damaged)
         found: Sequence[Due] = await self._in_thread(self._reader.untold, limit, after, damaged)
-        self._warn_of(damaged)
+        await self._set_aside(damaged)
         return self._seen(found)
 
-    def _warn_of(self, damaged: set[str]) -> None:
-        """Once; until the next start nobody looks at them again."""
-        for id in damaged - self._damaged:
-            self._log.warn(id, what="its row in the queue database makes no sense: it cannot be delivered")
-        self._damaged |= damaged
+    async def _set_aside(self, damaged: set[str]) -> None:
+        """Letters whose rows make no sense. Until somebody has changed something nobody looks at them again."""
+        new, self._damaged = damaged - self._damaged, self._damaged | damaged
+        if new:
+            with suppress(OSError):  # nobody delivers them in any case
+                await self.quarantine(dict.fromkeys(sorted(new), ROWS))
 
     def _seen(self, dues: Sequence[Due]) -> Sequence[Due]:
         visible = self._visible(due.letter.id for due in dues)
@@ -301,6 +287,8 @@ class DiskSpool:
     async def changed(self) -> bool:
         found: bool = await self._in_thread(self._store.changed)
         self._noted |= found
+        if found:
+            self._damaged.clear()
         if self._noted:
             await self._tell_notes()
         return found
@@ -317,6 +305,12 @@ class DiskSpool:
         """What the command line has done: it cannot write to our log by itself."""
         for id, fields in notes:
             self._log.event(id, **fields)
+
+    async def faults(self, letters: Iterable[Letter]) -> Mapping[str, str]:
+        return await self.custody.faults(letters)
+
+    async def quarantine(self, faults: Mapping[str, str]) -> None:
+        await self.custody.quarantine(self._join, faults)
 
     def open(self, id: str) -> BinaryIO:
         return self._files.open(id)

@@ -33,6 +33,11 @@ REROUTE = """
 UPDATE recipients SET destination = new.value ->> 2 FROM json_each(?) AS new
 WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
+#: A file or rows that are damaged. All ends that are not told of yet are still told.
+QUARANTINE = f"""
+UPDATE recipients SET state = 'hold', code = 451, status = '4.3.0', reply = new.value ->> 1
+FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND state IN {listed(WAITING)}
+"""
 #: Not one that its sender holds back: it is "active" until its first attempt.
 HASTEN = """
 UPDATE recipients SET next_attempt = new.value ->> 2 FROM json_each(?) AS new
@@ -70,6 +75,11 @@ SAVED = "DELETE FROM unsaved WHERE id IN (SELECT value FROM json_each(?))"
 
 PATIENCE = 10_000  # milliseconds to wait for another process
 CHECKPOINT = 4_000  # changed rows after which the log is copied into the database
+
+
+def held(why: str) -> str:
+    """The last reply of a recipient that is on hold for that reason."""
+    return f"Held for the administrator: {why}"
 
 
 class Store:
@@ -123,7 +133,7 @@ class Store:
         Rows that a crash leaves before the sync are found by :mod:`mailstack.spool.recovery`. Busy: nothing was
         written, :meth:`write_patiently` may wait.
         """
-        if not (batch.letters or batch.touched or batch.hastened or batch.corrected):
+        if not (batch.letters or batch.touched or batch.hastened or batch.corrected or batch.quarantined):
             return []
         try:
             return self._transact(batch)
@@ -204,6 +214,8 @@ class Store:
         if batch.settlements:
             rows = [result_row(done.id, result) for done in batch.settlements for result in done.results]
             self._db.execute(SETTLE, (json.dumps(rows),))
+        if batch.quarantined:
+            self._db.execute(QUARANTINE, (json.dumps([(id, held(why)) for id, why in batch.quarantined]),))
         if batch.hastened:
             self._db.execute(
                 HASTEN, (json.dumps([(each.id, each.number, each.next_attempt) for each in batch.hastened]),)
