@@ -142,9 +142,7 @@ class SentCopies(Service):
             await self._spool.quarantine(faults)
         sound = [letter for letter in letters if letter.id not in faults]
         copies = iter(await self._durably(await self._in_thread(self._folders.save, sound)) if sound else ())
-        return [
-            Copy("", error=faults[letter.id]) if letter.id in faults else next(copies) for letter in letters
-        ]
+        return [Copy("", error=faults[letter.id]) if letter.id in faults else next(copies) for letter in letters]
 
     async def _durably(self, copies: Sequence[Copy]) -> Sequence[Copy]:
         files = [copy.file for copy in copies if copy.file is not None]

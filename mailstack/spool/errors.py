@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-
 #: SQLite's codes for a database that is not what it was.
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
