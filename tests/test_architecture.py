@@ -61,6 +61,7 @@ TWISTED = {
     "mailstack.log",
     "mailstack.outbound",
     "mailstack.queue.attempts",
+    "mailstack.queue.damage",
     "mailstack.queue.dispatch",
     "mailstack.queue.overtime",
     "mailstack.queue.gathering",

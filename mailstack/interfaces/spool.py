@@ -142,8 +142,8 @@ class ISpool(ILetterbox):
         """Whether somebody else (the command line) has changed the queue since the last call."""
 
     async def faults(letters: Iterable[Letter]) -> Mapping[str, str]:
-        """Of these the letters whose stored file is not what was accepted, by id, with what is wrong. What was accepted a
-        moment ago is believed. OSError: nobody can tell now."""
+        """Of these the letters whose stored file is not what was accepted, by id, with what is wrong. What was accepted
+        a moment ago is believed. OSError: nobody can tell now."""
 
     async def quarantine(faults: Mapping[str, str]) -> None:
         """Put letters on hold, as damaged: what of them waits for an attempt. The file stays. Durable on return;

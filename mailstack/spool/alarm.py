@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.interfaces import IReactorTime
 
 from mailstack.interfaces.log import IEventLog
 from mailstack.spool.commit import InThread
@@ -17,11 +17,11 @@ PAUSE = 3600.0  # seconds
 @define
 class Alarm:
     log: IEventLog
-    clock: IReactorTime
+    seconds: Callable[[], float]  #: of a clock
     _last: float = field(init=False, default=-PAUSE)
 
     def __call__(self, error: Damaged) -> None:
-        now = self.clock.seconds()
+        now = self.seconds()
         if now - self._last >= PAUSE:
             self._last = now
             note = "new mail is answered 451; stop and start the server: it saves what can be read of the queue"

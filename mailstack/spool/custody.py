@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from attrs import define, field
-from twisted.internet.interfaces import IReactorTime
 
 from mailstack.interfaces.log import IEventLog
 from mailstack.model.letter import Letter
@@ -29,7 +28,7 @@ Join = Callable[[Callable[[Batch], object]], Awaitable[None]]
 class Custody:
     files: Files
     in_thread: InThread
-    clock: IReactorTime
+    seconds: Callable[[], float]  #: of a clock
     log: IEventLog
     #: told of each letter once, by id: what is wrong
     on_damage: Callable[[Mapping[str, str]], object] = lambda faults: None
@@ -37,7 +36,7 @@ class Custody:
 
     async def faults(self, letters: Iterable[Letter]) -> Mapping[str, str]:
         found: dict[str, str] = {}
-        now = self.clock.seconds()
+        now = self.seconds()
         stale = [letter for letter in letters if not self.files.is_fresh(letter.id, now)]
         for group in _groups(stale):
             found |= await self.in_thread(self._look, group)

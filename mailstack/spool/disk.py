@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import time
 from typing import BinaryIO
 
 from attrs import evolve
@@ -30,6 +31,7 @@ from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.lock import locked
 from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
+from mailstack.spool.salvage import sound_database
 from mailstack.spool.store import Store
 from mailstack.spool.times import Times
 
@@ -61,9 +63,9 @@ class DiskSpool:
         self._files = Files(self._folder / "messages")
         self._mode = sync
         self._by_file = True
-        self._alarm = Alarm(log, clock)
+        self._alarm = Alarm(log, clock.seconds)
         self._in_thread = in_thread = self._alarm.watching(in_thread)
-        self.custody = Custody(self._files, in_thread, clock, log)
+        self.custody = Custody(self._files, in_thread, clock.seconds, log)
         self._clock = clock
         self._log = log
         self._adding: set[str] = set()
@@ -73,21 +75,30 @@ class DiskSpool:
     def start(self) -> Repairs:
         """Open, or make, the spool, and repair what a crash left. Blocking; before any other call.
 
-        OSError: the disk, another server on the same folder, or a database that is none.
+        A damaged database is replaced by one with all that can be read of it. OSError: the disk, another server on the
+        same folder, or a database of a newer mailstack.
         """
         if sqlite3.sqlite_version_info < SQLITE:
             raise OSError(f"SQLite {sqlite3.sqlite_version} is too old, the queue needs {'.'.join(map(str, SQLITE))}")
         messages = self._files.folder
         make_folders(messages)
         self._lock = locked(self._folder / "lock")
+        try:
+            return self._open(messages)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self, messages: Path) -> Repairs:
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
         self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
         database = self._folder / "queue.db"
-        if not database.exists() and any(messages.iterdir()):
-            raise OSError(f"{database} is missing, but there is mail in {messages}: restore it, or move the mail away")
+        now = time()
         try:
+            salvage = sound_database(self._folder, now)
             self._store = Store(database, self._sync, self._destination)
-            repairs = recover(database, messages)
+            repairs = recover(database, self._folder, salvage, now)
+            self._store.end_batch()
             self._reader = Reader(database)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
@@ -112,7 +123,12 @@ class DiskSpool:
         what they have delivered would be delivered again. And when the files of letters that are done with are removed:
         or the next start would find them, and speak of a crash."""
         await self._commit.idle()
-        await self._in_thread(self.close)
+        await self._in_thread(self._end)
+
+    def _end(self) -> None:
+        with suppress(OSError):  # or the next start looks at the last letters once more
+            self._store.end_batch()
+        self.close()
 
     def close(self) -> None:
         """At once. Blocking."""

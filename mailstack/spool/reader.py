@@ -74,6 +74,8 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # A row that is damaged must not keep the others from being read.
+        self._db.text_factory = lambda octets: octets.decode("utf-8", "replace")
 
     def close(self) -> None:
         self._db.close()

@@ -111,9 +111,13 @@ class Store:
 
     def _reroute(self) -> None:
         """The routes may be others than when these letters came; those on hold may be released."""
-        rows = self._db.execute(
-            f"SELECT id, number, address, destination FROM recipients WHERE state IN {listed(WAITING + HELD)}"
-        )
+        query = f"SELECT id, number, address, destination FROM recipients WHERE state IN {listed(WAITING + HELD)}"
+        try:
+            rows = self._db.execute(query).fetchall()
+        except sqlite3.OperationalError:
+            # One that is no text, perhaps: its letter does not go anywhere, and must not keep back the others.
+            self._db.text_factory = lambda octets: octets.decode("utf-8", "replace")
+            rows = self._db.execute(query).fetchall()
         found = ((id, number, self._destination(address.rpartition("@")[2]), was) for id, number, address, was in rows)
         changed = [(id, number, now) for id, number, now, was in found if now != was]
         if changed:
@@ -126,6 +130,13 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
+
+    def end_batch(self) -> None:
+        """All that was written is durable: so the next start takes nothing of it for cut off. Blocking."""
+        try:
+            self._db.execute("UPDATE counter SET batch = batch + 1")
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
 
     def write(self, batch: Batch) -> list[str]:
         """One transaction, not durable yet; returns the letters that are done with, whose files can go.
