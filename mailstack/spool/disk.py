@@ -27,7 +27,7 @@ from mailstack.spool.commit import GroupCommit, InThread
 from mailstack.spool.custody import ROWS, Custody
 from mailstack.spool.errors import Damaged, as_os_error
 from mailstack.spool.files import Files
-from mailstack.spool.incoming import FileIncoming
+from mailstack.spool.incoming import FileIncoming, finished
 from mailstack.spool.lock import locked
 from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
@@ -144,7 +144,7 @@ class DiskSpool:
         return self._files.receive(id)
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
-        file = self._finish(content)
+        file = finished(content)
         with self._hidden(letter.id):
             await self._enter(letter, file)
 
@@ -173,15 +173,6 @@ class DiskSpool:
         if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):
             self._files.remember(letter.id, file.whole)
 
-    def _finish(self, content: IIncoming) -> FileIncoming:
-        assert isinstance(content, FileIncoming), "content comes from receive()"
-        try:
-            content.finish()
-        except OSError:
-            content.discard()
-            raise
-        return content
-
     # ---- Delivering
 
     async def settle(self, results: Mapping[str, Sequence[Result]]) -> None:
@@ -195,7 +186,7 @@ class DiskSpool:
         if bounce is None or content is None:
             await self._join(lambda batch: batch.reported.append(reported))
             return
-        file = self._finish(content)
+        file = finished(content)
         with self._hidden(bounce.id):
             # One after the other: in one batch a crash could keep the mark and lose the report's body.
             await self._enter(bounce, file)

@@ -76,3 +76,14 @@ class FileIncoming:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def finished(content: IIncoming) -> FileIncoming:
+    """One whose content is in its file. OSError: nothing of it is left."""
+    assert isinstance(content, FileIncoming), "content comes from receive()"
+    try:
+        content.finish()
+    except OSError:
+        content.discard()
+        raise
+    return content
