@@ -12,6 +12,8 @@ from pathlib import Path
 from mailstack.spool.pages import known_frames, written_frames
 from mailstack.spool.schema import SCHEMA, VERSION, version
 
+LOG = "a damaged log"
+SOUND_FORMATS = (1, 2)  # octets 18 and 19 of the database: 2 with a log
 #: An OSError of SQLite: not a word about what stands in the file.
 _ELSEWHERE = (
     sqlite3.SQLITE_BUSY,
@@ -39,12 +41,21 @@ def diagnosed(database: Path, mail: bool) -> str:
     written, _, salt = written_frames(database)
     if known > written and salt in (round_, b""):
         return f"has lost the end of its log ({written} of {known} frames are left)"
+    if not set(_head(database)[18:20]) <= set(SOUND_FORMATS):
+        return "has a damaged header"
     try:
         return _read(database)
+    except UnicodeError:
+        return "cannot be read (its tables have names that make no sense)"
     except sqlite3.Error as error:
         if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _ELSEWHERE:
             raise OSError(f"queue database: {error}") from error
         return f"cannot be read ({error})"
+
+
+def _head(database: Path) -> bytes:
+    with database.open("rb") as file:
+        return file.read(100)
 
 
 def _beside(database: Path, ending: str) -> Path:
@@ -71,7 +82,7 @@ def _read(database: Path) -> str:
         believed, _ = known_frames(database)
     _, ended, _ = written_frames(database)
     if not findings and ended > believed:
-        return f"has a damaged log (frames {believed + 1} to {ended} cannot be believed)"
+        return f"has {LOG} (frames {believed + 1} to {ended} cannot be believed)"
     return findings[0] if findings else ""
 
 
@@ -88,14 +99,31 @@ def _findings(db: sqlite3.Connection) -> Iterator[str]:
     for (line,) in db.execute("PRAGMA integrity_check(1)"):
         if line != "ok":
             yield f"is damaged ({' '.join(str(line).split())})"
-    if 0 < version(db) <= VERSION and not {"messages", "recipients", "counter"} <= _tables(db).keys():
-        yield "has lost tables"
+    if version(db) == VERSION and not _complete(db):
+        yield "has lost tables, or columns of them"
 
 
 def _ours(db: sqlite3.Connection) -> bool:
     with closing(sqlite3.connect(":memory:")) as fresh:
         fresh.executescript(SCHEMA)
         return _tables(fresh) == _tables(db)
+
+
+def _complete(db: sqlite3.Connection) -> bool:
+    """Tables that an older mailstack has made read otherwise, but have the same columns; indexes are ours."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(SCHEMA)
+        return _shape(fresh) == _shape(db)
+
+
+def _shape(db: sqlite3.Connection) -> set[object]:
+    found: set[object] = set()
+    for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall():
+        if kind == "table":
+            found |= {(name, *column[1:]) for column in db.execute("SELECT * FROM pragma_table_info(?)", (name,))}
+        else:
+            found.add((name, sql))
+    return found
 
 
 def _tables(db: sqlite3.Connection) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import time
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -232,24 +232,25 @@ class DiskSpool:
         return found
 
     async def due(self, now: float, wanted: Sequence[Wanted]) -> Sequence[Sequence[Due]]:
-        damaged = set(self._damaged)
         # Not asked for, or an answer with fewer than there was room for would seem to be all.
         hidden = self._hidden_ids()
         asked = [evolve(each, exclude=each.exclude | hidden) for each in wanted] if hidden else wanted
-        found: Sequence[Sequence[Due]] = await self._in_thread(self._reader.due, now, asked, damaged)
-        await self._set_aside(damaged)
+        found: Sequence[Sequence[Due]] = await self._without_damaged(self._reader.due, now, asked)
         return [self._seen(each) for each in found]
 
     async def untold(self, limit: int, after: str = "") -> Sequence[Due]:
-        damaged = set(self._damaged)
-        found: Sequence[Due] = await self._in_thread(self._reader.untold, limit, after, damaged)
-        await self._set_aside(damaged)
+        found: Sequence[Due] = await self._without_damaged(self._reader.untold, limit, after)
         return self._seen(found)
 
-    async def _set_aside(self, damaged: set[str]) -> None:
-        """Letters whose rows make no sense. Until somebody has changed something nobody looks at them again."""
-        new, self._damaged = damaged - self._damaged, self._damaged | damaged
-        if new:
+    async def _without_damaged(self, query: Callable[..., Any], *args: Any) -> Any:  # Any: as the query has it
+        """Letters whose rows make no sense are on hold then, and for the same reason it is asked again without them.
+        Until somebody has changed something nobody looks at them again."""
+        while True:
+            damaged = set(self._damaged)
+            found = await self._in_thread(query, *args, damaged)
+            new, self._damaged = damaged - self._damaged, self._damaged | damaged
+            if not new:
+                return found
             with suppress(OSError):  # nobody delivers them in any case
                 await self.quarantine(dict.fromkeys(sorted(new), ROWS))
 

@@ -79,16 +79,19 @@ def columns() -> dict[str, Columns]:
         return {table: Columns.of(db, table) for table in TABLES}
 
 
-def glean(copy: Path, files: Iterable[str]) -> dict[str, Gleaned]:
+def glean(copy: Path, files: Iterable[str], newer: bool) -> dict[str, Gleaned]:
     """All letters that are sound, of a copy of the database (and its log) that may be changed. For those in ``files``
-    that no tree leads to, all pages are looked through. Blocking. OSError when not even the copy can be opened."""
+    that no tree leads to, all pages are looked through; for all of them, if the log may have ``newer`` pages than the
+    trees have. Blocking. OSError when not even the copy can be opened."""
     wanted = set(files)
     # Before SQLite opens the copy, for then the log is not what it was.
     raw = copy.with_name("raw.db"), copy.with_name("raw.db-wal")
     found = {id: each for id, each in _by_tree(copy, wanted).items() if each.sound}
-    missing = wanted - found.keys()
+    # SQLite stops where the log is damaged; what stands behind that is newer.
+    missing = wanted if newer else wanted - found.keys()
     if missing:
-        found.update((id, each) for id, each in _by_pages(raw[0], raw[1], missing).items() if each.sound)
+        pieced = _by_pages(raw[0], raw[1], missing)
+        found.update((id, each) for id, each in pieced.items() if not each.doubtful or id not in found)
     return found
 
 
@@ -120,7 +123,7 @@ def _put(letter: Gleaned, table: str, row: Row) -> None:
 
 def _table(db: sqlite3.Connection, table: str, wanted: Columns, ids: Iterable[str]) -> Iterator[Row]:
     """One after the other up to the first error, then for each id by itself: the way there may be another one."""
-    with suppress(sqlite3.Error):
+    with suppress(sqlite3.Error, UnicodeError):
         there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
         names = [name for name in wanted.names if name in there]
         query = f"SELECT {', '.join(names)} FROM {table}"
@@ -132,10 +135,10 @@ def _table(db: sqlite3.Connection, table: str, wanted: Columns, ids: Iterable[st
                 if count > MOST_ROWS:
                     break
             return
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeError):
             pass
         for id in list(ids):
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, UnicodeError):
                 for row in db.execute(f"{query} WHERE id = ?", (id,)):
                     yield {**wanted.defaults, **dict(zip(names, row, strict=True))}
 

@@ -50,7 +50,10 @@ def image(database: BinaryIO | None, wal: BinaryIO | None) -> Image:
         octets = os.fstat(database.fileno()).st_size
         found.places.update({at // found.size + 1: (database, at) for at in range(0, octets, found.size)})
     if wal is not None:
-        found.places.update({page: (wal, at) for page, at, _ in frames(wal, found.size)})
+        whole = list(frames(wal, found.size))
+        last = max((number for number, (_, _, ends) in enumerate(whole, 1) if ends), default=0)
+        # Not what was begun, and never ended.
+        found.places.update({page: (wal, at) for page, at, _ in whole[:last]})
     return found
 
 

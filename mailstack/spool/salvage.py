@@ -24,7 +24,7 @@ from attrs import frozen
 
 from mailstack.durable import move, sync_paths
 from mailstack.spool.aside import QUARANTINE, put_aside
-from mailstack.spool.diagnosis import diagnosed
+from mailstack.spool.diagnosis import LOG, diagnosed
 from mailstack.spool.gleaning import Gleaned, columns, glean
 from mailstack.spool.schema import prepare
 from mailstack.spool.states import WAITING
@@ -53,7 +53,7 @@ def sound_database(folder: Path, now: float) -> Salvage | None:
     reason = diagnosed(database, mail=any(messages.iterdir()))
     if not reason:
         return None
-    return _put_in_place(folder, reason, _build(folder), now)
+    return _put_in_place(folder, reason, _build(folder, LOG in reason), now)
 
 
 @frozen
@@ -63,7 +63,7 @@ class Salvaged:
     letters: int
 
 
-def _build(folder: Path) -> Salvaged:
+def _build(folder: Path, newer: bool) -> Salvaged:
     scratch, building = folder / "salvage", folder / "queue.db.building"
     shutil.rmtree(scratch, ignore_errors=True)
     for path in folder.glob("queue.db.building*"):
@@ -73,7 +73,7 @@ def _build(folder: Path) -> Salvaged:
         for ending in ("", "-wal"):
             _copy(folder / f"queue.db{ending}", scratch / f"queue.db{ending}")
             _copy(folder / f"queue.db{ending}", scratch / f"raw.db{ending}")
-        letters = glean(scratch / "queue.db", os.listdir(folder / "messages"))  # noqa: PTH208 - as in recovery
+        letters = glean(scratch / "queue.db", os.listdir(folder / "messages"), newer)  # noqa: PTH208 - as in recovery
         done = _write(building, letters)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

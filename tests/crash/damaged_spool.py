@@ -37,8 +37,8 @@ from mailstack.queue.notices import Notices
 from mailstack.queue.sent import SentCopies
 from mailstack.queue.wording import Voices
 from mailstack.spool.disk import DiskSpool
-from tests.fakes_accounts import MemoryDirectory
 from tests.fakes import ListLog, in_place
+from tests.fakes_accounts import MemoryDirectory
 
 START = 1_750_000_000.0
 LATER = Reply(451, "4.4.1", "later")
@@ -282,7 +282,9 @@ class Came:
 
     copies: Counter[tuple[str, str]] = Factory(Counter)
     wrong: list[str] = Factory(list)
-    reports: Counter[str] = Factory(Counter)  #: by the subject of the letter that they are about, in Maildirs of senders
+    reports: Counter[str] = Factory(
+        Counter
+    )  #: by the subject of the letter that they are about, in Maildirs of senders
     unnamed: int = 0  #: reports that show nothing of the letter
     notices: int = 0
     saved: Counter[str] = Factory(Counter)
@@ -329,4 +331,3 @@ def _report(found: Came, octets: bytes) -> None:
         found.reports[f"L{int(number):04}"] += 1
     else:
         found.unnamed += 1
-

@@ -209,7 +209,9 @@ def _ids(octets: bytes, numbers: set[int], spool: Path) -> frozenset[str]:
         whole = image(file, None)
         whole.size = PAGE
         whole.places = {n: (file, (n - 1) * PAGE) for n in numbers if n * PAGE <= len(octets)}
-        found = frozenset(str(row[0]) for row in rows(whole) if len(row) > 2 and isinstance(row[0], str))
+        found = frozenset(
+            str(row[0]) for row in rows(whole) if len(row) > 2 or [type(each) for each in row] == [str, str]
+        )
     scratch.unlink()
     return found
 
