@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mailstack.spool.pages import known_frames, written_frames
+from mailstack.spool.pages import MAGIC, known_frames, written_frames
 from mailstack.spool.schema import SCHEMA, VERSION, version
 
 LOG = "a damaged log"
@@ -41,7 +41,10 @@ def diagnosed(database: Path, mail: bool) -> str:
     written, _, salt = written_frames(database)
     if known > written and salt in (round_, b""):
         return f"has lost the end of its log ({written} of {known} frames are left)"
-    if not set(_head(database)[18:20]) <= set(SOUND_FORMATS):
+    head = _head(database)
+    if head[:16] != MAGIC:
+        return "is no database, or has lost its beginning"
+    if not set(head[18:20]) <= set(SOUND_FORMATS):
         return "has a damaged header"
     try:
         return _read(database)

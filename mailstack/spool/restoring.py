@@ -102,7 +102,7 @@ def restore(
         if version(db) != VERSION:
             raise OSError("the queue is one of an older mailstack: start the server once, which brings it up to date")
         db.execute("BEGIN IMMEDIATE")
-        _make_room(db, id)
+        _make_room(db, letter)
         add_letters(db, [letter], destination)
         db.execute("UPDATE messages SET batch = ? WHERE id = ?", (DURABLE, id))
         notes.leave(db, id, what="put into the queue again by the administrator", by=by)
@@ -110,8 +110,12 @@ def restore(
     return letter
 
 
-def _make_room(db: sqlite3.Connection, id: str) -> None:
+def _make_room(db: sqlite3.Connection, letter: Letter) -> None:
     """Of a letter that is there already, nothing may be on its way. ValueError."""
+    id = letter.id
+    row = db.execute("SELECT size, checksum FROM messages WHERE id = ?", (id,)).fetchone()
+    if row not in (None, (letter.size, letter.checksum)):
+        raise ValueError(f"its file is not what was accepted: mailstack queue bounce {id} tells its sender")
     states = {state for (state,) in db.execute("SELECT state FROM recipients WHERE id = ?", (id,))}
     if states - set(HELD):
         raise ValueError("a letter of that ID is in the queue, and not on hold")
