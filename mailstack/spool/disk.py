@@ -164,6 +164,7 @@ class DiskSpool:
                 batch.paths.update((Path(file.name), self._files.folder))
 
         try:
+            self._alarm.check()
             await self._join(change)
         except OSError:
             file.discard()

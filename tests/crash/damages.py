@@ -27,6 +27,16 @@ class Harm:
 
 Make = Callable[[Path, Master, Random], Harm]
 
+#: What may stand in the place of a file.
+OTHERS: dict[str, Callable[[Path], object]] = {
+    "gone": lambda path: None,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("hello\n" * 999),
+    "folder": lambda path: path.mkdir(),
+    "link": lambda path: path.symlink_to("/etc/hostname"),
+    "fifo": lambda path: os.mkfifo(path),
+}
+
 
 def choose(spool: Path, master: Master, rng: Random) -> Harm:
     """Damage one thing."""
@@ -50,11 +60,9 @@ def _file(spool: Path, master: Master, rng: Random) -> Harm:
         touched.add(other)
         path.write_bytes(master.letters[other].content)
         (path.parent / other).write_bytes(octets)
-    elif kind in ("folder", "link", "fifo", "gone"):
+    elif kind in OTHERS:
         path.unlink()
-        {"folder": Path.mkdir, "link": lambda p: p.symlink_to("/etc/hostname"), "fifo": os.mkfifo}.get(
-            kind, lambda p: None
-        )(path)
+        OTHERS[kind](path)
     else:
         path.write_bytes(_changed(octets, kind, rng))
     return Harm(f"{kind} of messages/{id}", frozenset(touched))
@@ -63,15 +71,19 @@ def _file(spool: Path, master: Master, rng: Random) -> Harm:
 def _changed(octets: bytes, kind: str, rng: Random) -> bytes:
     """Other octets, in any case."""
     at = rng.randrange(len(octets))
-    new = {
-        "cut": lambda: octets[:at],
-        "zero": lambda: b"",
-        "longer": lambda: octets + rng.randbytes(rng.randrange(1, 5000)),
-        "flip": lambda: flipped(octets, at, rng),
-        "flips": lambda: flipped(flipped(octets, at, rng), (at + 1) % len(octets), rng),
-        "hole": lambda: octets[:at] + bytes(min(512, len(octets) - at)) + octets[at + 512 :],
-        "other": lambda: rng.randbytes(len(octets)),
-    }[kind]()
+    if kind == "cut":
+        new = octets[:at]
+    elif kind == "zero":
+        new = b""
+    elif kind == "longer":
+        new = octets + rng.randbytes(rng.randrange(1, 5000))
+    elif kind == "hole":
+        new = octets[:at] + bytes(min(512, len(octets) - at)) + octets[at + 512 :]
+    elif kind == "other":
+        new = rng.randbytes(len(octets))
+    else:
+        new = flipped(octets, at, rng)
+        new = flipped(new, (at + 1) % len(octets), rng) if kind == "flips" else new
     return new if new != octets else octets + b"x"
 
 
@@ -92,12 +104,9 @@ def _database(spool: Path, master: Master, rng: Random) -> Harm:
         + ["page", "zero page", "swap", "double", "cut", "cut", "gone", "empty", "text", "folder", "more"]
     )
     what = f"{kind} of queue.db"
-    if kind in ("gone", "empty", "text", "folder"):
+    if kind in OTHERS:
         path.unlink()
-        if kind != "gone":
-            {"empty": lambda: path.touch(), "text": lambda: path.write_text("hello\n" * 999), "folder": path.mkdir}[
-                kind
-            ]()
+        OTHERS[kind](path)
         return Harm(what, ALL)
     if kind == "more":
         path.write_bytes(octets + rng.randbytes(rng.choice([1, 17, PAGE, 3 * PAGE])))
@@ -133,10 +142,9 @@ def _log(spool: Path, master: Master, rng: Random) -> Harm:
     frames = (len(octets) - WAL_HEADER) // step
     kind = rng.choice(["flip"] * 5 + ["header", "cut", "cut", "cut", "zero frame", "swap", "gone", "empty", "folder"])
     what = f"{kind} of queue.db-wal"
-    if kind in ("gone", "empty", "folder"):
+    if kind in OTHERS:
         path.unlink()
-        if kind != "gone":
-            {"empty": path.touch, "folder": path.mkdir}[kind]()
+        OTHERS[kind](path)
         return Harm(what, ALL)
     if kind == "cut":
         at = max(0, WAL_HEADER + step * rng.randrange(frames) + rng.choice([0, 0, 1, -1, FRAME_HEADER, 2048]))
