@@ -48,15 +48,15 @@ class Gleaned:
             if mark == UNSEALED:
                 for each in those:
                     Address.parse(each["address"])
-            elif mark != seal([self.message[name] for name in _OF_MESSAGE], map(_identity, those)):
+            elif mark != seal(tuple(self.message[name] for name in _OF_MESSAGE), map(_identity, those)):
                 return False
             return bool(those) and all(each["state"] in STATES for each in those)
         except (KeyError, ValueError, TypeError):
             return False
 
 
-def _identity(recipient: Row) -> list[Any]:
-    return [recipient[name] for name in _OF_RECIPIENT]
+def _identity(recipient: Row) -> tuple[Any, ...]:
+    return tuple(recipient[name] for name in _OF_RECIPIENT)
 
 
 @frozen

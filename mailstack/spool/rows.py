@@ -16,12 +16,18 @@ NO_RECIPIENT_WISHES = ("", "", 0)
 UNSEALED = -1  #: of a letter that an older mailstack has accepted
 
 
-def seal(message: Iterable[object], recipients: Iterable[Iterable[object]]) -> int:
+_MESSAGE = "\n".join(["%s"] * 12)
+_RECIPIENT = "\n" + "\t".join(["%s"] * 5)
+
+
+def seal(message: Row, recipients: Iterable[Row]) -> int:
     """CRC-32 of an envelope. SQLite does not notice when a bit of a row flips; so the letter would go to somebody else.
 
     Of the message: id, sender, size, lines, relay_offset, eight_bit, checksum, smtputf8, require_tls, ret, envid, hold;
     of each recipient, in order: address, original, notify, orcpt, expanded. All else may change."""
-    text = "\n".join([*map(str, message), *("\t".join(map(str, each)) for each in recipients)])
+    text = _MESSAGE % message
+    for each in recipients:
+        text += _RECIPIENT % each
     return zlib.crc32(text.encode("utf-8", "backslashreplace"))
 
 
@@ -29,7 +35,7 @@ def sealed(message: Row, wishes: Row, recipients: Iterable[tuple[Row, Row]]) -> 
     """The seal of rows as they are about to be written."""
     id, sender, _, *measures = message
     smtputf8, require_tls, ret, envid, _, hold = wishes or NO_WISHES
-    those = [(*row[2:4], *(rest or NO_RECIPIENT_WISHES)) for row, rest in recipients]
+    those = [row[2:4] + (rest or NO_RECIPIENT_WISHES) for row, rest in recipients]
     return seal((id, sender, *measures, smtputf8, require_tls, ret, envid, hold), those)
 
 
