@@ -10,6 +10,7 @@ from attrs import frozen
 
 from mailstack.message.mime import encoded_subject, part
 from mailstack.message.moment import moment
+from mailstack.message.one_line import one_line
 from mailstack.message.report_fields import folded
 from mailstack.message.report_text import DIVIDER
 from mailstack.message.voice import Voice, Wording
@@ -40,6 +41,7 @@ class Damage:
 
 
 MOST_NAMED = 50  #: pieces of damage that a notice names
+MOST_SHOWN = 200  #: characters of a name, and of what is wrong
 
 
 def excess_notice(excess: Excess, id: str, voice: Voice) -> bytes:
@@ -51,7 +53,7 @@ def excess_notice(excess: Excess, id: str, voice: Voice) -> bytes:
 
 def damage_notice(damage: Damage, id: str, voice: Voice) -> bytes:
     """The same of damage."""
-    lines = [f"  {name}: {wrong}" for name, wrong in list(damage.faults.items())[:MOST_NAMED]]
+    lines = [f"  {_shown(name)}: {_shown(wrong)}" for name, wrong in list(damage.faults.items())[:MOST_NAMED]]
     more = len(damage.faults) - len(lines)
     values = {
         "number": str(len(damage.faults)),
@@ -60,6 +62,11 @@ def damage_notice(damage: Damage, id: str, voice: Voice) -> bytes:
         "postmaster": damage.postmaster.unicode,
     }
     return _notice("damage", id, voice, damage.now, damage.hostname, damage.postmaster, lambda _: values)
+
+
+def _shown(text: str) -> str:
+    """Names of files, and what SQLite says of nonsense, may be anything."""
+    return one_line(text.encode("utf-8", "replace").decode("utf-8"), MOST_SHOWN)
 
 
 def _notice(

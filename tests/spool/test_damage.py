@@ -375,3 +375,13 @@ def test_damage_while_the_server_runs_is_an_error_and_an_alarm(damage: Damage) -
         work.addErrback(lambda _: None)
         assert (damage.messages / "L3").exists() is taken
     spool.close()
+
+
+def test_names_that_are_no_text_stop_no_start(damage: Damage) -> None:
+    damage.add(GOOD)
+    for name in (b"\xff\xfe", b"two\nlines", b"x" * 200):
+        Path(os.fsdecode(bytes(damage.messages) + b"/" + name)).write_bytes(b"?")
+    spool = damage.open()
+    assert damage.due(spool) == [GOOD]
+    assert [path.name for path in damage.messages.iterdir()] == [GOOD]
+    spool.close()
