@@ -31,6 +31,7 @@ from mailstack.maildir.message_ids import MessageIds
 from mailstack.maildir.sent import SentFolders
 from mailstack.message.voice import Voice
 from mailstack.model.letter import Letter
+from mailstack.queue.damage import DamageNotices
 from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.notices import Notices
@@ -126,6 +127,8 @@ class Outbound:
         self.services: Sequence[Service] = (remote.pool, self.queue, self._sent)
         postmaster = settings.server.postmaster
         self.notices = Notices(mailer, self.spool, postmaster, self._voice, log, time, self.queue.wake)
+        self.damage = DamageNotices(self.notices.send, hostname, postmaster, reactor, time)
+        self.spool.custody.on_damage = self.damage.add
         line = partial(Line, reactor, hostname, self.spool, log)
         self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, monotonic)
 

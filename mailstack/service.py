@@ -174,11 +174,13 @@ class MailServer(MultiService):
             # Nobody makes them later: what is missing then is somewhere else.
             make_folders(data / folder)
         repairs = self.out.spool.start()
-        for id in repairs.quarantined:
-            self._log.warn(id, what="its file is missing in the spool: on hold")
-        if repairs.unacknowledged or repairs.orphans:
-            counts = f"{len(repairs.unacknowledged)} messages and {repairs.orphans} files"
-            self._log.event("spool", what=f"after a crash: removed {counts} that were never acknowledged")
+        for name, wrong in repairs.faults.items():
+            self._log.warn(name, what=f"damaged: {wrong}; see: mailstack queue fsck")
+        if repairs.unacknowledged or repairs.leftovers:
+            counts = f"{len(repairs.unacknowledged)} messages and {repairs.leftovers} files"
+            what = f"after a crash: {counts} that were never acknowledged, or are done with, are in spool/leftovers"
+            self._log.event("spool", what=what)
+        self.out.damage.add(repairs.faults)
 
     def _warn_of_an_open_relay(self) -> None:
         reason = too_open(self._settings.relay.networks)
@@ -212,6 +214,7 @@ class MailServer(MultiService):
         first = [self.namedServices[name] for name in STOPPED_FIRST]
         for services in (first, [service for service in self if service not in first]):
             await gatherResults([maybeDeferred(service.stopService) for service in services])
+        self.out.damage.stop()
         await self.out.spool.stop()
         self._log.event("mailstack", what="stopped")
 

@@ -42,6 +42,19 @@ async def in_turn(function: Any, party: str, friend: bool) -> Any:
     return function()
 
 
+class ListAlarms:
+    """IAlarms: what lasts, and the system's words."""
+
+    def __init__(self) -> None:
+        self.lasting: dict[str, str] = {}
+
+    def seen(self, condition: str, detail: str) -> None:
+        self.lasting[condition] = detail
+
+    def over(self, condition: str) -> None:
+        self.lasting.pop(condition, None)
+
+
 @implementer(IEventLog)
 class ListLog:
     """Keeps what was logged."""

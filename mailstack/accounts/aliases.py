@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from mailstack.accounts.lines import BrokenLine
+from mailstack.accounts.lines import BrokenLine, text_of
 from mailstack.accounts.quoting import Logical, logical_lines, split
 from mailstack.model.address import Address
 from mailstack.model.domain import to_ascii
@@ -76,7 +76,7 @@ class AliasReader:
 
     def _text(self, path: Path) -> str:
         self._files.append(path)  # before it is opened: it may appear later
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        return text_of(path)
 
     def _entry(self, path: Path, line: Logical) -> None:
         name, *rest = split(line.text, ":", most=1)

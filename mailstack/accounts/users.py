@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from mailstack.accounts import extra_fields, passwords
-from mailstack.accounts.lines import BrokenLine
+from mailstack.accounts.lines import BrokenLine, text_of
 from mailstack.model.address import Address
 from mailstack.model.maildir_name import below_mail
 from mailstack.protocol.scram import Verifier
@@ -47,7 +47,7 @@ class Users:
 
 def read(path: Path, domains: Collection[str]) -> Users:
     """OSError."""
-    return parse(path.read_bytes().decode("utf-8", "surrogateescape"), path, domains)
+    return parse(text_of(path), path, domains)
 
 
 def parse(text: str, path: Path, domains: Collection[str]) -> Users:

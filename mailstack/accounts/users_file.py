@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mailstack import durable
 from mailstack.accounts import extra_fields, verifiers
+from mailstack.accounts.lines import text_of
 from mailstack.accounts.users import canonical, entries
 from mailstack.model.address import Address
 
@@ -82,7 +83,7 @@ class UsersFile:
 
     def _change(self, edit: Callable[[Lines], Lines]) -> None:
         with _locked(self._path):
-            before = self._path.read_bytes().decode("utf-8", "surrogateescape")
+            before = text_of(self._path)
             lines = before.split("\n")
             if not lines[-1]:
                 lines.pop()

@@ -25,14 +25,14 @@ from mailstack.server import alarms
 from mailstack.server.files import KEPT
 from mailstack.spool import reserve
 from mailstack.spool.place import not_mounted, room
-from mailstack.spool.recovery import QUARANTINE
 from mailstack.spool.states import HELD, listed
+from mailstack.spool.store import held
 
 PROBE = b"x" * 4096
 SLOW = 2_000  # milliseconds for a sync, which is more than any load explains
 PATIENCE = 10.0  # seconds for the database
 SHOWN = 3  # of what SQLite finds wrong
-DAMAGED = f"SELECT count(DISTINCT id) FROM recipients WHERE state IN {listed(HELD)} AND reply = ?"
+DAMAGED = f"SELECT count(DISTINCT id) FROM recipients WHERE state IN {listed(HELD)} AND reply LIKE ? || '%'"
 
 
 @frozen
@@ -146,7 +146,7 @@ class Doctor:
             with closing(_opened(self.data / "spool" / "queue.db")) as db:
                 problems = [row[0] for row in db.execute("PRAGMA quick_check")]
                 ((letters,),) = db.execute("SELECT count(*) FROM messages")
-                ((damaged,),) = db.execute(DAMAGED, (QUARANTINE,))
+                ((damaged,),) = db.execute(DAMAGED, (held(""),))
         except sqlite3.DatabaseError as error:
             broken = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
             yield self._wrong("database", "database" if broken else "unreadable", problem=error)

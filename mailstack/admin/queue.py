@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mailstack.admin import queue_change
+from mailstack.admin.queue_fsck import fsck
 from mailstack.admin.queue_list import list_
 from mailstack.admin.queue_show import show
 from mailstack.admin.queue_simulate import simulate
@@ -21,8 +22,9 @@ def queue() -> None:
     mailstack queue retry --destination mx:far.example
     mailstack queue summary                  how many letters wait for what, and since when
     mailstack queue simulate --down 3d       what becomes of a letter when a destination is down
+    mailstack queue fsck                     is every letter whole?
     """
 
 
-for _command in (list_, show, *queue_change.commands(), summary, simulate):
+for _command in (list_, show, *queue_change.commands(), summary, simulate, fsck):
     queue.add_command(_command)

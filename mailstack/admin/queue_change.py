@@ -134,7 +134,7 @@ def _confirm(verb: Verb, order: _Order, found: Mapping[str, int]) -> None:
 
 def _carry_out(site: Site, verb: Verb, order: _Order, found: Mapping[str, int]) -> list[str]:
     """Returns those that were not there any more."""
-    deed = Deed(verb.name, _administrator(), site.now(), _line(order.reason))
+    deed = Deed(verb.name, administrator(), site.now(), _line(order.reason))
     changed = Changed()
     try:
         for ids in _progress(verb, list(found)):
@@ -190,7 +190,7 @@ def _problem(site: Site, verb: Verb, id: str) -> str:
     return clean((held or verb.useless).format(id=id))
 
 
-def _administrator() -> str:
+def administrator() -> str:
     """Who does it, for the history."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name

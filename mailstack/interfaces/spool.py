@@ -148,6 +148,14 @@ class ISpool(ILetterbox):
     async def changed() -> bool:
         """Whether somebody else (the command line) has changed the queue since the last call."""
 
+    async def faults(letters: Iterable[Letter]) -> Mapping[str, str]:
+        """Of these the letters whose stored file is not what was accepted, by id, with what is wrong. What was accepted
+        a moment ago is believed. OSError: nobody can tell now."""
+
+    async def quarantine(faults: Mapping[str, str]) -> None:
+        """Put letters on hold, as damaged: what of them waits for an attempt. The file stays. Durable on return;
+        OSError: nothing of it is recorded."""
+
     def open(id: str) -> BinaryIO:
         """The stored file, for reading; FileNotFoundError when it is gone."""
 

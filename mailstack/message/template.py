@@ -28,6 +28,7 @@ TEMPLATES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "relayed": (_MESSAGE, _RECIPIENTS),
     "expanded": (_MESSAGE, _RECIPIENTS),
     "closing": (_MESSAGE, ()),
+    "damage": (("number", "hostname", "postmaster"), ("letters",)),
     "excess": (("account", "recipients", "since", "command", "hostname", "postmaster"), ("clients",)),
 }
 

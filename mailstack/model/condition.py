@@ -6,9 +6,9 @@ import errno
 
 FULL, INODES, QUOTA, LITTLE = "full", "inodes", "quota", "little"
 READ_ONLY, DENIED, GONE, REPLACED = "read-only", "denied", "gone", "replaced"
-ERRORS, FILES, BUSY = "errors", "files", "busy"
+ERRORS, FILES, BUSY, DAMAGED = "errors", "files", "busy", "damaged"
 
-CONDITIONS = (FULL, INODES, QUOTA, LITTLE, READ_ONLY, DENIED, GONE, REPLACED, ERRORS, FILES, BUSY)
+CONDITIONS = (FULL, INODES, QUOTA, LITTLE, READ_ONLY, DENIED, GONE, REPLACED, ERRORS, FILES, BUSY, DAMAGED)
 
 #: There is no room.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

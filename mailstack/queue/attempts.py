@@ -29,7 +29,36 @@ class Attempts:
         self._clock = clock
 
     async def outcomes(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
-        """A bug delays what it strikes, and nothing else. CancelledError: nothing has happened."""
+        """A bug delays what it strikes, and nothing else. Nothing ({}) of a letter that turns out to be damaged, and is
+        on hold now. CancelledError: nothing has happened."""
+        try:
+            faults = await self._spool.faults([due.letter for due in dues])
+        except OSError as error:
+            return [self._unread(due, error) for due in dues]
+        if not faults:
+            return await self._attempt(transport, dues)
+        await self._set_aside(faults)
+        sound = [due for due in dues if due.letter.id not in faults]
+        answers = iter(await self._attempt(transport, sound) if sound else ())
+        return [{} if due.letter.id in faults else next(answers) for due in dues]
+
+    def _unread(self, due: Due, error: OSError) -> Outcomes:
+        why = error.strerror or str(error)
+        self._log.warn(due.letter.id, note=f"the queue file cannot be read: {why}")
+        reply = Reply(451, "4.3.0", f"The queue file cannot be read: {why}")
+        return {each.number: Delayed(reply) for each in due.pending}
+
+    async def _set_aside(self, faults: Mapping[str, str]) -> None:
+        """Before anything else happens to these letters, or they would be looked at again and again."""
+        while True:
+            try:
+                await self._spool.quarantine(faults)
+                return
+            except OSError as error:
+                self._log.warn("queue", what=f"cannot put damaged letters on hold, and goes on trying: {error}")
+            await self._pause()
+
+    async def _attempt(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
         try:
             return await transport.deliver(dues)
         except CancelledError:
@@ -42,7 +71,9 @@ class Attempts:
             return [{each.number: Delayed(OUR_FAULT) for each in dues[0].pending}]
 
     def results(self, due: Due, outcomes: Outcomes, started: float) -> list[Result]:
-        """Nothing of it, if a bug is in the way: it is tried again."""
+        """Nothing of it, if a bug is in the way: it is tried again. Nothing of what went on hold."""
+        if not outcomes:
+            return []
         try:
             return self._verdict.results(due, outcomes, started)
         except Exception as error:
@@ -65,6 +96,9 @@ class Attempts:
                 told = True
             except Exception as error:
                 self._log.failure("queue", f"cannot record {', '.join(results)}, and goes on trying: {error!r}")
-            pause: Deferred[None] = Deferred()
-            self._clock.callLater(STUCK, pause.callback, None)
-            await pause
+            await self._pause()
+
+    async def _pause(self) -> None:
+        pause: Deferred[None] = Deferred()
+        self._clock.callLater(STUCK, pause.callback, None)
+        await pause

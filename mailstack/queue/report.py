@@ -126,7 +126,7 @@ class Reporter:
 
     async def _send(self, letter: Letter, fates: Sequence[Fate], told: Sequence[int], warned: int, wake: Wake) -> None:
         """``told`` are the numbers of those whose fate is final with it."""
-        report, content = self._compose(letter, fates)
+        report, content = self._compose(letter, fates, await self._start_of(letter))
         # The report is durable before the mark that it was made: it may come twice, but is never lost.
         await self.spool.report(letter.id, told, report, content, warned)
         if report is not None:
@@ -134,7 +134,9 @@ class Reporter:
             self.log.event(letter.id, what=f"{kind}: {report.id}")
             wake(report)
 
-    def _compose(self, letter: Letter, fates: Sequence[Fate]) -> tuple[Letter | None, IIncoming | None]:
+    def _compose(
+        self, letter: Letter, fates: Sequence[Fate], original: bytes
+    ) -> tuple[Letter | None, IIncoming | None]:
         recipients = self._recipients(letter)
         if not recipients:
             return None, None
@@ -142,7 +144,7 @@ class Reporter:
 
         def message(id: str) -> bytes:
             occasion = Occasion(id, self.mailer.hostname, self.postmaster, letter, now)
-            return status_report(self.voice(), occasion, fates, self._start_of(letter))
+            return status_report(self.voice(), occasion, fates, original)
 
         # RFC 8689 §5: the report is protected as the letter was, as far as that can be.
         return self.mailer.compose(recipients, message, now, require_tls=letter.require_tls)
@@ -157,8 +159,11 @@ class Reporter:
             self.log.warn(letter.id, what=f"nobody to report to: {path(letter.sender)} does not exist here")
         return recipients
 
-    def _start_of(self, letter: Letter) -> bytes:
+    async def _start_of(self, letter: Letter) -> bytes:
+        """Nothing of a file that is damaged: what stands there now may be somebody else's."""
         try:
+            if await self.spool.faults([letter]):
+                return b""
             with self.spool.open(letter.id) as file:
                 file.seek(letter.relay_offset)
                 return file.read(MAX_RETURNED + 1)

@@ -128,12 +128,21 @@ class SentCopies(Service):
         letters = await self._spool.unsaved(now, AT_ONCE, waiting)
         if not letters:
             return False
-        copies = await self._durably(await self._in_thread(self._folders.save, letters))
+        copies = await self._copies(letters)
         done = [letter.id for letter, copy in zip(letters, copies, strict=True) if self._is_done(letter, copy)]
         if done:
             # After the folders, as the letter's file may go with it.
             await self._spool.saved(done)
         return True
+
+    async def _copies(self, letters: Sequence[Letter]) -> Sequence[Copy]:
+        """None of a damaged letter."""
+        faults = await self._spool.faults(letters)
+        if faults:
+            await self._spool.quarantine(faults)
+        sound = [letter for letter in letters if letter.id not in faults]
+        copies = iter(await self._durably(await self._in_thread(self._folders.save, sound)) if sound else ())
+        return [Copy("", error=faults[letter.id]) if letter.id in faults else next(copies) for letter in letters]
 
     async def _durably(self, copies: Sequence[Copy]) -> Sequence[Copy]:
         files = [copy.file for copy in copies if copy.file is not None]

@@ -8,13 +8,14 @@ from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from mailstack.interfaces.delivery import LOCAL, ITransport, Outcomes
+from mailstack.interfaces.delivery import LOCAL, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool, Result
 from mailstack.model.letter import Due
 from mailstack.queue.active import Part
 from mailstack.queue.attempts import Attempts
 from mailstack.queue.lines import Hurry, Line, Lines
+from mailstack.queue.out_of_turn import OutOfTurn
 from mailstack.queue.overtime import Overtime
 from mailstack.queue.places import Lane, Places
 from mailstack.queue.telling import Telling
@@ -64,6 +65,9 @@ class Work:
         #: told when there is room, in a line or (None) elsewhere; and of the time of a next attempt
         self.on_room: Callable[[Line | None], None] = lambda line: None
         self.on_deferred: Callable[[float], None] = lambda at: None
+        self.out_of_turn = OutOfTurn(
+            spool, transports, self.lines, telling, attempts, now, self._settle, self._release, self._leave
+        )
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -250,37 +254,6 @@ class Work:
         elif destination.dead:
             line.hurry = None
         self._serve(line)
-
-    async def out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
-        """One attempt at what a letter has for these domains, if none of it is here already."""
-        ways = self._transports
-        lines = {self.lines.open(ways.destination(domain), ways.terms(domain)) for domain in domains}
-        if any(id in line.ids for line in lines):
-            for line in lines:
-                self.lines.close(line)
-            return
-        # Here before it is looked up: so whatever else may take it either has ended before, or does not begin.
-        for line in lines:
-            self.lines.mark(line, id)
-        try:
-            await self._out_of_turn(id, domains, transport)
-        finally:
-            for line in lines:
-                self._leave(line, id)
-
-    async def _out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
-        due = await self._spool.ahead_of_time(id, domains)
-        if due is None or due.letter.not_before > self._now():
-            return
-        part = Part(self._telling.of(due), due, key=" ".join(domains))
-        part.active.keys.add(part.key)
-        started = self._now()
-        try:
-            outcomes = await self._attempts.outcomes(transport, [due])
-        except CancelledError:
-            self._release(part, [])
-            return
-        await self._settle([part], outcomes, started)
 
     # ---- What comes of it
 

@@ -7,20 +7,21 @@ import sqlite3
 from collections.abc import Callable, Iterable
 
 from mailstack.model.letter import Letter
-from mailstack.spool.rows import Rows, letter_wishes, message_row, recipient_row, recipient_wishes
+from mailstack.spool.rows import Rows, letter_wishes, message_row, recipient_row, recipient_wishes, sealed
 
 #: Most letters come without wishes. They do not pay for them: each ``->>`` reads its row anew.
 ADD_MESSAGES = """
-INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, batch)
+INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, seal, batch)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       (SELECT batch FROM counter)
+       value ->> 8, (SELECT batch FROM counter)
 FROM json_each(?)
 """
 ADD_MESSAGES_WITH_WISHES = """
-INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum,
+INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, seal,
                       smtputf8, require_tls, ret, envid, not_before, hold, batch)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, (SELECT batch FROM counter)
+       value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13,
+       value ->> 14, (SELECT batch FROM counter)
 FROM json_each(?)
 """
 ADD_RECIPIENTS = """
@@ -43,13 +44,15 @@ def add_letters(db: sqlite3.Connection, letters: Iterable[Letter], destination: 
     unsaved = Rows()
     for letter in letters:
         row, wishes = message_row(letter), letter_wishes(letter)
-        (special_messages if wishes else messages).append(row + wishes)
+        envelope = []
         if letter.sent_by is not None:
             unsaved.append((letter.id, str(letter.sent_by)))
         for number, recipient in enumerate(letter.recipients):
-            row = recipient_row(letter, number, recipient, destination(recipient.address.domain))
-            wishes = recipient_wishes(recipient)
-            (special_recipients if wishes else recipients).append(row + wishes)
+            one = recipient_row(letter, number, recipient, destination(recipient.address.domain))
+            special = recipient_wishes(recipient)
+            envelope.append((one, special))
+            (special_recipients if special else recipients).append(one + special)
+        (special_messages if wishes else messages).append((*row, sealed(row, wishes, envelope), *wishes))
     for statement, rows in (
         (ADD_MESSAGES, messages),
         (ADD_MESSAGES_WITH_WISHES, special_messages),

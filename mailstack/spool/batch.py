@@ -66,6 +66,8 @@ class Batch:
     reported: list[Reported] = Factory(list)
     hastened: list[Hastened] = Factory(list)
     corrected: list[Corrected] = Factory(list)
+    #: letters on hold from now on, and what is wrong with them
+    quarantined: list[tuple[str, str]] = Factory(list)
     saved: list[str] = Factory(list)  #: letters whose copy for a Sent folder is made, or given up
     paths: set[Path] = Factory(set)
     must: int = 0  #: how far the reserve may be used for it: not at all, up to its half, all of it
@@ -73,7 +75,7 @@ class Batch:
 
     @property
     def has_rows(self) -> bool:
-        return bool(self.letters or self.touched or self.hastened or self.corrected or self.probe)
+        return bool(self.letters or self.touched or self.hastened or self.corrected or self.quarantined or self.probe)
 
     @property
     def touched(self) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from mailstack.model.entry import Ages, Changed, Entry, Moment
 from mailstack.model.selection import Selection
 from mailstack.spool import changes, entries
 from mailstack.spool.ages import ages
+from mailstack.spool.content import opened
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.schema import VERSION, prepare, version
 
@@ -54,7 +55,7 @@ class QueueDesk:
             return entries.history(db, id)
 
     def content(self, id: str) -> BinaryIO:
-        return (self._messages / Path(id).name).open("rb")
+        return opened(str(self._messages / Path(id).name))
 
     def ages(self, by: str, states: Sequence[str], steps: Sequence[float], now: float) -> Ages:
         with self._read() as db:
@@ -71,7 +72,8 @@ class QueueDesk:
             changed, finished = changes.change(db, deed, ids, selection, self._messages)
         # After the rows: what a crash in between leaves is a file without a row, which start-up removes.
         for id in finished:
-            (self._messages / id).unlink(missing_ok=True)
+            with suppress(OSError, ValueError):  # what stands there may be no file: the next start puts it aside
+                (self._messages / id).unlink()
         return changed
 
     @contextmanager
@@ -103,6 +105,7 @@ class QueueDesk:
         try:
             path = self._database if self._database.exists() else ":memory:"
             with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
+                db.text_factory = lambda octets: octets.decode("utf-8", "replace")
                 yield db
         except sqlite3.Error as error:
             raise as_os_error(error) from error

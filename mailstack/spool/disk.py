@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from time import time
 from typing import BinaryIO
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -19,27 +19,29 @@ from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem
 from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
-from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result, Wanted
-from mailstack.model.letter import Due, Letter
-from mailstack.model.outcome import Outcome
+from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Result
+from mailstack.model.letter import Letter
 from mailstack.spool.batch import Batch, Reported, Settlement
 from mailstack.spool.commit import ALL, HALF, GroupCommit, InThread
+from mailstack.spool.custody import Custody
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.examination import Examination
 from mailstack.spool.files import Files
 from mailstack.spool.health import Health
-from mailstack.spool.incoming import FileIncoming
+from mailstack.spool.incoming import FileIncoming, finished
 from mailstack.spool.lock import locked
 from mailstack.spool.notes import Retold
+from mailstack.spool.questions import Questions
 from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
 from mailstack.spool.reschedule import Reschedule
+from mailstack.spool.salvage import sound_database
 from mailstack.spool.schema import check_sqlite
 from mailstack.spool.store import Store
 
 
 @implementer(ISpool, IDurable)
-class DiskSpool:
+class DiskSpool(Questions):
     """Everything accepted goes through here. Also makes deliveries durable, in the same batches."""
 
     _store: Store
@@ -59,34 +61,40 @@ class DiskSpool:
     ) -> None:
         """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order; ``destination`` says by domain
         where a recipient goes next. With less than ``least`` octets of room nobody's mail is taken."""
+        super().__init__()
         self._destination = destination
         self._data = data
         self._folder = data / "spool"
         self._mode = sync
         self._by_file = True
-        self._in_thread = in_thread
         self._clock = clock
         self._log = log
         self._adding: set[str] = set()
-        self._damaged: set[str] = set()
         self._notes = Retold(log)
         self._health = Health(data, least, clock.seconds, alarms)
+        self._in_thread = self._health.watching(in_thread)
         self._files = Files(self._folder / "messages", self._health.noticed)
+        self.custody = Custody(self._files, self._in_thread, clock.seconds, log)
 
     def start(self) -> Repairs:
         """Open, or make, the spool, and repair what a crash left. Blocking; before any other call.
 
-        OSError: the disk, another server on the same folder, or a database that is none.
+        A damaged database is replaced by one with all that can be read of it. OSError: the disk, another server on the
+        same folder, or a database of a newer mailstack.
         """
         check_sqlite()
-        messages = self._files.folder
-        make_folders(messages)
+        make_folders(self._files.folder)
         self._lock = locked(self._folder / "lock")
+        try:
+            return self._begin()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _begin(self) -> Repairs:
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
         self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
         database = self._folder / "queue.db"
-        if not database.exists() and any(messages.iterdir()):
-            raise OSError(f"{database} is missing, but there is mail in {messages}: restore it, or move the mail away")
         try:
             repairs = self._open(database)
         except OSError as error:
@@ -94,7 +102,7 @@ class DiskSpool:
                 raise
             repairs = self._open(database)
         database.chmod(0o600)
-        self._sync([self._folder, messages])
+        self._sync([self._folder, self._files.folder])
         self._health.start()
         self._commit = GroupCommit(
             self._store, self._in_thread, self._clock, self._remove, self._files.arriving, self._log, self._health
@@ -104,9 +112,12 @@ class DiskSpool:
         return repairs
 
     def _open(self, database: Path) -> Repairs:
+        now = time()
         try:
+            salvage = sound_database(self._folder, now)
             self._store = Store(database, self._sync, self._destination)
-            repairs = recover(database, self._files.folder)
+            repairs = recover(database, self._folder, salvage, now)
+            self._store.end_batch()
             self._reader = Reader(database)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
@@ -118,7 +129,12 @@ class DiskSpool:
         what they have delivered would be delivered again. And when the files of letters that are done with are removed:
         or the next start would find them, and speak of a crash."""
         await self._commit.idle()
-        await self._in_thread(self.close)
+        await self._in_thread(self._end)
+
+    def _end(self) -> None:
+        with suppress(OSError):  # or the next start looks at the last letters once more
+            self._store.end_batch()
+        self.close()
 
     def close(self) -> None:
         """At once. Blocking."""
@@ -140,7 +156,7 @@ class DiskSpool:
     async def add(self, letter: Letter, content: IIncoming) -> None:
         try:
             self.admit()
-            file = self._finish(content)
+            file = finished(content)
         except OSError:
             content.discard()
             raise
@@ -168,13 +184,9 @@ class DiskSpool:
             self._files.discard(file)
             raise
         file.keep()
+        self._files.written(letter.id, self._clock.seconds())
         if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):
             self._files.remember(letter.id, file.whole)
-
-    def _finish(self, content: IIncoming) -> FileIncoming:
-        assert isinstance(content, FileIncoming), "content comes from receive()"
-        content.finish()
-        return content
 
     # ---- Delivering
 
@@ -199,14 +211,14 @@ class DiskSpool:
     async def _finish_in_need(self, content: IIncoming) -> FileIncoming:
         """Of a report, which may use the reserve."""
         try:
-            return self._finish(content)
+            return finished(content)
         except OSError as error:
             if not await self._in_thread(self._health.make_room, error, False):
                 content.discard()
                 raise
             self._health.given_up(error)
         try:
-            return self._finish(content)
+            return finished(content)
         except OSError:
             content.discard()
             raise
@@ -242,72 +254,10 @@ class DiskSpool:
     async def _unlink(self, ids: Sequence[str]) -> None:
         await self._in_thread(self._files.unlink, ids)
 
-    # ---- Asking
-
-    async def destinations(
-        self, now: float, limit: int, exclude: Iterable[str] = (), newest: bool = False
-    ) -> Sequence[str]:
-        found: Sequence[str] = await self._in_thread(self._reader.destinations, now, limit, list(exclude), newest)
-        return found
-
-    async def due(self, now: float, wanted: Sequence[Wanted]) -> Sequence[Sequence[Due]]:
-        damaged = set(self._damaged)
-        # Not asked for, or an answer with fewer than there was room for would seem to be all.
-        hidden = self._hidden_ids()
-        asked = [evolve(each, exclude=each.exclude | hidden) for each in wanted] if hidden else wanted
-        found: Sequence[Sequence[Due]] = await self._in_thread(self._reader.due, now, asked, damaged)
-        self._warn_of(damaged)
-        return [self._seen(each) for each in found]
-
-    async def untold(self, limit: int, after: str = "") -> Sequence[Due]:
-        damaged = set(self._damaged)
-        found: Sequence[Due] = await self._in_thread(self._reader.untold, limit, after, damaged)
-        self._warn_of(damaged)
-        return self._seen(found)
-
-    def _warn_of(self, damaged: set[str]) -> None:
-        """Once; until the next start nobody looks at them again."""
-        for id in damaged - self._damaged:
-            self._log.warn(id, what="its row in the queue database makes no sense: it cannot be delivered")
-        self._damaged |= damaged
-
-    def _seen(self, dues: Sequence[Due]) -> Sequence[Due]:
-        visible = self._visible(due.letter.id for due in dues)
-        return [due for due in dues if due.letter.id in visible]
-
-    def _visible(self, ids: Iterable[str]) -> set[str]:
-        """Without those that are not ours yet, or not any more."""
-        return set(ids) - self._hidden_ids()
+    # ---- Its state
 
     def _hidden_ids(self) -> set[str]:
         return self._adding | self._store.taken_back
-
-    async def waiting(self, domains: Sequence[str]) -> Sequence[str]:
-        found: set[str] = set()
-        for domain in domains:
-            rows = await self._in_thread(self._reader.waiting, domain, self._destination(domain))
-            found.update(id for id, _, _ in rows)
-        return sorted(self._visible(found))  # ids are in the order of time
-
-    async def ahead_of_time(self, id: str, domains: Sequence[str]) -> Due | None:
-        found: Due | None = await self._in_thread(self._reader.ahead_of_time, id, list(domains))
-        return found
-
-    async def unreported(self, id: str) -> Mapping[int, Outcome]:
-        found: Mapping[int, Outcome] = await self._in_thread(self._reader.unreported, id)
-        return found
-
-    async def lagging(self, id: str, now: float) -> Lagging:
-        found: Lagging = await self._in_thread(self._reader.lagging, id, now)
-        return found
-
-    async def next_due(self, after: float) -> float | None:
-        found: float | None = await self._in_thread(self._reader.next_due, after)
-        return found
-
-    async def surviving(self, ids: Sequence[str]) -> Mapping[str, Collection[int]]:
-        found: Mapping[str, Collection[int]] = await self._in_thread(self._reader.surviving, ids)
-        return found
 
     def fit(self) -> bool:
         return self._health.fit
@@ -317,8 +267,16 @@ class DiskSpool:
 
     async def changed(self) -> bool:
         found: bool = await self._in_thread(self._store.changed)
+        if found:
+            self._damaged.clear()
         await self._notes.look(found, partial(self._in_thread, self._reader.notes))
         return found
+
+    async def faults(self, letters: Iterable[Letter]) -> Mapping[str, str]:
+        return await self.custody.faults(letters)
+
+    async def quarantine(self, faults: Mapping[str, str]) -> None:
+        await self.custody.quarantine(partial(self._commit.join, must=ALL), faults)
 
     def open(self, id: str) -> BinaryIO:
         return self._files.open(id)

@@ -10,10 +10,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from mailstack.spool.content import opened
 from mailstack.spool.incoming import FileIncoming
 
 LARGEST = 64 * 1024  #: octets of a letter that is kept in memory when it has just come
 MOST = 4 * 1024 * 1024  #: octets of those in all; beyond that the oldest are read from the disk
+FRESH = 60.0  #: seconds in which a file needs no look, as we have written it
+MOST_FRESH = 10_000  #: files that are known to be fresh
 
 
 class Files:
@@ -27,12 +30,22 @@ class Files:
         self.discarded: list[str] = []  #: refused by the disk; of some the file may still be there
         self._recent: dict[str, bytes] = {}
         self._size = 0
+        self._fresh: dict[str, float] = {}  #: by id, when we have written it
 
     def path(self, id: str) -> str:
         return f"{self.folder}/{id}"
 
     def receive(self, id: str) -> FileIncoming:
         return FileIncoming(self.path(id), self.arriving, self._troubled)
+
+    def written(self, id: str, now: float) -> None:
+        """By ourselves, and whole. ``now`` in seconds, whatever they count from."""
+        self._fresh[id] = now
+        if len(self._fresh) > MOST_FRESH:
+            del self._fresh[next(iter(self._fresh))]
+
+    def is_fresh(self, id: str, now: float) -> bool:
+        return now - self._fresh.get(id, -FRESH) < FRESH
 
     def remember(self, id: str, content: bytes) -> None:
         """It is going to be read soon."""
@@ -41,16 +54,19 @@ class Files:
         self._recent[id] = content
         self._size += len(content)
         while self._size > MOST:
-            self.forget([next(iter(self._recent))])
+            self._drop(next(iter(self._recent)))
 
     def forget(self, ids: Iterable[str]) -> None:
         for id in ids:
-            self._size -= len(self._recent.pop(id, b""))
+            self._fresh.pop(id, None)
+            self._drop(id)
+
+    def _drop(self, id: str) -> None:
+        self._size -= len(self._recent.pop(id, b""))
 
     def open(self, id: str) -> BinaryIO:
         content = self._recent.get(id)
-        # Not Path.open: making the Path costs a third of it.
-        return open(self.path(id), "rb") if content is None else BytesIO(content)  # noqa: PTH123
+        return opened(self.path(id)) if content is None else BytesIO(content)
 
     def discard(self, file: FileIncoming) -> None:
         """It was written, and did not become a letter. Where the disk does not let go of it now, or the folder is not

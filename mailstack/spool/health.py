@@ -10,16 +10,20 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mailstack.config.limits import FEW_INODES
 from mailstack.interfaces.alarms import IAlarms
-from mailstack.model.condition import FULL, INODES, LITTLE, NO_ROOM, READ_ONLY, condition_of
+from mailstack.model.condition import DAMAGED, FULL, INODES, LITTLE, NO_ROOM, READ_ONLY, condition_of
+from mailstack.spool.commit import InThread
+from mailstack.spool.errors import Damaged
 from mailstack.spool.place import Place, room
 from mailstack.spool.reserve import Reserve
 
 #: Seconds between two tries to make the reserve again, or to write while nothing can be written.
 PATIENCE = 5.0
 PROBE = 65_536  # octets that are written to see whether that can be done
+WARY = 60.0  #: seconds after the last sign of a damaged database in which nothing new is taken
 
 
 class Health:
@@ -39,6 +43,8 @@ class Health:
         self._lacking: dict[str, OSError] = {}  #: likewise, why the reserve is not whole
         self._raised: set[str] = set()
         self._tried = self._made = -PATIENCE
+        self._damage: Damaged | None = None
+        self._damage_seen = 0.0
 
     def make_room_to_start(self, error: OSError) -> bool:
         """Blocking. Before all else, when there was no room to open the queue."""
@@ -70,11 +76,29 @@ class Health:
 
     def noticed(self, error: OSError) -> None:
         """What somebody's message has met with. The next batch says whether outcomes meet with it, too."""
-        if error.errno not in NO_ROOM:
+        if isinstance(error, Damaged):
+            # What is in SQLite's memory may still be written, to where nobody will read it.
+            self._damage, self._damage_seen = error, self._now()
+            self._standing = {**self._standing, DAMAGED: error}
+        elif error.errno not in NO_ROOM:
             self._failure = error
         self._raise(self._named(error), error)
 
+    def watching(self, in_thread: InThread) -> InThread:
+        """The same, but that a database which is damaged is noticed."""
+
+        async def run(*args: Any, **named: Any) -> Any:  # Any: as it is given, and as it comes back
+            try:
+                return await in_thread(*args, **named)
+            except Damaged as error:
+                self.noticed(error)
+                raise
+
+        return run
+
     def _named(self, error: OSError) -> str:
+        if isinstance(error, Damaged):
+            return DAMAGED
         if error.errno == errno.ENOSPC:
             with suppress(OSError):
                 return INODES if room(self._folder)[1] == 0 else FULL
@@ -87,7 +111,7 @@ class Health:
         """Whether outcomes can be written down, so that there may be any."""
         if self._failure is not None or (self._reserve.spent and self._standing):
             return False
-        return all(error.errno in NO_ROOM for error in self._standing.values())
+        return all(error.errno in NO_ROOM or key == DAMAGED for key, error in self._standing.items())
 
     @property
     def tight(self) -> bool:
@@ -112,6 +136,12 @@ class Health:
 
     def look(self) -> dict[str, OSError]:
         """What is wrong with the disk, by condition. Makes the reserve again if there is room."""
+        found = self._look()
+        if self._damage is not None and self._now() - self._damage_seen < WARY:
+            found[DAMAGED] = self._damage
+        return found
+
+    def _look(self) -> dict[str, OSError]:
         try:
             self.verify()
             octets, inodes, read_only = room(self._folder)

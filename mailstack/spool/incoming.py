@@ -94,3 +94,10 @@ class FileIncoming:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def finished(content: IIncoming) -> FileIncoming:
+    """One whose content is in its file. After an OSError it may be tried again, or is to be discarded."""
+    assert isinstance(content, FileIncoming), "content comes from receive()"
+    content.finish()
+    return content

@@ -22,6 +22,8 @@ from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.schema import VERSION, version
 
+#: The batch of letters whose files are durable before their rows: a crash cuts off none of them.
+DURABLE = -1
 #: Seconds to wait while somebody else is in the middle of a transaction.
 PATIENCE = 10.0
 
@@ -72,13 +74,14 @@ class Letterbox:
         content.keep()
 
     def _enter(self, letter: Letter, file: Path) -> None:
-        """The row belongs to the batch that the server has written last, whose rows the next start compares with their
-        files. A batch of our own would be the last one then, and the server's would be believed without a look."""
+        """The row belongs to no batch of the server. One of our own would be the last one then, and the server's last
+        one would be believed without a look."""
         with closing(self._connect()) as db:
             db.execute("BEGIN IMMEDIATE")
             if file.stat().st_size != letter.size:
                 raise OSError(errno.EIO, "the message file has changed")
             add_letters(db, [letter], self._destination)
+            db.execute("UPDATE messages SET batch = ? WHERE id = ?", (DURABLE, letter.id))
             notes.leave(db, letter.id, **self._line(letter))
             db.execute("COMMIT")
 

@@ -241,6 +241,15 @@ class MemorySpool:
     async def changed(self) -> bool:
         return False
 
+    async def faults(self, letters: Iterable[Letter]) -> Mapping[str, str]:
+        return {}
+
+    async def quarantine(self, faults: Mapping[str, str]) -> None:
+        for id in faults:
+            for row in self.stored[id].rows if id in self.stored else ():
+                if row.state in WAITING:
+                    row.state = "hold"
+
     def open(self, id: str) -> BinaryIO:
         if id not in self.stored:
             raise FileNotFoundError(id)

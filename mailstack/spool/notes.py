@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mailstack.interfaces.log import IEventLog
@@ -23,7 +24,11 @@ def take(db: sqlite3.Connection) -> Sequence[tuple[str, dict[str, Any]]]:
     if db.execute("SELECT 1 FROM notes LIMIT 1").fetchone() is None:
         return ()  # most changes leave none, and a DELETE would be one more for others to see
     found = db.execute("DELETE FROM notes RETURNING number, id, fields").fetchall()
-    return [(id, json.loads(fields)) for _, id, fields in sorted(found)]
+    notes = []
+    for _, id, fields in sorted(found):
+        with suppress(ValueError, TypeError):  # damaged, and no more than a line in the log
+            notes.append((id, dict(json.loads(fields))))
+    return notes
 
 
 class Retold:

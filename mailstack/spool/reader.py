@@ -18,6 +18,7 @@ from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool import notes
 from mailstack.spool.errors import as_os_error
+from mailstack.spool.rows import UNSEALED, seal
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
 WINDOW = 10_000  #: rows that a look reads at most, before it goes from destination to destination
@@ -97,6 +98,8 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # A row that is damaged must not keep the others from being read.
+        self._db.text_factory = lambda octets: octets.decode("utf-8", "replace")
 
     def close(self) -> None:
         self._db.close()
@@ -184,22 +187,25 @@ class Reader:
         return evolve(due, pending=pending) if due and pending else None
 
     def letter(self, id: str) -> tuple[Letter | None, int]:
-        """A letter and how many delay warnings it had."""
+        """A letter and how many delay warnings it had. ValueError: its rows are damaged."""
         rows = self._rows(
             "SELECT sender, arrived, size, lines, relay_offset, eight_bit, checksum, smtputf8, require_tls, ret, envid,"
-            " not_before, hold, warned FROM messages WHERE id = ?",
+            " not_before, hold, warned, seal FROM messages WHERE id = ?",
             (id,),
         )
         if not rows:
             return None, 0
-        sender, arrived, size, lines, offset, eight_bit, checksum, smtputf8, require_tls, *rest, warned = rows[0]
+        sender, arrived, *measures, smtputf8, require_tls, ret, envid, not_before, hold, warned, mark = rows[0]
         found = self._rows(
             "SELECT address, original, notify, orcpt, expanded FROM recipients WHERE id = ? ORDER BY number", (id,)
         )
+        if mark not in (UNSEALED, seal((id, sender, *measures, smtputf8, require_tls, ret, envid, hold), found)):
+            raise ValueError(f"{id}: the envelope is not what was accepted")
         recipients = tuple(_recipient(*row) for row in found)
         origin = _address(sender) if sender else None
-        measures = (arrived, size, lines, offset, bool(eight_bit), checksum)
-        return Letter(id, origin, recipients, *measures, bool(smtputf8), bool(require_tls), *rest), warned
+        size, lines, offset, eight_bit, checksum = measures
+        about = (arrived, size, lines, offset, bool(eight_bit), checksum, bool(smtputf8), bool(require_tls))
+        return Letter(id, origin, recipients, *about, ret, envid, not_before, hold), warned
 
     def unreported(self, id: str) -> dict[int, Outcome]:
         rows = self._rows(

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
+
 from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter, Recipient
 
 Row = tuple[object, ...]
 Rows = list[Row]
+
+NO_WISHES = (0, 0, "", "", 0.0, "")  #: as :func:`letter_wishes` has them
+NO_RECIPIENT_WISHES = ("", "", 0)
+UNSEALED = -1  #: of a letter that an older mailstack has accepted
+
+
+_MESSAGE = "\n".join(["%s"] * 12)
+_RECIPIENT = "\n" + "\t".join(["%s"] * 5)
+
+
+def seal(message: Row, recipients: Iterable[Row]) -> int:
+    """CRC-32 of an envelope. SQLite does not notice when a bit of a row flips; so the letter would go to somebody else.
+
+    Of the message: id, sender, size, lines, relay_offset, eight_bit, checksum, smtputf8, require_tls, ret, envid, hold;
+    of each recipient, in order: address, original, notify, orcpt, expanded. All else may change."""
+    text = _MESSAGE % message
+    for each in recipients:
+        text += _RECIPIENT % each
+    return zlib.crc32(text.encode("utf-8", "backslashreplace"))
+
+
+def sealed(message: Row, wishes: Row, recipients: Iterable[tuple[Row, Row]]) -> int:
+    """The seal of rows as they are about to be written."""
+    id, sender, _, *measures = message
+    smtputf8, require_tls, ret, envid, _, hold = wishes or NO_WISHES
+    those = [row[2:4] + (rest or NO_RECIPIENT_WISHES) for row, rest in recipients]
+    return seal((id, sender, *measures, smtputf8, require_tls, ret, envid, hold), those)
 
 
 def message_row(letter: Letter) -> Row:

@@ -6,7 +6,7 @@ import sqlite3
 
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
-VERSION = 5  #: ``PRAGMA user_version``
+VERSION = 6  #: ``PRAGMA user_version``
 SQLITE = (3, 38, 0)  #: has the operator ->> that the statements use
 
 SCHEMA = f"""
@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS messages (
     ret TEXT NOT NULL DEFAULT '',    -- FULL, HDRS
     envid TEXT NOT NULL DEFAULT '',  -- xtext
     not_before REAL NOT NULL DEFAULT 0, -- Unix time of the first attempt, if that is later than arrived
-    hold TEXT NOT NULL DEFAULT ''    -- if that was the sender's wish: for;SECONDS or until;DATE
+    hold TEXT NOT NULL DEFAULT '',   -- if that was the sender's wish: for;SECONDS or until;DATE
+    seal INTEGER NOT NULL DEFAULT -1 -- CRC-32 of what never changes of the envelope; -1: of an older mailstack
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS recipients (
     id TEXT NOT NULL,
@@ -89,6 +90,7 @@ ADDED = (
     ("messages", "not_before", "REAL NOT NULL DEFAULT 0"),
     ("recipients", "destination", "TEXT NOT NULL DEFAULT ''"),
     ("messages", "hold", "TEXT NOT NULL DEFAULT ''"),
+    ("messages", "seal", "INTEGER NOT NULL DEFAULT -1"),
 )
 
 

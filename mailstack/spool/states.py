@@ -14,6 +14,8 @@ ARRIVED = ("sent", "delivered", "relayed")
 DONE = ("sent", "reported", "dropped")
 #: On hold, until the administrator releases it.
 HELD = ("hold",)
+#: All there are.
+STATES = tuple(dict.fromkeys((*WAITING, *UNREPORTED, *ARRIVED, *DONE, *HELD)))
 
 
 def listed(states: Iterable[str]) -> str:

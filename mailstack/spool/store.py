@@ -36,6 +36,11 @@ REROUTE = """
 UPDATE recipients SET destination = new.value ->> 2 FROM json_each(?) AS new
 WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
+#: A file or rows that are damaged. All ends that are not told of yet are still told.
+QUARANTINE = f"""
+UPDATE recipients SET state = 'hold', code = 451, status = '4.3.0', reply = new.value ->> 1
+FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND state IN {listed(WAITING)}
+"""
 #: Not one that its sender holds back: it is "active" until its first attempt.
 HASTEN = """
 UPDATE recipients SET next_attempt = new.value ->> 2 FROM json_each(?) AS new
@@ -75,6 +80,11 @@ PATIENCE = 10_000  # milliseconds to wait for another process
 CHECKPOINT = 4_000  # changed rows after which the log is copied into the database
 
 
+def held(why: str) -> str:
+    """The last reply of a recipient that is on hold for that reason."""
+    return f"Held for the administrator: {why}"
+
+
 class Store:
     """The database file, written by this process alone but for the command line's rare changes.
 
@@ -104,9 +114,13 @@ class Store:
 
     def _reroute(self) -> None:
         """The routes may be others than when these letters came; those on hold may be released."""
-        rows = self._db.execute(
-            f"SELECT id, number, address, destination FROM recipients WHERE state IN {listed(WAITING + HELD)}"
-        )
+        query = f"SELECT id, number, address, destination FROM recipients WHERE state IN {listed(WAITING + HELD)}"
+        try:
+            rows = self._db.execute(query).fetchall()
+        except sqlite3.OperationalError:
+            # One that is no text, perhaps: its letter does not go anywhere, and must not keep back the others.
+            self._db.text_factory = lambda octets: octets.decode("utf-8", "replace")
+            rows = self._db.execute(query).fetchall()
         found = ((id, number, self._destination(address.rpartition("@")[2]), was) for id, number, address, was in rows)
         changed = [(id, number, now) for id, number, now, was in found if now != was]
         if changed:
@@ -119,6 +133,13 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
+
+    def end_batch(self) -> None:
+        """All that was written is durable: so the next start takes nothing of it for cut off. Blocking."""
+        try:
+            self._db.execute("UPDATE counter SET batch = batch + 1")
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
 
     def write(self, batch: Batch) -> list[str]:
         """One transaction, not durable yet; returns the letters that are done with, whose files can go.
@@ -207,6 +228,8 @@ class Store:
         if batch.settlements:
             rows = [result_row(done.id, result) for done in batch.settlements for result in done.results]
             self._db.execute(SETTLE, (json.dumps(rows),))
+        if batch.quarantined:
+            self._db.execute(QUARANTINE, (json.dumps([(id, held(why)) for id, why in batch.quarantined]),))
         if batch.hastened:
             self._db.execute(
                 HASTEN, (json.dumps([(each.id, each.number, each.next_attempt) for each in batch.hastened]),)

@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from mailstack.accounts.directory import EXPIRED, NOT_GIVEN_OUT, Directory
+from mailstack.accounts.users import read
 from mailstack.config.settings import DAY, Queue, Route
 from mailstack.model.address import Address
 from tests.accounts.contract import ACCOUNTS, ALIASES, SRS_KEY, Asking, DirectoryContract
@@ -310,6 +311,18 @@ class TestChanges(Files):
             self.clock.advance(1.0)
             assert self.targets("alice@office.test") == ["alice@office.test"]
         assert sum(f"{self.place.users}:1: " in line for line in notes(self.log)) == 1
+
+    def test_a_damaged_users_file_makes_nobody_unknown(self) -> None:
+        """Holes, as a disk leaves them: whoever stood there, nobody can tell. What was read before holds."""
+        self.place.write(users=USERS)
+        self.directory.reload()
+        assert self.targets("alice@office.test") == ["alice@office.test"]
+        self.place.users.write_bytes(self.place.users.read_bytes()[:5] + bytes(512))
+        self.clock.advance(10.0)
+        self.directory.reload()
+        assert self.targets("alice@office.test") == ["alice@office.test"]
+        with pytest.raises(OSError, match="it is damaged"):
+            read(self.place.users, ["office.test"])
 
     def test_a_clock_that_is_set_back(self) -> None:
         self.targets("alice@office.test")

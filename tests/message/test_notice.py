@@ -7,7 +7,7 @@ import email.policy
 
 from attrs import evolve
 
-from mailstack.message.notice import Excess, excess_notice
+from mailstack.message.notice import MOST_NAMED, Damage, Excess, damage_notice, excess_notice
 from mailstack.model.address import Address
 from tests.message.meanings import VOICES
 
@@ -60,3 +60,25 @@ def test_postmaster_in_any_script() -> None:
     octets = excess_notice(evolve(EXCESS, postmaster=Address.parse("邮差@office.test")), "ID1", VOICES["en"])
     assert "\nTo: 邮差@office.test\n".encode() in octets
     assert octets.partition(b"\n\n")[2].isascii()
+
+
+def damage(faults: dict[str, str], language: str = "en") -> email.message.EmailMessage:
+    found = Damage(faults, 1_000_000_000.0, "mail.office.test", Address("postmaster", "office.test"))
+    return email.message_from_bytes(damage_notice(found, "ID1", VOICES[language]), policy=email.policy.default)
+
+
+def test_damage_is_named_with_what_to_do() -> None:
+    notice = damage({"ID2": "its file is missing", "queue.db": "it is empty"})
+    assert notice["Subject"] == "Damaged mail in the queue of mail.office.test"
+    text = notice.get_content()
+    assert "  ID2: its file is missing\n  queue.db: it is empty\n" in text
+    assert "\n  mailstack queue fsck\n" in text and "2 in all" in " ".join(text.split())
+    text = damage({"ID2": "its file is missing"}, "zh").get_content()
+    assert "有 1 处损坏" in text and text.count("\n  mailstack queue fsck\n") == 2
+
+
+def test_damage_may_be_much_and_its_names_anything() -> None:
+    faults = {f"ID{number}": "x" for number in range(MOST_NAMED)}
+    text = damage({"a\udcff\nb": "it \x00 is " + "y" * 500, **faults}).get_content()
+    assert f"ID{MOST_NAMED - 2}: x\n  ... (+1)\n" in text
+    assert "  a? b: " in text and max(map(len, text.splitlines())) < 420

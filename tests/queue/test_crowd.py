@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from attrs import evolve
@@ -74,11 +75,15 @@ class Crowd(World):
 
     def fill(self, *domains: str) -> None:
         """A letter for each, tried before and due."""
+        content = self.folder / "content"
+        content.write_bytes(b"x\n")
+        for number in range(len(domains)):
+            (self.folder / f"spool/messages/L{number:05}").hardlink_to(content)
         with closing(sqlite3.connect(self.folder / "spool/queue.db")) as db:
             db.executemany(
                 "INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, batch)"
-                " VALUES (?, 'alice@office.test', ?, 2, 1, 0, 0, 1, 0)",
-                ((f"L{number:05}", START - 100) for number in range(len(domains))),
+                " VALUES (?, 'alice@office.test', ?, 2, 1, 0, 0, ?, 0)",
+                ((f"L{number:05}", START - 100, crc32(b"x\n")) for number in range(len(domains))),
             )
             db.executemany(
                 "INSERT INTO recipients (id, number, address, original, state, attempts, next_attempt, destination)"

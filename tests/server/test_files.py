@@ -15,8 +15,7 @@ from mailstack.model.condition import FILES
 from mailstack.server.connections import LOCAL, Connections
 from mailstack.server.files import Descriptors, raise_limit
 from mailstack.server.ports import REST, rest_when_nothing_comes
-from tests.fakes import ListCounts
-from tests.spool.test_health import ListAlarms
+from tests.fakes import ListAlarms, ListCounts
 
 
 class Many:

@@ -18,22 +18,11 @@ from mailstack.spool.batch import Batch
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.health import PATIENCE, Health
 from mailstack.spool.reserve import PIECES
-from tests.fakes import ListLog, in_place
+from tests.fakes import ListAlarms, ListLog, in_place
 from tests.spool.contract import ALICE, LATER, NEVER, letter
 from tests.spool.test_spool import Runner
 
 SENT = Result(0, "sent", LATER)
-
-
-class ListAlarms:
-    def __init__(self) -> None:
-        self.lasting: dict[str, str] = {}
-
-    def seen(self, condition: str, detail: str) -> None:
-        self.lasting[condition] = detail
-
-    def over(self, condition: str) -> None:
-        self.lasting.pop(condition, None)
 
 
 class Sick:
