@@ -203,7 +203,7 @@ def test_reset_after_the_message(make_office: MakeOffice, sink: Sink) -> None:
 
 
 def test_recipients_too_many(make_office: MakeOffice, sink: Sink) -> None:
-    """A server that takes five at a time gets all of them in one attempt."""
+    """A server that takes five at a time gets all of them at once, one transaction after the other."""
     session = threading.local()
 
     def five(line: str) -> str | None:
