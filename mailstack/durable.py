@@ -101,6 +101,11 @@ class FilesystemSync:
         os.close(self._fd)
 
 
+def opened(folder: Path, by_file: bool) -> Sync:
+    """The way to make durable what is in ``folder``; a :class:`FilesystemSync` is to be closed."""
+    return sync_paths if by_file else FilesystemSync(folder)
+
+
 def own_filesystem(folder: Path) -> bool:
     """Whether ``folder`` is on another file system than ``/``, so that syncing all of it bothers nobody else."""
     return hasattr(_libc, "syncfs") and folder.stat().st_dev != Path("/").stat().st_dev

@@ -35,6 +35,7 @@ from mailstack.server.limit_counts import LimitCounts
 from mailstack.server.session_file import path_below
 from mailstack.server.sessions import Sessions
 from mailstack.server.signals import Signals
+from mailstack.server.steady import steady
 from mailstack.server.threads import Threads
 from mailstack.server.tls import make_self_signed
 from mailstack.server.turns import Turns
@@ -208,4 +209,5 @@ def makeService(options: Options) -> MailServer:
     """Called by twistd."""
     from twisted.internet import reactor  # chosen by twistd --reactor, so not before now
 
+    steady(reactor)
     return MailServer(options, reactor)

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
+from mailstack.durable import FilesystemSync, Sync, make_folders, opened, own_filesystem
 from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Lagging, Result, Wanted
@@ -32,6 +32,7 @@ from mailstack.spool.recovery import Repairs, recover
 from mailstack.spool.store import Store
 
 T = TypeVar("T")
+OpenSync = Callable[[Path, bool], Sync]  #: for a folder; whether each file is synced by itself
 
 AT_ONCE = 1_000  # rows changed in one transaction, which the reactor waits for
 SQLITE = (3, 38, 0)  # has the operator ->> that the statements use
@@ -53,9 +54,11 @@ class DiskSpool:
         clock: IReactorTime,
         log: IEventLog,
         destination: Callable[[str], str],
+        open_sync: OpenSync = opened,
     ) -> None:
         """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order; ``destination`` says by domain
         where a recipient goes next."""
+        self._open_sync = open_sync
         self._destination = destination
         self._data = data
         self._folder = data / "spool"
@@ -80,7 +83,7 @@ class DiskSpool:
         make_folders(messages)
         self._lock = locked(self._folder / "lock")
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
-        self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
+        self._sync = self._open_sync(self._data, self._by_file)
         database = self._folder / "queue.db"
         if not database.exists() and any(messages.iterdir()):
             raise OSError(f"{database} is missing, but there is mail in {messages}: restore it, or move the mail away")
