@@ -129,7 +129,9 @@ class Outbound:
         message_ids = MessageIds(data / "state" / "sent.db")
         folders = SentFolders(data / "mail", hostname, self.spool.path, directory.mailbox, message_ids)
         lifetime = settings.queue.lifetime
-        self._sent = SentCopies(self.spool, folders, self.spool, pools.mailboxes, lifetime, log, reactor, now)
+        self._sent = SentCopies(
+            self.spool, folders, self.spool, pools.mailboxes, lifetime, log, reactor, now, looks.sent
+        )
         self.services: Sequence[Service] = (remote.pool, self.queue, self._sent)
         postmaster = settings.server.postmaster
         self.notices = Notices(mailer, self.spool, postmaster, self._voice, log, now, self.queue.wake)

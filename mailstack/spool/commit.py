@@ -71,6 +71,7 @@ class GroupCommit:
         self._busy = False
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
+        self._done: list[str] = []  #: letters whose rows are removed, but not durably yet
 
     async def idle(self) -> None:
         """Until nothing is on its way to the disk, and nothing waits for that."""
@@ -109,19 +110,20 @@ class GroupCommit:
         self._pressing, self._start, self._busy = 0, None, True
         # Who did not come in time is not waited for again: it may be a slow one.
         self._arriving.clear()
-        removed: list[str] = []
         error: Exception | None = None
         try:
-            removed = await self._write(batch)
+            self._done += await self._write(batch)
             await self._sync(batch)
         except Exception as problem:
-            removed, error = [], problem
+            error = problem
         for waiter in waiters:
             if error is None:
                 waiter.callback(None)
             else:
                 waiter.errback(error)
-        self._finished(removed)
+        if error is None:
+            removed, self._done = list(dict.fromkeys(self._done)), []
+            self._finished(removed)
         await self._tidy()
         self._busy = False
         self._plan()

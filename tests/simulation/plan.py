@@ -64,7 +64,7 @@ class Plan:
             strangers=rng.choice((0, 0, 1)),
             spell=rng.choice((2.0, MINUTE, 10 * MINUTE, HOUR)) if not days else lifetime * rng.choice((0.01, 0.5)),
             queue=settings,
-            looks=Looks(poll=slow, sweep=2 * slow),
+            looks=Looks(poll=slow, sent=DAY, sweep=2 * slow),
             sync=rng.choice(("file", "file", "file", "filesystem")),
             crashes=rng.randrange(1, 4),
         )
