@@ -186,8 +186,8 @@ def make_folders(path: Path, mode: int = 0o700) -> None:
 
 
 def write_anew(path: Path) -> None:
-    """A file's content once more, in its place, though nothing of it changes: after a failed sync the kernel takes pages
-    for written that are not, and only what is written again comes to the disk by the next one."""
+    """A file's content once more, in its place, though nothing of it changes: after a failed sync the kernel takes
+    pages for written that are not, and only what is written again comes to the disk by the next one."""
     with path.open("r+b", buffering=0) as file:
         while block := file.read(1 << 20):
             file.seek(-len(block), os.SEEK_CUR)

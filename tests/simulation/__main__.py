@@ -1,5 +1,5 @@
-"""``python -m tests.simulation [--seeds 100000] [--first N] [--workers 2] [--verbose]``: many worlds; exit 1 when one of
-them has a fault. With ``--verbose`` one seed tells all that happens in it."""
+"""``python -m tests.simulation [--seeds 100000] [--first N] [--workers 2] [--verbose]``: many worlds; exit 1 when one
+of them has a fault. With ``--verbose`` one seed tells all that happens in it."""
 
 from __future__ import annotations
 

@@ -90,18 +90,26 @@ class _Judge:
         copies, failed = self._copies[token, address], self._failed[token, address]
         doubts = self._doubts(token, address)
         letter = self._ledger.posted[token]
-        if not copies and not failed and letter.sender and not self._unheard(token):
+        if not copies and not failed and letter.sender and token not in self._ledger.unheard:
             self._world.fault(f"lost: {token} to {address}")
         if copies > 1 + doubts:
             self._world.fault(f"duplicated: {token} at {address}, copies={copies} doubts={doubts}")
         if copies and failed and not doubts:
             self._world.fault(f"delivered, and returned: {token} at {address}")
+        self._judge_warnings(token, address)
         if failed > 1 + self._all_doubts(token) + self._crashes:
             self._world.fault(f"returned too often: {token} for {address}, failed={failed}")
 
-    def _unheard(self, token: str) -> bool:
-        """Its sender could not be told: the report was refused, or too old."""
-        return False
+    def _judge_warnings(self, token: str, address: str) -> None:
+        """Not more than the schedule has, but for reports that came twice."""
+        warnings = self._delayed[token, address]
+        allowed = len(self._world.plan.queue.delay_warning) * (1 + self._letters(token))
+        if warnings > allowed + self._all_doubts(token) + self._crashes:
+            self._world.fault(f"too many warnings: {token} for {address}, {warnings}")
+
+    def _letters(self, token: str) -> int:
+        """How many more letters, each with warnings of its own, were made of it on its way."""
+        return len(self._world.machines) - 1 + self._all_doubts(token)
 
     def _doubts(self, token: str, address: str) -> int:
         ours = {machine.address for machine in self._world.machines}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from math import ceil
 from typing import Any
 
 from attrs import define
@@ -11,7 +12,13 @@ from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
+TICK = 2.0**-20  #: seconds; all times are so many of these, so that sums of them are exact
 EPOCH = 1_750_000_000.0  #: Unix time at which every world begins
+
+
+def in_ticks(seconds: float) -> float:
+    """As much or a little more: no timer strikes before its time."""
+    return ceil(seconds / TICK) * TICK if seconds > 0 else 0.0
 
 
 @implementer(IDelayedCall)
@@ -42,11 +49,11 @@ class Call:
 
     def delay(self, seconds: float) -> None:
         self._must_wait()
-        self._move(self.at + seconds)
+        self._move(self.at + in_ticks(seconds))
 
     def reset(self, seconds: float) -> None:
         self._must_wait()
-        self._move(self.owner.time.now + max(0.0, seconds))
+        self._move(self.owner.time.now + in_ticks(seconds))
 
     def _move(self, at: float) -> None:
         self.at, self.slept = at, self.owner.slept
@@ -80,7 +87,7 @@ class Owner:
         return self.time.now - self.slept
 
     def later(self, seconds: float, function: Callable[..., object], *args: Any) -> Call:
-        call = Call(self, self.time.now + max(0.0, seconds), function, args)
+        call = Call(self, self.time.now + in_ticks(seconds), function, args)
         self.waiting += 1
         self.time.push(call)
         return call

@@ -99,8 +99,8 @@ class Disk:
         for name in sorted(map(str, paths)):
             path = os.path.relpath(name, self.root)
             try:
-                node = os.stat(name).st_ino
-                if os.path.isdir(name):
+                node = Path(name).stat().st_ino
+                if Path(name).is_dir():
                     flight.folders[path] = self._names(path)
                 else:
                     flight.contents[node] = self._read(path)
@@ -202,17 +202,17 @@ class Disk:
         now = self._read(DATABASE)
         if self.lies or now == database:
             return
-        node = os.stat(self.root / WAL).st_ino
+        node = (self.root / WAL).stat().st_ino
         self._contents[node] = self._without_refused(node, log)
-        flight = Flight({}, {os.stat(self.root / DATABASE).st_ino: now})
-        if os.stat(self.root / WAL).st_size:
+        flight = Flight({}, {(self.root / DATABASE).stat().st_ino: now})
+        if (self.root / WAL).stat().st_size:
             self._flights.append(flight)
         else:
             self.land(flight)
 
     def closed(self) -> None:
         """The last connection to the database was closed: SQLite has copied its log, synced, and removed it."""
-        node = os.stat(self.root / DATABASE).st_ino
+        node = (self.root / DATABASE).stat().st_ino
         if not self.lies:
             self._contents[node] = self._read(DATABASE)
 
@@ -237,10 +237,11 @@ class Disk:
                 path = f"{folder}/{name}".lstrip("/")
                 contents[node] = self._read(path) if path in MUTABLE else None
         moved = self._move_to(now, contents)
-        for durable in (self._contents, self._refused):
-            for node in moved:
-                if node in durable:
-                    durable[moved[node]] = durable.pop(node)  # type: ignore[attr-defined]
+        for old, new in moved.items():
+            if old in self._contents:
+                self._contents[new] = self._contents.pop(old)
+            if old in self._refused:
+                self._refused[new] = self._refused.pop(old)
         for names in self._folders.values():
             names |= {name: moved[node] for name, node in names.items() if node in moved}
 
@@ -292,7 +293,7 @@ class Disk:
         moved: dict[int, int] = {}
         before = self._paths(old_root)
         for folder in sorted(folders):
-            os.makedirs(self.root / folder)
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
             for name, node in folders[folder].items():
                 target = f"{self.root}/{folder}/{name}"
                 content = contents[node]
@@ -303,7 +304,7 @@ class Disk:
                 else:
                     with open(target, "xb") as file:  # noqa: PTH123 - one of thousands
                         file.write(content)
-                    moved[node] = os.stat(target).st_ino
+                    moved[node] = Path(target).stat().st_ino
                 where.setdefault(node, target)
         return moved
 
@@ -312,7 +313,7 @@ class Disk:
         for folder, _, files in os.walk(root):
             for name in files:
                 path = f"{folder}/{name}"
-                found[os.stat(path).st_ino] = path
+                found[Path(path).stat().st_ino] = path
         return found
 
 

@@ -24,7 +24,9 @@ class Posted:
     to: tuple[str, ...]
     content: bytes  #: LF line ends
     stranger: bool = False  #: wants us to relay, and must not succeed
-    accepted: list[str] = Factory(list)  #: of ``to``, those that the server has agreed to, in the transaction that counts
+    accepted: list[str] = Factory(
+        list
+    )  #: of ``to``, those that the server has agreed to, in the transaction that counts
     acknowledged: int = 0  #: how often a client has heard 250
     acknowledged_at: float = 0.0
     refused: bool = False
@@ -32,9 +34,10 @@ class Posted:
     @property
     def wire(self) -> bytes:
         """With CRLF and dots, and the end of data."""
-        return b"\r\n".join(
-            b"." + line if line.startswith(b".") else line for line in self.content.split(b"\n")
-        ) + b".\r\n"
+        return (
+            b"\r\n".join(b"." + line if line.startswith(b".") else line for line in self.content.split(b"\n"))
+            + b".\r\n"
+        )
 
 
 @define
@@ -62,6 +65,7 @@ class Ledger:
     doubts: Counter[tuple[str, str]] = field(factory=Counter)
     far: list[Arrived] = Factory(list)  #: what foreign servers have taken
     far_told: list[Told] = Factory(list)
+    unheard: set[str] = Factory(set)  #: letters of which a report was given up, for its own reasons
 
     def doubt(self, token: str, address: str) -> None:
         self.doubts[token, address] += 1

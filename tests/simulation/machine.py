@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,8 +15,20 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailstack.config.settings import Accounts, Listener, Log, Pop3Listener, Queue, Relay, Server, Settings
-from mailstack.config.settings import SmtpListener, Spool, Submission, Tls, TlsPolicy
+from mailstack.config.settings import (
+    Accounts,
+    Log,
+    Pop3Listener,
+    Queue,
+    Relay,
+    Server,
+    Settings,
+    SmtpListener,
+    Spool,
+    Submission,
+    Tls,
+    TlsPolicy,
+)
 from mailstack.delivery.ip import Here
 from mailstack.inbound import RECEIVERS, Inbound
 from mailstack.interfaces.log import IEventLog
@@ -28,7 +39,7 @@ from mailstack.outbound import Outbound, Pools
 from mailstack.queue.looks import Looks
 from tests.fakes import ListCounts
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
-from tests.simulation.clock import EPOCH, Owner, Time
+from tests.simulation.clock import EPOCH, Owner, Time, in_ticks
 from tests.simulation.disk import Disk
 from tests.simulation.network import Network, Reactor
 
@@ -323,7 +334,7 @@ class Machine:
     def sleep(self, seconds: float) -> None:
         """The lid is closed: timers stand, and the clock on the wall goes on."""
         self._trace(self.name, f"sleeps for {seconds:.0f} s")
-        self.owner.slept += seconds
+        self.owner.slept += in_ticks(seconds)
         self.network.down.add(self.address)
 
     def wake(self) -> None:
@@ -332,4 +343,4 @@ class Machine:
     # ---- What is left
 
     def queued(self) -> list[str]:
-        return sorted(os.listdir(self.disk.root / "spool/messages"))
+        return sorted(path.name for path in (self.disk.root / "spool/messages").iterdir())

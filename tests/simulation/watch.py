@@ -26,14 +26,18 @@ class Outcome:
     lines: tuple[str, ...] = ()
 
 
-def watched(seed: int, keep_trace: bool = False, mutate: Callable[[World], None] | None = None) -> Outcome:
+def watched(seed: int, keep_trace: bool = False) -> Outcome:
+    return outcome(Plan.of(seed), keep_trace)
+
+
+def outcome(plan: Plan, keep_trace: bool = False, mutate: Callable[[World], None] | None = None) -> Outcome:
     """Garbage is collected at the end alone, at the same moment each time: errors in it show themselves then."""
     unhandled: list[str] = []
     enabled = gc.isenabled()
     gc.disable()
     try:
         with _listening(unhandled):
-            world = World(Plan.of(seed), keep_trace, mutate)
+            world = World(plan, keep_trace, mutate)
             world.run()
             crashed = any(machine.crashes for machine in world.machines)
             found = world.digest, list(world.faults), world.counts, tuple(world.lines)
@@ -47,7 +51,7 @@ def watched(seed: int, keep_trace: bool = False, mutate: Callable[[World], None]
         if enabled:
             gc.enable()
     digest, faults, counts, lines = found
-    return Outcome(seed, digest, tuple(faults + unhandled), counts, lines)
+    return Outcome(plan.seed, digest, tuple(faults + unhandled), counts, lines)
 
 
 @contextmanager

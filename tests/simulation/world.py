@@ -6,7 +6,6 @@ from the seed. So a seed gives the same world each time, event by event, which `
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -26,14 +25,14 @@ from tests.simulation.names import Names
 from tests.simulation.network import Network, Storm
 from tests.simulation.plan import Plan
 from tests.simulation.trace import Trace
-from tests.simulation.wire import Wire
 
 LOOK = 5 * MINUTE  # seconds between two looks whether all is done
+MOST_EVENTS = 200_000  # all worlds come to their end with fewer
 LAST = 60.0  # seconds that a polite stop may take
 WINDOW = 15.0  # seconds before a crash in which what was heard may not be recorded yet
 FAR = {"mx1.far.test": "198.51.100.1", "mx2.far.test": "198.51.100.2"}
 DEAD = "198.51.100.9"
-SHM = Path("/dev/shm")  # noqa: S108 - in memory, where there is such a thing
+SHM = Path("/dev/shm")
 
 
 class World:
@@ -55,6 +54,7 @@ class World:
         self.network.down.add(DEAD)
         self.open: set[str] = set()  #: letters whose clients do not know yet what came of them
         self.quiet_at = 0.0
+        self._tokens: dict[tuple[str, str], str] = {}  #: what letters of a machine are about, by queue id
         if mutate is not None:
             mutate(self)
 
@@ -112,10 +112,16 @@ class World:
 
     def on_note(self, machine: Machine, id: str, fields: dict[str, object]) -> None:
         what = str(fields.get("what", ""))
-        if "notification" in what:
+        token = self._tokens.get((machine.name, id), "")
+        if "message-id" in fields:
+            self._tokens[machine.name, id] = str(fields["message-id"])[1:].partition("@")[0]
+        elif "notification: " in what:
             self.counts["bounces"] += 1
+            self._tokens[machine.name, what.rpartition(" ")[2]] = token
         elif "delay warning" in what:
             self.counts["warnings"] += 1
+        elif "cannot be delivered is dropped" in what:
+            self.ledger.unheard.add(token)
 
     @property
     def digest(self) -> str:
@@ -146,12 +152,15 @@ class World:
         self.outside.later(self.quiet_at + LOOK, self._look)
         self.done = False
         while not self.done and not self.faults and self.time.step(deadline):
-            pass
+            if self.time.events > MOST_EVENTS:
+                self.fault(f"no end of events: {self._left()}")
         if not self.done and not self.faults:
             self.fault(f"not done: {self._left()}")
         if not self.faults:
             self._stop_all()
         if not self.faults:
+            for wire in self.network.wires:
+                self.ledger.wire_is_over(wire)
             check(self)
         self.counts["seconds"] = int(self.time.now)
         self.counts["events"] = self.time.events
@@ -339,7 +348,3 @@ def play(seed: int, keep_trace: bool = False, mutate: Callable[[World], None] | 
     world = World(Plan.of(seed), keep_trace, mutate)
     world.run()
     return world
-
-
-def scratch() -> str:
-    return os.fspath(SHM)
