@@ -95,7 +95,7 @@ class DiskSpool:
             raise as_os_error(error) from error
         self._tell(self._reader.notes())
         database.chmod(0o600)
-        self._sync([self._folder, messages])
+        self._sync([self._folder, messages, *(messages / id for id in repairs.fresh)])
         self._commit = GroupCommit(
             self._store, self._in_thread, self._clock, self._remove, self._files.arriving, self._log
         )

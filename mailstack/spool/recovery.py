@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from mailstack.spool.states import WAITING, listed
 from mailstack.spool.store import REMOVE
@@ -28,6 +28,9 @@ class Repairs:
     unacknowledged: tuple[str, ...]  #: letters cut off by the crash, dropped; their senders will try again
     quarantined: tuple[str, ...]  #: letters whose file is gone: on hold
     orphans: int  #: files without a row, removed
+    #: letters of the last batch: whole, but after a kill perhaps in the kernel's cache alone. To be synced, or they
+    #: would be delivered before they are durable.
+    fresh: tuple[str, ...] = field(default=(), eq=False)
 
 
 def recover(database: Path, messages: Path) -> Repairs:
@@ -37,7 +40,8 @@ def recover(database: Path, messages: Path) -> Repairs:
         # Another process may be adding a letter: its row comes before this, and its file is seen, or after all of it.
         db.execute("BEGIN IMMEDIATE")
         files = set(os.listdir(messages))  # noqa: PTH208 - names are all we need, and there may be very many
-        unacknowledged = tuple(id for id, whole in _last_batch(db, messages) if not whole)
+        last = dict(_last_batch(db, messages))
+        unacknowledged = tuple(id for id, whole in last.items() if not whole)
         for statement in REMOVE:
             db.execute(statement, (json.dumps(unacknowledged),))
         rows = {id for (id,) in db.execute("SELECT id FROM messages")}
@@ -52,7 +56,8 @@ def recover(database: Path, messages: Path) -> Repairs:
         db.execute("COMMIT")
     finally:
         db.close()
-    return Repairs(unacknowledged, missing, len(files - rows))
+    fresh = tuple(id for id, whole in last.items() if whole)
+    return Repairs(unacknowledged, missing, len(files - rows), fresh)
 
 
 def _last_batch(db: sqlite3.Connection, messages: Path) -> Iterator[tuple[str, bool]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -25,11 +25,13 @@ from tests.simulation.names import Names
 from tests.simulation.network import Network, Storm
 from tests.simulation.plan import Plan
 from tests.simulation.trace import Trace
+from tests.simulation.wire import Wire
 
 LOOK = 5 * MINUTE  # seconds between two looks whether all is done
 MOST_EVENTS = 200_000  # all worlds come to their end with fewer
 LAST = 60.0  # seconds that a polite stop may take
-WINDOW = 15.0  # seconds before a crash in which what was heard may not be recorded yet
+#: Seconds before a crash in which what was heard may not be recorded yet; where syncs fail, it is tried again each 5.
+WINDOW, LONG_WINDOW = 15.0, 60.0
 FAR = {"mx1.far.test": "198.51.100.1", "mx2.far.test": "198.51.100.2"}
 DEAD = "198.51.100.9"
 SHM = Path("/dev/shm")
@@ -47,7 +49,8 @@ class World:
         self.outside = Owner(self.time, "outside")
         self.base = Path(tempfile.mkdtemp(prefix="mailstack-simulation-", dir=SHM if SHM.is_dir() else None))
         self.storm = Storm(Random(self.rng.random()))
-        self.network = Network(self.storm, self.note, self.ledger.wire_is_over)
+        self.network = Network(self.storm, self.note, self._wire_is_over)
+        self._over: deque[tuple[float, Wire]] = deque()  #: wires that ended not long ago
         self.names = Names(self._zone(), Random(self.rng.random()))
         self.machines = [self._machine(number) for number in range(plan.machines)]
         self.foreign = {name: self._foreign(address) for name, address in FAR.items()}
@@ -286,9 +289,7 @@ class World:
             return
         self.counts[way] += 1
         if way in ("kill", "power"):
-            wires = self.network.of(machine.owner)
-            since = self.time.now - WINDOW
-            self.ledger.crashed([wire for wire in wires if wire.caller.owner is machine.owner], since)
+            self._remember_the_crash(machine)
             machine.kill() if way == "kill" else machine.lose_power()
             self.outside.later(down, machine.start)
         elif way == "stop":
@@ -300,6 +301,17 @@ class World:
         elif way == "sleep":
             machine.sleep(down)
             self.outside.later(down, machine.wake)
+
+    def _wire_is_over(self, wire: Wire) -> None:
+        self.ledger.wire_is_over(wire)
+        self._over.append((self.time.now, wire))
+        while self._over[0][0] < self.time.now - LONG_WINDOW:
+            self._over.popleft()
+
+    def _remember_the_crash(self, machine: Machine) -> None:
+        wires = [*(wire for _, wire in self._over), *self.network.wires]
+        window = LONG_WINDOW if "sync" in self.plan.kinds else WINDOW
+        self.ledger.crashed([wire for wire in wires if wire.caller.owner is machine.owner], self.time.now - window)
 
     def _set_right(self, machine: Machine) -> None:
         machine.skew = 0.0

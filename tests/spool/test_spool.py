@@ -15,7 +15,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from mailstack.durable import write_anew
+from mailstack.durable import Sync, write_anew
 from mailstack.interfaces.spool import Result, Wanted
 from mailstack.model.deed import BOUNCE, DROP, HOLD, Deed
 from mailstack.model.reply import Reply
@@ -246,6 +246,25 @@ class TestRestart:
         (self.data / "spool/queue.db").write_bytes(b"this is not a database, not at all" * 100)
         with pytest.raises(OSError, match="queue database"):
             open_spool(self.data, self.run)
+
+    def test_what_a_kill_has_left_of_the_last_batch_is_synced_before_anybody_gets_it(self) -> None:
+        """It may be whole in the kernel's cache and nowhere else, and a delivery syncs the Maildir alone."""
+        spool = open_spool(self.data, self.run)
+        for id in ("L1", "L2"):
+            incoming = spool.receive(id)
+            incoming.write(b"x\n")
+            self.run(spool.add(letter(id), incoming))
+        spool.close()
+        synced: list[Path] = []
+
+        def open_sync(folder: Path, by_file: bool) -> Sync:
+            return synced.extend
+
+        again = DiskSpool(self.data, "file", in_place, Clock(), ListLog(), str, open_sync)
+        again.start()
+        again.close()
+        messages = self.data / "spool/messages"
+        assert {messages, messages / "L2"} <= set(synced) and messages / "L1" not in synced
 
 
 class FailingSync:
