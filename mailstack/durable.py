@@ -101,6 +101,11 @@ class FilesystemSync:
         os.close(self._fd)
 
 
+def opened(folder: Path, by_file: bool) -> Sync:
+    """The way to make durable what is in ``folder``; a :class:`FilesystemSync` is to be closed."""
+    return sync_paths if by_file else FilesystemSync(folder)
+
+
 def own_filesystem(folder: Path) -> bool:
     """Whether ``folder`` is on another file system than ``/``, so that syncing all of it bothers nobody else."""
     return hasattr(_libc, "syncfs") and folder.stat().st_dev != Path("/").stat().st_dev
@@ -181,6 +186,15 @@ def make_folders(path: Path, mode: int = 0o700, within: Path | None = None) -> N
         else:
             give(folder, folder.parent)
         sync_paths([folder.parent])
+
+
+def write_anew(path: Path) -> None:
+    """A file's content once more, in its place, though nothing of it changes: after a failed sync the kernel takes
+    pages for written that are not, and only what is written again comes to the disk by the next one."""
+    with path.open("r+b", buffering=0) as file:
+        while block := file.read(1 << 20):
+            file.seek(-len(block), os.SEEK_CUR)
+            write_all(file.fileno(), block)
 
 
 def give(target: Path | int, model: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import monotonic, time
+from time import time
 from typing import Any
 
 from twisted.application.service import Service
@@ -54,8 +54,12 @@ class Inbound:
         reactor: Any,  # as in MailServer
         log: IEventLog,
         new_id: Callable[[], str],
-        spare: Spare,
+        *,
+        spare: Spare | None = None,
+        now: Callable[[], float] = time,
     ) -> None:
+        """``now`` is Unix time."""
+        self._now = now
         server = settings.server
         self._settings = settings
         self._directory = directory
@@ -70,9 +74,9 @@ class Inbound:
         self._spare = spare
         self._gate = Gate(server.proxies, reactor, log)
         trusts = RelayRule.of(settings.relay).trusts
-        self._sources = SourceWatch(trusts, (server.hostname, *server.domains), monotonic, log)
+        self._sources = SourceWatch(trusts, (server.hostname, *server.domains), reactor.seconds, log)
         self._rates = SendingRates(settings.limits.recipients_per_hour)
-        self._free_space = FreeSpace(server.data, monotonic)
+        self._free_space = FreeSpace(server.data, reactor.seconds)
         boxes = Mailboxes(server.data / "mail", directory.mailbox)
         delay, expire = int(settings.pop3.login_delay), settings.pop3.expire
         terms = Terms(server.language, delay, expire)
@@ -135,7 +139,7 @@ class Inbound:
             out.wake,
             out.waiting,
             self._new_id,
-            time,
+            self._now,
             submission=submission,
             tls=tls.offered,
             tls_required=tls.required,
@@ -158,7 +162,7 @@ class Inbound:
             users = self._directory.users.value()
             return [account.address for account in users.accounts.values()] if users else []
 
-        return Expiry(days, accounts, boxes, in_thread, self._reactor, time, monotonic, self._log)
+        return Expiry(days, accounts, boxes, in_thread, self._reactor, self._now, self._reactor.seconds, self._log)
 
     def _pop3(self, connections: Connections, implicit_tls: bool) -> pop3.Pop3Factory:
         tls = self._settings.tls.policy.of_port("pop3", implicit_tls)

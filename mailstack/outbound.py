@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
 from random import Random
-from time import monotonic, time
+from time import time
 from typing import Any
 
 from attrs import frozen
@@ -20,10 +20,11 @@ from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.route import destination
+from mailstack.durable import opened
 from mailstack.eager import Burst
 from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.alarms import IAlarms
-from mailstack.interfaces.delivery import ITransport
+from mailstack.interfaces.delivery import IResolver, ITransport
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.interfaces.waiting import ILine
@@ -33,6 +34,7 @@ from mailstack.message.voice import Voice
 from mailstack.model.letter import Letter
 from mailstack.queue.damage import DamageNotices
 from mailstack.queue.dispatch import Dispatcher
+from mailstack.queue.looks import Looks
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.notices import Notices
 from mailstack.queue.places import Places
@@ -43,9 +45,10 @@ from mailstack.queue.transports import REMEMBERED, TermsByDomain, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
 from mailstack.queue.wording import Voices
-from mailstack.spool.disk import DiskSpool
+from mailstack.spool.disk import DiskSpool, OpenSync
 
 Run = Callable[..., Awaitable[Any]]  #: calls a function in a thread
+LOOKS = Looks()
 
 
 @frozen
@@ -70,6 +73,7 @@ def dispatcher(
     now: Callable[[], float],
     rng: Random,
     slow: int,
+    looks: Looks = LOOKS,
 ) -> Dispatcher:
     """The queue at work, also where it is only simulated. ``slow``: the most attempts that may take their time."""
     terms, postmaster = TermsByDomain(settings), settings.server.postmaster
@@ -83,6 +87,7 @@ def dispatcher(
         log,
         clock,
         now,
+        looks,
     )
 
 
@@ -102,35 +107,43 @@ class Outbound:
         slow: int,
         alarms: IAlarms,
         least: float,
+        *,
+        now: Callable[[], float] = time,
+        resolver: IResolver | None = None,
+        open_sync: OpenSync = opened,
+        looks: Looks = LOOKS,
     ) -> None:
-        """``least``: octets of room below which no new mail is taken."""
+        """``least``: octets of room below which no new mail is taken. ``now`` is Unix time. ``resolver``: None for that
+        of [dns]."""
         self._directory = directory
         self._log = log
         self._header_size = settings.limits.header_size
         hostname, data = settings.server.hostname, settings.server.data
         where = lru_cache(REMEMBERED)(partial(destination, settings))
-        self.spool = DiskSpool(data, settings.spool.sync, pools.disk, reactor, log, where, alarms, least)
+        self.spool = DiskSpool(data, settings.spool.sync, pools.disk, reactor, log, where, alarms, least, open_sync)
         self.voices = Voices(settings.server.language, settings.server.templates, log)
         mailer = Mailer(hostname, directory, self.spool, new_id)
         local = LocalDelivery(data / "mail", hostname, directory, self.spool, self.spool, pools.mailboxes, log)
-        resolver = DnsResolver(pools.lookups, settings.dns.servers)
+        resolver = resolver or DnsResolver(pools.lookups, settings.dns.servers)
         burst = Burst(reactor)
         remote = RemoteDelivery(reactor, settings, resolver, self.spool, log, rng, here=here, burst=burst)
         onward = self._forwarding(remote)
         self.queue = dispatcher(
-            settings, self.spool, local, onward, where, mailer, self._voice, log, reactor, time, rng, slow
+            settings, self.spool, local, onward, where, mailer, self._voice, log, reactor, now, rng, slow, looks
         )
         message_ids = MessageIds(data / "state" / "sent.db")
         folders = SentFolders(data / "mail", hostname, self.spool.path, directory.mailbox, message_ids)
         lifetime = settings.queue.lifetime
-        self._sent = SentCopies(self.spool, folders, self.spool, pools.mailboxes, lifetime, log, reactor, time)
+        self._sent = SentCopies(
+            self.spool, folders, self.spool, pools.mailboxes, lifetime, log, reactor, now, looks.sent
+        )
         self.services: Sequence[Service] = (remote.pool, self.queue, self._sent)
         postmaster = settings.server.postmaster
-        self.notices = Notices(mailer, self.spool, postmaster, self._voice, log, time, self.queue.wake)
-        self.damage = DamageNotices(self.notices.send, hostname, postmaster, reactor, time)
+        self.notices = Notices(mailer, self.spool, postmaster, self._voice, log, now, self.queue.wake)
+        self.damage = DamageNotices(self.notices.send, hostname, postmaster, reactor, now)
         self.spool.custody.on_damage = self.damage.add
         line = partial(Line, reactor, hostname, self.spool, log)
-        self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, monotonic)
+        self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, reactor.seconds)
 
     def wake(self, letter: Letter) -> None:
         """A letter that has just become ours."""

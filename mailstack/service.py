@@ -38,6 +38,7 @@ from mailstack.server.limit_counts import LimitCounts
 from mailstack.server.session_file import path_below
 from mailstack.server.sessions import Sessions
 from mailstack.server.signals import Signals
+from mailstack.server.steady import steady
 from mailstack.server.threads import Threads
 from mailstack.server.tls import make_self_signed
 from mailstack.server.turns import Turns
@@ -134,7 +135,7 @@ class MailServer(MultiService):
     def _ways_in(self) -> None:
         who = (self.directory, self.login, self.out, self.certificates, self.sessions, self.counts)
         spare = Descriptors(raise_limit(), self.alarms)
-        inbound = Inbound(self._settings, *who, self.boxes.run, self._reactor, self._log, self._new_id, spare)
+        inbound = Inbound(self._settings, *who, self.boxes.run, self._reactor, self._log, self._new_id, spare=spare)
         self._add(*inbound.services)
 
     # ---- Start and stop
@@ -223,4 +224,5 @@ def makeService(options: Options) -> MailServer:
     """Called by twistd."""
     from twisted.internet import reactor  # chosen by twistd --reactor, so not before now
 
+    steady(reactor)
     return MailServer(options, reactor)

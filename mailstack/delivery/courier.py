@@ -12,7 +12,7 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
     connectProtocol,
 )
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from mailstack.delivery.connection import Connection
@@ -72,6 +72,9 @@ class Courier:
             await connection.settled()
         except (ConnectError, OSError) as error:
             return Reply(451, "4.4.1", f"Cannot connect to {label(host)}: {' '.join(str(error).split())}")
+        except ConnectingCancelledError as error:
+            # Endpoints have an error of their own for it.
+            raise CancelledError from error
         except CancelledError:
             if connection.connected:
                 connection.abort()

@@ -15,6 +15,7 @@ from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Due, Letter
 from mailstack.queue.attempts import STUCK, Attempts
+from mailstack.queue.looks import Looks
 from mailstack.queue.places import Places
 from mailstack.queue.report import Reporter
 from mailstack.queue.sweep import Sweep
@@ -23,7 +24,6 @@ from mailstack.queue.transports import Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.work import Work
 
-POLL = 1.0  # seconds between looks whether the command line has changed the queue, or somebody has set the clock
 SET_BACK = 60.0  # seconds by which the clock must be set back for times in the queue to be doubted
 SET_FORWARD = 5.0  # seconds by which it must go forward for something to be due that nobody looks for
 GRACE = 3.0  # seconds that attempts get to end when the server stops
@@ -45,6 +45,7 @@ class Dispatcher(Service):
         log: IEventLog,
         clock: IReactorTime,
         now: Callable[[], float],
+        looks: Looks,
     ) -> None:
         """``longest``: seconds; no pause between two attempts is longer. ``now`` is Unix time, of which the schedule is
         made; ``clock`` only wakes us."""
@@ -56,7 +57,8 @@ class Dispatcher(Service):
         attempts = Attempts(spool, verdict, log, clock)
         self._telling = Telling(reporter, log, self.wake, self._follow)
         self._work = Work(spool, transports, attempts, places, self._telling, self._follow, log, clock, now)
-        self._sweep = Sweep(spool, self._work, self._telling, log, clock, now)
+        self._looks = looks
+        self._sweep = Sweep(spool, self._work, self._telling, log, clock, now, looks.sweep)
         self._following: set[Deferred[None]] = set()
         self._ahead = 0.0
         self._changed = False  #: by somebody else, and we have not seen yet how
@@ -71,7 +73,7 @@ class Dispatcher(Service):
         self._work.running = True
         self._ahead = self._now() - self._clock.seconds()
         self._in_background(self._rectify())
-        self._poll = self._clock.callLater(POLL, self._look)
+        self._poll = self._clock.callLater(self._looks.poll, self._look)
 
     async def _settled(self) -> None:
         while self._following:
@@ -157,7 +159,7 @@ class Dispatcher(Service):
     # ---- What others do: the command line, and who sets the clock
 
     def _look(self) -> None:
-        self._poll = self._clock.callLater(POLL, self._look)
+        self._poll = self._clock.callLater(self._looks.poll, self._look)
         ahead = self._now() - self._clock.seconds()
         change, self._ahead = ahead - self._ahead, ahead
         if change < -SET_BACK:

@@ -19,7 +19,7 @@ from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, ISpool
 from mailstack.model.letter import Letter
 
-POLL = 60.0  # seconds between looks at what could not be saved, or is held back
+POLL = 60.0  # seconds until the second try at a copy that could not be saved
 SLOWEST = 3600.0  # seconds between two tries at one letter, which begin with POLL and are doubled
 AT_ONCE = 100  # letters that share one wait for the disk
 MOST_FAILED = 1_000  # letters in memory that wait for another try; with more, all wait
@@ -54,8 +54,11 @@ class SentCopies(Service):
         log: IEventLog,
         clock: IReactorTime,
         now: Callable[[], float],
+        poll: float = POLL,
     ) -> None:
-        """``lifetime``: seconds after which a copy is given up; ``now`` is Unix time."""
+        """``lifetime``: seconds after which a copy is given up; ``now`` is Unix time; ``poll``: seconds between looks
+        at what could not be saved, or is held back."""
+        self._pause = poll
         self._spool = spool
         self._folders = folders
         self._durable = durable
@@ -89,11 +92,11 @@ class SentCopies(Service):
     def wake(self, letter: Letter) -> None:
         """One that was just accepted. If its sender holds it back, it is not sent yet: so it is saved when it is."""
         wait = letter.not_before - self._now()
-        if wait < POLL:  # or it is found by then
+        if wait < self._pause:  # or it is found by then
             self._clock.callLater(max(0.0, wait), self._begin)
 
     def _look(self) -> None:
-        self._poll = self._clock.callLater(POLL, self._look)
+        self._poll = self._clock.callLater(self._pause, self._look)
         old = self._now() - 2 * SLOWEST  # the administrator has dropped them
         self._failed = {id: each for id, each in self._failed.items() if each.until > old}
         self._begin()

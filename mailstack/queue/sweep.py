@@ -18,7 +18,6 @@ from mailstack.queue.lines import BACKLOG, Hurry, Line
 from mailstack.queue.telling import Telling
 from mailstack.queue.work import Work
 
-LONGEST = 60.0  # seconds; the longest sleep, so that a clock that was set does no harm for longer
 PACE = 0.25  # seconds between two looks, if nothing but time has passed
 HAIR = 0.01  # seconds by which an attempt may be early: timers are not exact
 #: Letters that come into memory at a time. The next ones come when the reactor has seen to all else once: so however
@@ -35,8 +34,17 @@ class Sweep:
     was in memory then, and all queries and records go through one thread, in order. So nothing is taken twice."""
 
     def __init__(
-        self, spool: ISpool, work: Work, telling: Telling, log: IEventLog, clock: IReactorTime, now: Callable[[], float]
+        self,
+        spool: ISpool,
+        work: Work,
+        telling: Telling,
+        log: IEventLog,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        longest: float,
     ) -> None:
+        """``longest``: seconds between two looks at all, at the most."""
+        self._longest = longest
         self._spool = spool
         self._work = work
         self._lines = work.lines
@@ -68,7 +76,7 @@ class Sweep:
         """At the latest in ``delay`` seconds, look at all."""
         if not self._work.running:
             return
-        delay = min(max(delay, 0.0), LONGEST)
+        delay = min(max(delay, 0.0), self._longest)
         if self._timer is not None and self._timer.active():
             if self._timer.getTime() <= self._clock.seconds() + delay:
                 return
@@ -166,7 +174,7 @@ class Sweep:
             self._lines.others = len(self._others) == DESTINATIONS
         await self._find_untold()
         following = await self._spool.next_due(now)
-        self.soon(LONGEST if following is None else max(following - self._now(), PACE))
+        self.soon(self._longest if following is None else max(following - self._now(), PACE))
 
     # ---- A mouthful
 
@@ -214,7 +222,7 @@ class Sweep:
     async def _find_untold(self) -> None:
         """Letters of whose fate a crash, the disk or the administrator has left something to tell."""
         if self._told is None:
-            if self._clock.seconds() - self._told_at < LONGEST:
+            if self._clock.seconds() - self._told_at < self._longest:
                 return
             self._told = ""
         found = await self._spool.untold(UNTOLD, self._told)

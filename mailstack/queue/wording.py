@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def local_zone(time: float) -> tzinfo:
     return datetime.fromtimestamp(time).astimezone().tzinfo or UTC
 
 
+@cache
 def read_dictionary(language: str) -> Dictionary:
     folder = resources.files("mailstack.message") / "meaning"
     tables = {name: tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in TABLES}

@@ -95,9 +95,9 @@ class GroupCommit:
         self._waiters: list[Deferred[None]] = []
         self._pressing = 0
         self._busy = False
-        self._late: list[str] = []  #: letters that are done with, by a batch that did not become durable
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
+        self._done: list[str] = []  #: letters whose rows are removed, but not durably yet
 
     async def idle(self) -> None:
         """Until nothing is on its way to the disk, and nothing waits for that."""
@@ -148,24 +148,21 @@ class GroupCommit:
         self._pressing, self._start, self._busy = 0, None, True
         # Who did not come in time is not waited for again: it may be a slow one.
         self._arriving.clear()
-        removed: list[str] = []
         error: Exception | None = None
         try:
-            removed = await self._write(batch)
+            self._done += await self._write(batch)
             await self._sync(batch)
         except Exception as problem:
-            # Their rows may be gone, though not for good yet: nobody else speaks of them again.
-            self._late += removed
-            removed, error = [], problem
-        else:
-            removed, self._late = list(dict.fromkeys([*removed, *self._late])), []
+            error = problem
         self._tell(batch, error)
         for waiter in waiters:
             if error is None:
                 waiter.callback(None)
             else:
                 waiter.errback(error)
-        self._finished(removed)
+        if error is None:
+            removed, self._done = list(dict.fromkeys(self._done)), []
+            self._finished(removed)
         await self._tidy()
         self._busy = False
         self._plan()

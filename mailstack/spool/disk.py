@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from mailstack.durable import FilesystemSync, Sync, make_folders, own_filesystem, sync_paths
+from mailstack.durable import FilesystemSync, Sync, make_folders, opened, own_filesystem
 from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
@@ -39,6 +39,8 @@ from mailstack.spool.salvage import sound_database
 from mailstack.spool.schema import check_sqlite
 from mailstack.spool.store import Store
 
+OpenSync = Callable[[Path, bool], Sync]  #: for a folder; whether each file is synced by itself
+
 
 @implementer(ISpool, IDurable)
 class DiskSpool(Questions):
@@ -58,10 +60,12 @@ class DiskSpool(Questions):
         destination: Callable[[str], str],
         alarms: IAlarms = SILENT,
         least: float = 0,
+        open_sync: OpenSync = opened,
     ) -> None:
         """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order; ``destination`` says by domain
         where a recipient goes next. With less than ``least`` octets of room nobody's mail is taken."""
         super().__init__()
+        self._open_sync = open_sync
         self._destination = destination
         self._data = data
         self._folder = data / "spool"
@@ -93,7 +97,7 @@ class DiskSpool(Questions):
 
     def _begin(self) -> Repairs:
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
-        self._sync = sync_paths if self._by_file else FilesystemSync(self._data)
+        self._sync = self._open_sync(self._data, self._by_file)
         database = self._folder / "queue.db"
         try:
             repairs = self._open(database)
@@ -117,6 +121,7 @@ class DiskSpool(Questions):
             salvage = sound_database(self._folder, now)
             self._store = Store(database, self._sync, self._destination)
             repairs = recover(database, self._folder, salvage, now)
+            self._sync([self._files.folder, *(self._files.folder / id for id in repairs.fresh)])
             self._store.end_batch()
             self._reader = Reader(database)
         except sqlite3.Error as error:

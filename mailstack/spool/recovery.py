@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, evolve, field, frozen
 
 from mailstack.spool.aside import LEFTOVERS, QUARANTINE, put_aside, tidy
 from mailstack.spool.content import BLOCK, fault, opened
@@ -36,6 +36,9 @@ class Repairs:
     leftovers: int = 0  #: files without a row, put aside for a week
     quarantined: tuple[str, ...] = ()  #: files without a row that damage has left, in quarantine
     salvage: Salvage | None = None
+    #: letters of the last batch: whole, but after a kill perhaps in the kernel's cache alone. To be synced, or they
+    #: would be delivered before they are durable.
+    fresh: tuple[str, ...] = field(default=(), eq=False)
 
     @property
     def faults(self) -> dict[str, str]:
@@ -75,7 +78,7 @@ class _Recovery:
 
     def run(self, folder: Path) -> Repairs:
         files = set(os.listdir(self._messages))  # noqa: PTH208 - names are all we need, and there may be very many
-        torn, damaged = self._last_batch()
+        torn, damaged, fresh = self._last_batch()
         self._remove(torn)
         rows = self._ids("SELECT id FROM messages")
         addressed = self._ids("SELECT id FROM recipients WHERE number = 0")
@@ -91,7 +94,7 @@ class _Recovery:
         senseless = dict.fromkeys(self._senseless(), ROWS)
         faults = {**damaged, **gone, **senseless}
         self._hold(faults)
-        return Repairs(tuple(torn), faults, len(leftovers), tuple(quarantined))
+        return Repairs(tuple(torn), faults, len(leftovers), tuple(quarantined), fresh=tuple(fresh))
 
     def _ids(self, query: str) -> set[str]:
         return {id for (id,) in self._db.execute(query)}
@@ -101,10 +104,10 @@ class _Recovery:
             for statement in REMOVE:
                 self._db.execute(statement, (json.dumps(list(ids)),))
 
-    def _last_batch(self) -> tuple[list[str], dict[str, str]]:
-        """Its letters that were cut off, and those that are damaged otherwise, with what is wrong. A crash leaves less
-        than was written, never something else."""
-        torn, damaged = list[str](), dict[str, str]()
+    def _last_batch(self) -> tuple[list[str], dict[str, str], list[str]]:
+        """Its letters that were cut off, those that are damaged otherwise, with what is wrong, and the whole ones. A
+        crash leaves less than was written, never something else."""
+        torn, damaged, whole = list[str](), dict[str, str](), list[str]()
         query = "SELECT id, size, checksum FROM messages WHERE batch = (SELECT batch FROM counter)"
         for id, size, checksum in self._db.execute(query).fetchall():
             path = self._messages / id
@@ -113,7 +116,9 @@ class _Recovery:
                 torn.append(id)
             elif wrong:
                 damaged[id] = f"its file {wrong}"
-        return torn, damaged
+            else:
+                whole.append(id)
+        return torn, damaged, whole
 
     def _nobodys(self, rows: set[str], addressed: set[str], orphans: set[str]) -> set[str]:
         """Rows about letters that have none of their own: those are lost."""

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from mailstack.durable import Sync
+from mailstack.durable import Sync, write_anew
 from mailstack.spool.adding import add_letters
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
@@ -167,9 +167,19 @@ class Store:
         if self._doubtful:
             # The log has a hole that the kernel believes written. SQLite would stop reading there after a power loss:
             # its pages go into the database, which is synced, and it begins anew.
+            self._fill_the_hole()
             self._checkpoint("TRUNCATE")
             self._doubtful = False
         self._sync([*batch.paths, self._wal])
+
+    def _fill_the_hole(self) -> None:
+        """Before the database changes: after a power loss SQLite would put what stands in front of the hole, which is
+        old, over pages of the database that are new. Nobody else may write the log meanwhile."""
+        try:
+            with _transaction(self._db):
+                write_anew(self._wal)
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
 
     @property
     def full(self) -> bool:

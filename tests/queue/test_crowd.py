@@ -14,6 +14,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from mailstack.config.settings import Queue
+from mailstack.durable import Sync
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.model.letter import Due
 from mailstack.model.outcome import Delayed, Delivered, Outcome
@@ -56,6 +57,10 @@ class Net(FakeTransport):
         return [{each.number: outcome for each in due.pending}]
 
 
+def nothing_is_synced(folder: Path, by_file: bool) -> Sync:
+    return lambda paths: None
+
+
 class Crowd(World):
     """On a real database, as so many letters would be too slow in the other."""
 
@@ -69,7 +74,7 @@ class Crowd(World):
         self.most = 0
 
     def make_spool(self) -> Any:
-        spool = DiskSpool(self.folder, "file", in_place, self.clock, ListLog(), where)
+        spool = DiskSpool(self.folder, "file", in_place, self.clock, ListLog(), where, nothing_is_synced)
         spool.start()
         return spool
 
@@ -111,11 +116,6 @@ class Crowd(World):
 
     def delivered(self, prefix: str = "") -> int:
         return sum(domain.startswith(prefix) for _, domain in self.net.delivered)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_synced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailstack.spool.disk.sync_paths", lambda paths: None)
 
 
 @pytest.fixture

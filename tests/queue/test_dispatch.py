@@ -23,8 +23,9 @@ from mailstack.model.letter import Due, Letter, Recipient
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome, Waits
 from mailstack.model.reply import Reply
 from mailstack.queue.attempts import STUCK
-from mailstack.queue.dispatch import POLL, Dispatcher
+from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.lines import CROWD
+from mailstack.queue.looks import Looks
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.places import Places
 from mailstack.queue.report import Reporter
@@ -99,6 +100,7 @@ class SlowTransport(FakeTransport):
 
 class World:
     settings = SETTINGS
+    looks = Looks()
 
     def __init__(self, remote: FakeTransport | None = None) -> None:
         self.clock = Clock()
@@ -132,7 +134,16 @@ class World:
         places = Places(self.settings.concurrency)
         verdict = Verdict(lambda domain: terms, self.log, self.now, Random(1))
         return Dispatcher(
-            self.spool, transports, verdict, places, reporter, schedule.longest, self.log, self.clock, self.now
+            self.spool,
+            transports,
+            verdict,
+            places,
+            reporter,
+            schedule.longest,
+            self.log,
+            self.clock,
+            self.now,
+            self.looks,
         )
 
     def until(self, letter: Letter, recipient: Recipient) -> float | None:
@@ -520,7 +531,7 @@ def test_what_the_command_line_dropped_is_not_sent_any_more(world: World) -> Non
         world.accept(f"L{number}", "x@one.test")
     del world.spool.stored["L2"]
     world.spool.touched = True
-    world.pass_time(POLL)
+    world.pass_time(Looks().poll)
     for gate in slow.held:
         gate.callback(None)
     assert slow.delivered == [("L0", "x@one.test"), ("L1", "x@one.test")]
@@ -535,7 +546,7 @@ def test_a_letter_that_is_dropped_during_its_attempt_makes_no_report() -> None:
         world.accept("L1", "x@one.test")
         del world.spool.stored["L1"]
         world.spool.touched = seen
-        world.pass_time(POLL)
+        world.pass_time(Looks().poll)
         slow.held[0].callback(None)
         world.turn()
         assert world.count == 0 and not world.local.delivered
@@ -546,7 +557,7 @@ def test_a_retry_from_the_command_line_is_noticed(world: World) -> None:
     world.accept("L1", "x@one.test")
     world.spool.stored["L1"].rows[0].next_attempt = 0.0
     world.spool.touched = True
-    world.pass_time(POLL + 0.1)
+    world.pass_time(Looks().poll + 0.1)
     assert world.remote.delivered == [("L1", "x@one.test")]
 
 

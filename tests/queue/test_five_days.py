@@ -15,6 +15,7 @@ from mailstack.model.letter import ASKED
 from mailstack.model.outcome import Delayed
 from mailstack.model.reply import Reply
 from mailstack.queue.destination import SUSPENDED
+from mailstack.queue.looks import Looks
 from mailstack.queue.schedule import JITTER, RETURN, TRY, WARNING, Schedule
 from tests.fakes import FakeTransport, at_once
 from tests.queue.test_dispatch import LATER, START, TAKEN, World, keep_reports
@@ -22,7 +23,7 @@ from tests.queue.test_dispatch import LATER, START, TAKEN, World, keep_reports
 SETTINGS = Queue()
 DOWN = Delayed(Reply(451, "4.4.1", "connect to mx.far.test: timed out"), "mx.far.test[192.0.2.1]:25", unreachable=True)
 FINE = 1.0  # seconds; what the clock's steps come to
-POLL = 30.0  # seconds; a second has too many rounds for days
+LOOKS = Looks(poll=30.0)  # a second has too many rounds for days
 
 
 class Watched(FakeTransport):
@@ -45,6 +46,7 @@ class Days(World):
     """``now`` may be set to another time than the clock that wakes us."""
 
     remote: Watched
+    looks = LOOKS
 
     def __init__(self, settings: Queue = SETTINGS) -> None:
         self.set_by = 0.0
@@ -72,11 +74,6 @@ class Days(World):
     def asleep(self, seconds: float) -> None:
         """The laptop is closed: the clock on the wall goes on, ours stands."""
         self.set_by += seconds
-
-
-@pytest.fixture(autouse=True)
-def _rare_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailstack.queue.dispatch.POLL", POLL)
 
 
 @pytest.fixture
@@ -310,15 +307,15 @@ def test_an_administrator_who_asks_is_not_put_off(days: Days) -> None:
     days.pass_time(HOUR)
     days.remote.times.clear()
     ask(days, "L017")
-    days.pass_time(2 * POLL)
+    days.pass_time(2 * LOOKS.poll)
     assert [id for _, id in days.remote.times] == ["L017"]
     for number in range(30):
         ask(days, f"L{number:03}")
-    days.pass_time(2 * POLL)
+    days.pass_time(2 * LOOKS.poll)
     assert len(days.remote.times) == 2
     days.remote.outcomes.clear()
     ask(days, "L003")
-    days.pass_time(2 * POLL)
+    days.pass_time(2 * LOOKS.poll)
     assert len(days.remote.delivered) == 30
 
 

@@ -15,6 +15,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from mailstack.durable import Sync, write_anew
 from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.spool import Result, Wanted
 from mailstack.model.deed import BOUNCE, DROP, HOLD, Deed
@@ -231,6 +232,25 @@ class TestRestart:
         assert log.events == [("L1", {"what": "dropped"})]
         spool.close()
 
+    def test_what_a_kill_has_left_of_the_last_batch_is_synced_before_anybody_gets_it(self) -> None:
+        """It may be whole in the kernel's cache and nowhere else, and a delivery syncs the Maildir alone."""
+        spool = open_spool(self.data, self.run)
+        for id in ("L1", "L2"):
+            incoming = spool.receive(id)
+            incoming.write(b"x\n")
+            self.run(spool.add(letter(id), incoming))
+        spool.close()
+        synced: list[Path] = []
+
+        def open_sync(folder: Path, by_file: bool) -> Sync:
+            return synced.extend
+
+        again = DiskSpool(self.data, "file", in_place, Clock(), ListLog(), str, open_sync=open_sync)
+        again.start()
+        again.close()
+        messages = self.data / "spool/messages"
+        assert {messages, messages / "L2"} <= set(synced) and messages / "L1" not in synced
+
 
 class FailingSync:
     """Fails when told to."""
@@ -303,6 +323,41 @@ class TestFailingDisk:
         self.run(self.spool.settle({"L1": [Result(0, "sent", Reply(250, "2.0.0", "ok"))]}))
         assert not Path(self.spool.path("L1")).exists()
         assert all_due(self.spool, self.run, 1e9) == []
+
+    def test_the_file_of_a_letter_goes_although_the_sync_of_its_end_has_failed(self) -> None:
+        """Nobody tries to remove it again, so the next batch does."""
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L1"), incoming))
+        self.run(self.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
+        self.sync.fails_at = self.sync.calls
+        with pytest.raises(OSError):
+            self.run(self.spool.report("L1", [0], None, None, 0))
+        assert Path(self.spool.path("L1")).exists()
+        incoming = self.spool.receive("L2")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L2"), incoming))
+        assert not Path(self.spool.path("L1")).exists()
+        assert Path(self.spool.path("L2")).exists()
+
+    def test_after_a_failed_sync_the_log_is_written_once_more_before_it_is_copied(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A power loss in the middle must not find a log that ends early beside a database that is newer."""
+        written: list[bytes] = []
+
+        def note(path: Path) -> None:
+            write_anew(path)
+            written.append(path.read_bytes())
+
+        monkeypatch.setattr("mailstack.spool.store.write_anew", note)
+        self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
+        self.sync.fails = False
+        before = self.spool._store._wal.read_bytes()
+        incoming = self.spool.receive("L2")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L2"), incoming))
+        assert [octets[: len(before)] for octets in written] == [before]
 
     def test_after_a_failed_sync_the_log_begins_anew(self) -> None:
         """What the kernel believes written is not believed: it goes into another file."""

@@ -1,0 +1,1 @@
+"""The whole of several servers in one thread, from one seed: see :mod:`tests.simulation.world`."""

@@ -1,0 +1,330 @@
+"""A disk that keeps what was synced, and of everything else what chance wants.
+
+The files are real ones. Beside them stands what a power loss could not take any more: which names the directories have,
+and the content of each file. A file is a node, as in the file system: links to it share its content. POSIX promises no
+order between what was not synced, so each name and each page comes or stays away by itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from attrs import define, field
+
+from mailstack import durable
+from mailstack.spool import store
+
+PAGE = 4096
+WAL_HEADER = 32  # octets, sqlite.org/fileformat2.html §4.1
+DATABASE, WAL = "spool/queue.db", "spool/queue.db-wal"
+MUTABLE = (DATABASE, WAL)
+#: Not of the disk: it is for those who run, and made anew.
+PASSING = ("spool/queue.db-shm", "spool/lock")
+
+
+_written_anew: set[int] = set()  #: nodes, since somebody has looked
+
+
+def _write_anew(path: Path) -> None:
+    """The one write that changes nothing, so that nobody could see it."""
+    durable.write_anew(path)
+    _written_anew.add(path.stat().st_ino)
+
+
+store.write_anew = _write_anew
+
+
+@define
+class Flight:
+    """What a sync has seen when it began, on its way to the disk."""
+
+    folders: dict[str, dict[str, int]] = field(factory=dict)  #: by path, names and nodes
+    contents: dict[int, bytes] = field(factory=dict)
+
+
+class Disk:
+    """Of one server, from start to start in another folder each time: whoever still has the old one does no harm."""
+
+    def __init__(self, base: Path, rng: Random) -> None:
+        self._base = base
+        self._rng = rng
+        self._life = 0
+        self._folders: dict[str, dict[str, int]] = {}  #: durable names
+        self._contents: dict[int, bytes] = {}  #: durable contents, by node
+        self._refused: dict[int, dict[int, bytes]] = {}  #: pages that the kernel believes written, and that are not
+        self._flights: list[Flight] = []
+        self._checkpoint: tuple[bytes, bytes] | None = None  #: log and database before it
+        self.broken = 0.0  #: how likely a sync fails
+        self.lies = False  #: syncs do nothing
+        self.blind = False  #: syncs of directories do nothing
+        self.failed = False  #: since the last sync that went well
+        self.failures = 0
+        self.root = base / "0"
+        self.root.mkdir(parents=True)
+
+    # ---- What is there now
+
+    def _now(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        stack = [""]
+        while stack:
+            folder = stack.pop()
+            names = found[folder] = {}
+            with os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}".lstrip("/")
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(path)
+                    elif path not in PASSING:
+                        names[entry.name] = entry.inode()
+        return found
+
+    def _read(self, path: str) -> bytes:
+        with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 - one of thousands
+            return file.read()
+
+    # ---- Syncs, as mailstack.durable has them
+
+    def open_sync(self, folder: Path, by_file: bool) -> Any:
+        return self._sync if by_file else self._sync_all
+
+    def _sync(self, paths: Iterable[Path]) -> None:
+        self.after_checkpoint()
+        flight = Flight()
+        for name in sorted(map(str, paths)):
+            path = os.path.relpath(name, self.root)
+            try:
+                node = Path(name).stat().st_ino
+                if Path(name).is_dir():
+                    flight.folders[path] = self._names(path)
+                else:
+                    flight.contents[node] = self._read(path)
+            except FileNotFoundError:
+                continue
+        self._take_off(flight)
+
+    def _sync_all(self, paths: Iterable[Path]) -> None:
+        self.after_checkpoint()
+        flight = Flight(self._now())
+        for folder, names in flight.folders.items():
+            for name, node in names.items():
+                path = f"{folder}/{name}".lstrip("/")
+                if node not in self._contents or path in MUTABLE:
+                    flight.contents[node] = self._read(path)
+        self._take_off(flight)
+
+    def _names(self, folder: str) -> dict[str, int]:
+        with os.scandir(self.root / folder) as entries:
+            return {
+                entry.name: entry.inode()
+                for entry in entries
+                if not entry.is_dir(follow_symlinks=False) and f"{folder}/{entry.name}" not in PASSING
+            }
+
+    def _take_off(self, flight: Flight) -> None:
+        if self.broken and self._rng.random() < self.broken:
+            self.failures += 1
+            self.failed = True
+            self._refuse(flight)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.failed = False
+        self._flights.append(flight)
+
+    def _refuse(self, flight: Flight) -> None:
+        """Some pages have come to the disk. The kernel gives up the others, and holds them to be written."""
+        for node, content in flight.contents.items():
+            old = self._before(node, content)
+            refused = self._refused.setdefault(node, {})
+            if len(content) < len(old) and self._rng.random() < 0.5:
+                old = old[: len(content)]
+            for start in _changed(old, content):
+                if self._rng.random() < 0.5:
+                    old = _with_page(old, content, start)
+                else:
+                    refused[start] = content[start : start + PAGE]
+            self._contents[node] = old
+
+    def taken_off(self) -> list[Flight]:
+        """Those that have begun since the last call."""
+        flights, self._flights = self._flights, []
+        return flights
+
+    def land(self, flight: Flight) -> None:
+        """The sync returns: it is durable."""
+        if self.lies:
+            return
+        for node, content in flight.contents.items():
+            self._contents[node] = self._without_refused(node, content)
+        if not self.blind:
+            self._folders.update(flight.folders)
+
+    def _without_refused(self, node: int, content: bytes) -> bytes:
+        """A page that was given up, and was not written again, does not come by a second sync."""
+        if node in _written_anew:
+            _written_anew.discard(node)
+            self._refused.pop(node, None)
+        refused = self._refused.get(node)
+        if not refused:
+            return content
+        old = self._contents.get(node, b"")
+        for start, page in list(refused.items()):
+            if content[start : start + PAGE] == page:
+                content = _with_page(content, old, start)
+            else:
+                del refused[start]
+        return content
+
+    def _before(self, node: int, now: bytes) -> bytes:
+        """What is durable of a file. SQLite syncs the header of a log that begins anew before what follows."""
+        old = self._contents.get(node, b"")
+        if now[:4] in (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83") and old[:WAL_HEADER] != now[:WAL_HEADER]:
+            return now[:WAL_HEADER] + old[WAL_HEADER:]
+        return old
+
+    # ---- SQLite's own syncs
+
+    def before_checkpoint(self) -> None:
+        """SQLite may make one now."""
+        log = self._read(WAL) if (self.root / WAL).exists() else b""
+        self._checkpoint = log, self._read(DATABASE)
+
+    def after_checkpoint(self) -> None:
+        """SQLite has synced its log, and copied it into the database; the sync of that one is on its way. Or over, if
+        the log is empty now."""
+        if self._checkpoint is None:
+            return
+        (log, database), self._checkpoint = self._checkpoint, None
+        now = self._read(DATABASE)
+        if self.lies or now == database:
+            return
+        node = (self.root / WAL).stat().st_ino
+        self._contents[node] = self._without_refused(node, log)
+        flight = Flight({}, {(self.root / DATABASE).stat().st_ino: now})
+        if (self.root / WAL).stat().st_size:
+            self._flights.append(flight)
+        else:
+            self.land(flight)
+
+    def closed(self) -> None:
+        """The last connection to the database was closed: SQLite has copied its log, synced, and removed it."""
+        node = (self.root / DATABASE).stat().st_ino
+        if not self.lies:
+            self._contents[node] = self._read(DATABASE)
+
+    # ---- The end, and what is left
+
+    def settle(self) -> None:
+        """All that is there is durable: the server was set up long ago."""
+        self._folders = self._now()
+        self._refused.clear()
+        self._contents = {
+            node: self._read(f"{folder}/{name}".lstrip("/"))
+            for folder, names in self._folders.items()
+            for name, node in names.items()
+        }
+
+    def kill(self) -> None:
+        """The process is gone; what it has written is not."""
+        now = self._now()
+        contents = {}
+        for folder, names in now.items():
+            for name, node in names.items():
+                path = f"{folder}/{name}".lstrip("/")
+                contents[node] = self._read(path) if path in MUTABLE else None
+        moved = self._move_to(now, contents)
+        for old, new in moved.items():
+            if old in self._contents:
+                self._contents[new] = self._contents.pop(old)
+            if old in self._refused:
+                self._refused[new] = self._refused.pop(old)
+        for names in self._folders.values():
+            names |= {name: moved[node] for name, node in names.items() if node in moved}
+
+    def lose_power(self) -> None:
+        """What was not synced is there or not, page by page and name by name."""
+        self._flights.clear()
+        likely = self._rng.choice((0.0, 1.0, 0.5, self._rng.random()))
+        now = self._now()
+        paths = {node: f"{folder}/{name}".lstrip("/") for folder, names in now.items() for name, node in names.items()}
+        left: dict[str, dict[str, int]] = {}
+        for folder, names in sorted(now.items()):
+            durable = self._folders.get(folder, {})
+            left[folder] = {}
+            for name in sorted({*names, *durable}):
+                new, old = names.get(name), durable.get(name)
+                chosen = new if new == old or self._rng.random() < likely else old
+                if chosen is not None:
+                    left[folder][name] = chosen
+        contents: dict[int, bytes | None] = {}
+        for names in left.values():
+            for node in names.values():
+                if node not in contents:
+                    contents[node] = self._after_the_loss(node, paths.get(node), likely)
+        self._move_to(left, contents)
+        self.settle()
+
+    def _after_the_loss(self, node: int, path: str | None, likely: float) -> bytes | None:
+        """None: the file as it is."""
+        if path is None:
+            return self._contents.get(node, b"")
+        now = self._read(path)
+        old = self._before(node, now)
+        if now == old:
+            return now if path in MUTABLE else None
+        mixed = old[: len(now)] if self._rng.random() < likely else old
+        refused = self._refused.get(node, {})
+        for start in _changed(old, now):
+            if start not in refused and self._rng.random() < likely:
+                mixed = _with_page(mixed, now, start)
+        if len(mixed) > len(old) and self._rng.random() < 0.3:
+            mixed = mixed[: self._rng.randrange(len(old), len(mixed) + 1)]
+        return mixed
+
+    def _move_to(self, folders: dict[str, dict[str, int]], contents: dict[int, bytes | None]) -> dict[int, int]:
+        """A new folder with these files; the new numbers of nodes that are others now."""
+        old_root, self._life = self.root, self._life + 1
+        self.root = self._base / str(self._life)
+        where: dict[int, str] = {}
+        moved: dict[int, int] = {}
+        before = self._paths(old_root)
+        for folder in sorted(folders):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+            for name, node in folders[folder].items():
+                target = f"{self.root}/{folder}/{name}"
+                content = contents[node]
+                if node in where:
+                    os.link(where[node], target)
+                elif content is None:
+                    os.link(before[node], target)
+                else:
+                    with open(target, "xb") as file:  # noqa: PTH123 - one of thousands
+                        file.write(content)
+                    moved[node] = Path(target).stat().st_ino
+                where.setdefault(node, target)
+        return moved
+
+    def _paths(self, root: Path) -> dict[int, str]:
+        found = {}
+        for folder, _, files in os.walk(root):
+            for name in files:
+                path = f"{folder}/{name}"
+                found[Path(path).stat().st_ino] = path
+        return found
+
+
+def _changed(old: bytes, new: bytes) -> list[int]:
+    """Where pages of the new version begin that differ."""
+    return [start for start in range(0, len(new), PAGE) if old[start : start + PAGE] != new[start : start + PAGE]]
+
+
+def _with_page(content: bytes, other: bytes, start: int) -> bytes:
+    """With one page of another version; what was never written in between is zero."""
+    page = other[start : start + PAGE]
+    if len(content) < start:
+        content += bytes(start - len(content))
+    return content[:start] + page + content[start + len(page) :]
