@@ -3,8 +3,8 @@
     .venv/bin/python -m tests.soak [--duration 1h] [--warm-up 10m] [--seed N]
 
 Every letter has a checksum; each copy that was acknowledged must be seen again, whole and once. Mailboxes are emptied,
-so that nothing has a reason to grow: memory, open files, threads and files are looked at. Exit code 1 if anything is
-not as it should be.
+so that nothing has a reason to grow: memory, open files, threads and files are looked at. The warm-up begins with a
+rush, so that buffers have been as large as they get. Exit code 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
