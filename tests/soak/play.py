@@ -139,7 +139,7 @@ class Soak:
         return [
             f"{name:22}{' '.join(f'{median(map(of, part)):.1f}' for part in tenths if part)} MiB:"
             f" grown by {growth(self.samples, of):+.1%}"
-            for name, of in (("PSS", lambda one: one.pss), ("memory of its own", lambda one: one.own))
+            for name, of in (("RSS", lambda one: one.rss), ("memory of its own", lambda one: one.own))
         ]
 
 
