@@ -32,7 +32,13 @@ def seconds(text: str) -> float:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--duration", type=seconds, default=3600.0, metavar="1h", help="with the warm-up")
+    options.add_argument(
+        "--duration",
+        type=seconds,
+        default=3600.0,
+        metavar="1h",
+        help="with the warm-up; in less than ten minutes memory is not at rest yet",
+    )
     options.add_argument("--warm-up", type=seconds, metavar="10m", help="a sixth of the duration")
     options.add_argument("--pause", type=float, default=0.3, help="seconds between two sessions of each of 9 clients")
     options.add_argument("--memory", type=float, default=Limits().memory, help="share by which memory may grow")
