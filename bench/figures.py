@@ -175,6 +175,7 @@ def this_run(sync: str) -> dict[str, str]:
         "date": f"{now:%Y-%m-%d %H:%M} UTC",
         "commit": f"{commit}{' with changes' if changed else ''}",
         "sync": sync,
+        "load": f"{os.getloadavg()[0]:.1f}",
     }
 
 

@@ -16,6 +16,7 @@ from plots import Bar, Curve, Panel, panels, ratios
 
 FOLDER = ROOT / "docs/performance"
 DOCUMENT = ROOT / "docs/performance.md"
+BUSY = 0.5  # of the load average
 PART = "<!-- {name} -->\n.*?<!-- /{name} -->"
 
 
@@ -31,10 +32,16 @@ def fill(document: str, kept: Mapping[str, Any]) -> str:
 
 def _conditions(kept: Mapping[str, Any]) -> str:
     machine = "; ".join(f"{what} {value}" for what, value in kept.get("machine", {}).items())
-    runs = sorted({tuple(each["run"].values()) for part in ("rows", "series") for each in kept[part].values()})
-    lines = [f"* Machine: {machine}."]
-    return "\n".join(
-        [*lines, *(f"* Run of {date}, commit {commit}, `[spool] sync = {sync}`." for date, commit, sync in runs)]
+    runs = {tuple(sorted(each["run"].items())) for part in ("rows", "series") for each in kept[part].values()}
+    return "\n".join([f"* Machine: {machine}.", *sorted(_run(dict(run)) for run in runs)])
+
+
+def _run(run: Mapping[str, str]) -> str:
+    load = float(run["load"])
+    busy = ". **The machine was busy: these figures only show their form**" if load > BUSY else ""
+    return (
+        f"* Run of {run['date']}, commit {run['commit']}, `[spool] sync = {run['sync']}`; load average before it"
+        f" {load:.1f}{busy}."
     )
 
 

@@ -17,7 +17,7 @@ import report
 import resvg_py
 from figures import BY_KEY, GOALS, Row, Series
 
-RUN = {"date": "2026-11-26 12:00 UTC", "commit": "abc1234", "sync": "auto"}
+RUN = {"date": "2026-11-26 12:00 UTC", "commit": "abc1234", "sync": "auto", "load": "0.1"}
 LENGTHS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
 
 
@@ -53,6 +53,13 @@ def test_the_document_shows_the_figures_that_are_kept() -> None:
 def test_every_workload_has_a_row() -> None:
     text = report.fill(report.DOCUMENT.read_text("utf-8"), kept())
     assert [goal.title for goal in GOALS if f"| {goal.title} |" not in text] == []
+
+
+def test_figures_of_a_busy_machine_say_so() -> None:
+    found = kept()
+    assert "busy" not in report._conditions(found)
+    found["rows"]["relay-20"]["run"] = {**RUN, "load": "3.0"}
+    assert report._conditions(found).count("The machine was busy") == 1
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
     .venv/bin/python -m tests.soak [--duration 1h] [--warm-up 10m] [--seed N]
 
 Every letter has a checksum; each copy that was acknowledged must be seen again, whole and once. Mailboxes are emptied,
-so that nothing has a reason to grow: memory, open files, threads and files are looked at. Exit code 1 if anything is
-not as it should be.
+so that nothing has a reason to grow: memory, open files, threads and files are looked at. The warm-up begins with a
+rush, so that buffers have been as large as they get. Exit code 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ def seconds(text: str) -> float:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--duration", type=seconds, default=3600.0, metavar="1h", help="with the warm-up")
+    options.add_argument(
+        "--duration",
+        type=seconds,
+        default=3600.0,
+        metavar="1h",
+        help="with the warm-up; in less than ten minutes memory is not at rest yet",
+    )
     options.add_argument("--warm-up", type=seconds, metavar="10m", help="a sixth of the duration")
     options.add_argument("--pause", type=float, default=0.3, help="seconds between two sessions of each of 9 clients")
     options.add_argument("--memory", type=float, default=Limits().memory, help="share by which memory may grow")

@@ -77,22 +77,22 @@ def test_letters_are_of_about_the_size_that_was_wanted() -> None:
         assert abs(len(letter("n1", octets, rng)) - octets) < 250
 
 
-def sample(pss: float = 50.0, files: int = 20, threads: int = 6) -> Sample:
-    return Sample(pss, pss + 10, files, threads)
+def sample(rss: float = 50.0, files: int = 20, threads: int = 6) -> Sample:
+    return Sample(rss, rss - 10, files, threads)
 
 
 def test_growth_is_from_the_first_quarter_to_the_last() -> None:
     samples = [sample(50 + number / 10) for number in range(100)]
-    assert 0.14 < growth(samples, lambda one: one.pss) < 0.16
+    assert 0.14 < growth(samples, lambda one: one.rss) < 0.16
     peaks = [sample(99 if number % 3 == 0 else 50) for number in range(16)]
-    assert growth(peaks, lambda one: one.pss) == 0.0, "a peak, as while a password is checked, is no growth"
+    assert growth(peaks, lambda one: one.rss) == 0.0, "a peak, as while a password is checked, is no growth"
 
 
 def test_what_grows_is_told() -> None:
     flat, calm = [sample()] * 8, sample()
     assert grown(flat, (calm, calm), Limits()) == []
     memory = grown([sample(50 + number) for number in range(8)], (calm, calm), Limits())
-    assert [line.split(" has")[0] for line in memory] == ["PSS", "memory of its own"]
+    assert [line.split(" has")[0] for line in memory] == ["RSS", "memory of its own"]
     assert grown(flat, (calm, sample(files=23)), Limits()) == ["23 open files at the end, 20 after the warm-up"]
     assert grown(flat, (calm, sample(threads=10)), Limits()) == ["10 threads at the end, 6 after the warm-up"]
 

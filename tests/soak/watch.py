@@ -18,7 +18,7 @@ MIB = 1 << 20
 class Sample:
     """One look."""
 
-    pss: float  #: MiB; shared pages count in part, so it depends on what others do
+    rss: float  #: MiB; not PSS, which grows when other processes with the same libraries end
     own: float  #: MiB of RSS that belong to no file: what a leak would be
     files: int
     threads: int
@@ -27,8 +27,8 @@ class Sample:
 def look(pid: int) -> Sample:
     proc = Path(f"/proc/{pid}")
     rollup = (proc / "smaps_rollup").read_text()
-    pss, own = (int(re.search(rf"^{name}:\s+(\d+)", rollup, re.MULTILINE)[1]) / 1024 for name in ("Pss", "Anonymous"))  # type: ignore[index]
-    return Sample(pss, own, len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir())))
+    rss, own = (int(re.search(rf"^{name}:\s+(\d+)", rollup, re.MULTILINE)[1]) / 1024 for name in ("Rss", "Anonymous"))  # type: ignore[index]
+    return Sample(rss, own, len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir())))
 
 
 def growth(samples: Sequence[Sample], of: Callable[[Sample], float]) -> float:
@@ -54,7 +54,7 @@ class Limits:
 def grown(samples: Sequence[Sample], calm: tuple[Sample, Sample], limits: Limits) -> list[str]:
     """What is more than it may be. ``calm``: after the warm-up and at the end, when nothing was going on."""
     found = []
-    for name, of in (("PSS", lambda one: one.pss), ("memory of its own", lambda one: one.own)):
+    for name, of in (("RSS", lambda one: one.rss), ("memory of its own", lambda one: one.own)):
         share = growth(samples, of)
         if share > limits.memory:
             found.append(f"{name} has grown by {share:.1%}, more than {limits.memory:.0%}")
