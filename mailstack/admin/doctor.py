@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
-from mailstack.admin.doctor_looks import Doctor, Symptom
 from mailstack.admin.findings import Level
 from mailstack.admin.output import clean, count, json_out
 from mailstack.admin.session import language
 from mailstack.admin.site import Failed, Site
 from mailstack.admin.trace import read_phrases
 from mailstack.message.explain import LANGUAGES
+
+if TYPE_CHECKING:
+    from mailstack.admin.doctor_looks import Symptom
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
@@ -27,6 +30,10 @@ def doctor(site: Site, lang: str | None, as_json: bool) -> None:
     It looks by itself, whether the server runs or not, and tells the alarms of a server that runs. Exit code 0: all is
     well, perhaps with warnings; 1: something is wrong.
     """
+    from mailstack.admin.doctor_looks import (
+        Doctor,  # here, because it needs the database and what the server is made of
+    )
+
     phrases = read_phrases(lang or language(os.environ), "doctor")
     found = list(Doctor(site.source, site.settings, phrases, site.now).symptoms())
     if as_json:

@@ -57,8 +57,8 @@ def test_on_a_full_disk_nothing_is_sent_whose_mark_a_kill_would_take(tmp_path: P
         office = Office(tmp_path, sections(sink.port) | place)
         office.data = disk.folder / "data"
         office.add_users("alice", "sender")
-        office.start()
         try:
+            office.start()
             names = [f"relay{number}" for number in range(LETTERS)]
             assert all(send(office, name, f"x{name}@far.test").startswith("250") for name in names)
             office.wait_for_log("status=deferred")
@@ -85,8 +85,8 @@ def test_a_system_without_descriptors_costs_no_time(tmp_path: Path) -> None:
     program("strace")
     office = Office(tmp_path)
     office.add_users("alice")
-    office.start()
     try:
+        office.start()
         injection = Injection(office, "accept4", "error=ENFILE")
         try:
             with socket.create_connection(("127.0.0.1", office.port.smtp)) as client:
@@ -114,9 +114,9 @@ def test_all_descriptors_in_use(tmp_path: Path) -> None:
     office = Office(tmp_path, {"limits": {"connections_per_client": "1000", "connections": "1000"}})
     office.add_users("alice")
     office.descriptors = 128
-    office.start()
     idle: list[socket.socket] = []
     try:
+        office.start()
         refused = b""
         while not refused.startswith(b"421"):
             idle.append(socket.create_connection(("127.0.0.1", office.port.smtp), 20))
