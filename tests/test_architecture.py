@@ -51,7 +51,6 @@ TWISTED = {
     "mailstack.delivery.connection",
     "mailstack.delivery.courier",
     "mailstack.delivery.deadline",
-    "mailstack.delivery.forwarding",
     "mailstack.delivery.line",
     "mailstack.delivery.pool",
     "mailstack.delivery.remote",
