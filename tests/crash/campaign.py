@@ -142,9 +142,9 @@ class Campaign:
         self.office.start()
         self._slowness = max(1.0, (time.monotonic() - began) / START)
 
-    def crash(self, began: float) -> Crash:
+    def crash(self, began: float, power: bool = False) -> Crash:
         """It begins anew now."""
-        crash = Crash(began, time.time(), self._slowness)
+        crash = Crash(began, time.time(), power, self._slowness)
         self.start()
         return crash
 

@@ -56,6 +56,7 @@ class Crash:
 
     began: float
     ended: float
+    power: bool = False  #: it was the disk's power that went, and the server lived on for a moment
     slowness: float = 1.0  #: how many times longer all takes on this machine, as others keep it busy
 
 
@@ -96,6 +97,7 @@ class Verdict:
     places: int = 0  #: where those had to be
     recovered: int = 0
     lost: list[str] = Factory(list)
+    unpowered: list[str] = Factory(list)  #: the same, but acknowledged when the power was gone already
     duplicated: list[str] = Factory(list)  #: without an excuse
     excused: list[float] = Factory(list)  #: seconds from a first arrival to the crash that took its mark
     unexpected: list[str] = Factory(list)
@@ -104,7 +106,7 @@ class Verdict:
         self.letters += other.letters
         self.places += other.places
         self.recovered += other.recovered
-        for name in ("lost", "duplicated", "excused", "unexpected"):
+        for name in ("lost", "unpowered", "duplicated", "excused", "unexpected"):
             getattr(self, name).extend(getattr(other, name))
 
     @property
@@ -117,9 +119,10 @@ class Verdict:
 
     def __str__(self) -> str:
         duplicated = len(self.duplicated) + len(self.excused)
+        unpowered = f" (and {len(self.unpowered)} acknowledged without power)" if self.unpowered else ""
         latest = f", at most {max(self.excused):.2f} s before a crash" if self.excused else ""
         return (
-            f"{self.letters} letters acknowledged, for {self.places} places: lost {len(self.lost)}, "
+            f"{self.letters} letters acknowledged, for {self.places} places: lost {len(self.lost)}{unpowered}, "
             f"duplicated {duplicated} ({len(self.excused)} in the windows{latest}), "
             f"unexpected {len(self.unexpected)}, recovered {self.recovered}"
         )
@@ -154,7 +157,9 @@ def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[Sigh
     if name in book.acknowledged:
         verdict.letters += 1
         verdict.places += len(posting.places)
-        verdict.lost.extend(f"{name} ({posting.octets} octets) at {place}" for place in missing)
+        at = book.acknowledged[name]
+        lost = [f"{name} ({posting.octets} octets) at {place}, {_when(book, at)}" for place in missing]
+        (verdict.unpowered if _unpowered(book, at) else verdict.lost).extend(lost)
     elif len(missing) < len(posting.places):
         verdict.recovered += 1
         verdict.unexpected.extend(f"{name} was not acknowledged, and is there, but not at {each}" for each in missing)
@@ -180,6 +185,12 @@ def excuse(book: Book, early: Sighting) -> float | None:
         and early.at - early.thought <= crash.ended + WINDOW * crash.slowness
     ]
     return min((max(0.0, crash.began - early.at) for crash in near), default=None)
+
+
+def _unpowered(book: Book, at: float) -> bool:
+    """A sync that meets the shutdown half-way may be called a success by the kernel (xfs: what it has given up waits
+    for nothing any more), and a machine without power would not have acknowledged anything."""
+    return any(crash.power and crash.began <= at <= crash.ended for crash in book.crashes)
 
 
 def _when(book: Book, at: float) -> str:

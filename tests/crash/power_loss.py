@@ -76,7 +76,7 @@ class PowerLosses:
         self.disk.mount()
         for client in clients:
             self._note(client, began)
-        crash = campaign.crash(began)
+        crash = campaign.crash(began, power=True)
         campaign.load.go()
         return crash
 

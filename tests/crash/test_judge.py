@@ -68,6 +68,14 @@ def test_what_the_other_server_refused_comes_back() -> None:
     assert numbers(judge(made, [])) == (1, 0, 0, 0)
 
 
+@pytest.mark.parametrize(("began", "lost", "unpowered"), [(-0.1, 0, 1), (0.1, 1, 0)])
+def test_what_was_acknowledged_without_power_is_counted_apart(began: float, lost: int, unpowered: int) -> None:
+    made = book(LOCAL)
+    made.crashes.append(Crash(NOW + began, NOW + 1, power=True))
+    verdict = judge(made, [])
+    assert (len(verdict.lost), len(verdict.unpowered)) == (lost, unpowered)
+
+
 @pytest.mark.parametrize(
     ("place", "began", "ended", "excused"),
     [
