@@ -177,6 +177,8 @@ class MailServer(MultiService):
         repairs = self.out.spool.start()
         for name, wrong in repairs.faults.items():
             self._log.warn(name, what=f"damaged: {wrong}; see: mailstack queue fsck")
+        for id in repairs.unacknowledged:
+            self._log.event(id, what="cut off by a crash before it was acknowledged: not in the queue")
         if repairs.unacknowledged or repairs.leftovers:
             counts = f"{len(repairs.unacknowledged)} messages and {repairs.leftovers} files"
             what = f"after a crash: {counts} that were never acknowledged, or are done with, are in spool/leftovers"

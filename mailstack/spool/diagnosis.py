@@ -39,7 +39,9 @@ def diagnosed(database: Path, mail: bool) -> str:
         return "is empty" if begun else ""
     known, round_ = known_frames(database)
     written, _, salt = written_frames(database)
-    if known > written and salt in (round_, b""):
+    if known and salt != round_:
+        return "has lost its log"
+    if known > written:
         return f"has lost the end of its log ({written} of {known} frames are left)"
     head = _head(database)
     if head[:16] != MAGIC:

@@ -15,6 +15,7 @@ from typing import Any
 from attrs import frozen
 
 from mailstack.model.finding import DATABASE, FILE, KEPT, LOST, PLACE, ROWS, Finding
+from mailstack.spool import restoring
 from mailstack.spool.aside import LEFTOVERS, QUARANTINE
 from mailstack.spool.content import fault
 from mailstack.spool.diagnosis import diagnosed
@@ -118,7 +119,9 @@ class Examination:
 
     def _rows_of(self, letter: Gleaned) -> Iterator[Finding]:
         row, id = letter.message, str(letter.message["id"])
-        advice = f"it goes nowhere. {RESTORE.format(id=id)}".replace("or remove the file", f"or queue drop {id}")
+        advice = f"it goes nowhere. {RESTORE.format(id=id)}".replace(
+            "or remove the file", f"or mailstack queue drop {id}"
+        )
         if not letter.recipients:
             yield Finding(ROWS, id, "it has no recipients", "the next start, or --repair, puts its file in quarantine")
         elif strange := [each["state"] for each in letter.recipients.values() if each["state"] not in STATES]:
@@ -182,12 +185,24 @@ class Examination:
             for path in sorted((self.folder / part).glob("*")):
                 here = path.lstat()
                 delivered = "; it is in a mailbox here, too" if stat.S_ISREG(here.st_mode) and here.st_nlink > 1 else ""
-                what, note = f"{here.st_size} octets{delivered}", RESTORE.format(id=path.name)
+                said, note = _said(path)
+                what = f"{here.st_size} octets{said}{delivered}"
                 if part == QUARANTINE:
                     yield Finding(LOST, f"{part}/{path.name}", f"a letter whose rows are lost: {what}", note)
                 else:
                     what = f"of a letter that was never acknowledged, or is done with: {what}"
                     yield Finding(KEPT, f"{part}/{path.name}", what, f"it goes after a week. {note}")
+
+
+def _said(path: Path) -> tuple[str, str]:
+    """What a file says of its letter, and what can be done with it."""
+    try:
+        told = restoring.read(path)
+    except (OSError, ValueError) as error:
+        return f", of which nothing can be made ({error})", "look at it, and remove it"
+    sender = "<>" if told.sender is None else told.sender.unicode
+    to = f" to {told.recipient.unicode}" if told.recipient else " to several"
+    return f", from {sender}{to}", RESTORE.format(id=path.name)
 
 
 def _access(name: str, found: os.stat_result, owner: int, folder: Path) -> Iterator[Finding]:

@@ -71,12 +71,27 @@ def _page_size(database: BinaryIO | None, wal: BinaryIO | None) -> int:
 def frames(wal: BinaryIO, size: int = DEFAULT_PAGE) -> Iterator[tuple[int, int, bool]]:
     """Number of the page, offset of its content, and whether a transaction ends with it, in the order in which they
     were written. Of the log's last round alone: what stands behind it is older."""
-    head = os.pread(wal.fileno(), WAL_HEADER, 0)
-    octets, salt = os.fstat(wal.fileno()).st_size, head[16:24]
+    octets, salt = os.fstat(wal.fileno()).st_size, _salt(wal)
     for at in range(WAL_HEADER, octets - FRAME_HEADER - size + 1, FRAME_HEADER + size):
         frame = os.pread(wal.fileno(), FRAME_HEADER, at)
         if frame[8:16] == salt:
             yield int.from_bytes(frame[:4], "big"), at + FRAME_HEADER, frame[4:8] != b"\0\0\0\0"
+
+
+def _salt(wal: BinaryIO) -> bytes:
+    """Of the log's last round; where the header is damaged, that of the first frame, which was written with it."""
+    head = os.pread(wal.fileno(), WAL_HEADER + FRAME_HEADER, 0)
+    if len(head) < WAL_HEADER:
+        return b""
+    magic = int.from_bytes(head[:4], "big")
+    words = struct.unpack(f"{'>' if magic & 1 else '<'}6I", head[:24])
+    one = two = 0
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    if magic in WAL_MAGIC and (one, two) == struct.unpack(">2I", head[24:32]):
+        return head[16:24]
+    return head[WAL_HEADER + 8 : WAL_HEADER + 16]
 
 
 def known_frames(database: Path) -> tuple[int, bytes]:
@@ -97,7 +112,7 @@ def written_frames(database: Path) -> tuple[int, int, bytes]:
     OSError."""
     try:
         with database.with_name(f"{database.name}-wal").open("rb") as wal:
-            salt = os.pread(wal.fileno(), WAL_HEADER, 0)[16:24]
+            salt = _salt(wal)
             whole = [ends for _, _, ends in frames(wal, _page_size(None, wal))]
     except FileNotFoundError:
         return 0, 0, b""

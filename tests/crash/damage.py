@@ -55,7 +55,9 @@ class Trial:
         yield from (f"a failure: {each}" for each in self.server.log.failures)
         for id, letter in self.letters.items():
             yield from self._judge(id, letter)
-        lost = self.aside & self.letters.keys() - self._leftover
+        # A file that is cut off, in the last batch before a kill, looks like one that was never acknowledged.
+        crash = self._leftover if "messages/" in self.harm.what else set()
+        lost = self.aside & self.letters.keys() - crash
         told = self.came.notices or not (lost or self._damaged)
         if not told:
             yield f"nobody was told of {sorted(lost | self._damaged)}"
@@ -69,13 +71,15 @@ class Trial:
         return {path.name for path in (self.server.data / "spool/leftovers").glob("*")}
 
     def touched(self, id: str) -> bool:
-        return self.harm.touched is ALL or id in self.harm.touched
+        return self.harm.touched >= ALL or id in self.harm.touched
 
     def _judge(self, id: str, original: Original) -> Iterator[str]:
         copies = {to: count for (each, to), count in self.came.copies.items() if each == id}
         missing = original.pending - copies.keys()
         if self.touched(id):
-            if missing and not (id in self.aside or id in self.queue or self.came.unnamed):
+            # Without its file, one of the last batch before a kill looks as if it had never been acknowledged.
+            named = id in self.server.unacknowledged and self.harm.what.endswith(f"messages/{id}")
+            if missing and not (id in self.aside or id in self.queue or self.came.unnamed or named):
                 yield f"{id} is lost: {sorted(missing)}"
             return
         if missing:

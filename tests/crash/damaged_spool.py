@@ -170,7 +170,7 @@ class Server:
         """A start, all that happens then, and a stop."""
         repairs = self.spool.start()
         self.faults = repairs.faults
-        self.leftovers = repairs.leftovers
+        self.unacknowledged = repairs.unacknowledged
         self.damage.add(repairs.faults)
         self.queue.startService()
         self.sent.startService()

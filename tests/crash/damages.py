@@ -14,7 +14,7 @@ from mailstack.spool.pages import FRAME_HEADER, WAL_HEADER, image, rows
 from tests.crash.damaged_spool import Master
 
 PAGE = 4096
-ALL = frozenset({"*"})
+ALL = frozenset({"*"})  #: "*" among them stands for all
 
 
 @frozen
@@ -118,7 +118,9 @@ def _database(spool: Path, master: Master, rng: Random) -> Harm:
     if kind in ("flip", "header"):
         at = rng.randrange(100) if kind == "header" else rng.randrange(len(octets))
         path.write_bytes(flipped(octets, at, rng))
-        return Harm(f"{what} at {at}", _on(spool, master, [at // PAGE + 1]))
+        page = at // PAGE + 1
+        # Whose id it was, and whose it is now: with ids as close as these, a bit makes one of another.
+        return Harm(f"{what} at {at}", _on(spool, master, [page]) | _ids(path.read_bytes(), {page}, spool))
     one, other = rng.randrange(pages), rng.randrange(pages)
     here, there = (octets[n * PAGE : (n + 1) * PAGE] for n in (one, other))
     new = {

@@ -278,7 +278,7 @@ def test_letters_whose_rows_can_be_read_flow_on(damage: Damage, page: int) -> No
     spool.close()
 
 
-@pytest.mark.parametrize("kind", ["flipped", "cut", "gone"])
+@pytest.mark.parametrize("kind", ["flipped", "header", "header alone", "cut", "gone"])
 def test_a_log_that_is_damaged_hides_no_letter(damage: Damage, kind: str) -> None:
     """SQLite takes what stands behind a wrong frame for never written."""
     damage.add("L1", GOOD, "L3", killed=True)
@@ -286,6 +286,10 @@ def test_a_log_that_is_damaged_hides_no_letter(damage: Damage, kind: str) -> Non
     octets = log.read_bytes()
     if kind == "flipped":
         damage.flip(log, 32 + 24 + 4000)
+    elif kind.startswith("header"):
+        damage.flip(log, 17)
+        if kind == "header alone":
+            (damage.folder / "queue.db-shm").unlink()
     elif kind == "cut":
         log.write_bytes(octets[: len(octets) // 2])
     else:
@@ -294,7 +298,7 @@ def test_a_log_that_is_damaged_hides_no_letter(damage: Damage, kind: str) -> Non
     quarantined = {path.name for path in (damage.folder / "quarantine").glob("*")}
     assert set(damage.due(spool)) | quarantined == {"L1", GOOD, "L3"}
     assert "queue.db" in spool.repairs.faults  # type: ignore[attr-defined]
-    assert kind != "flipped" or not quarantined
+    assert bool(quarantined) is (kind in ("cut", "gone"))
     spool.close()
 
 
