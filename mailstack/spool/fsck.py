@@ -28,7 +28,7 @@ PAGE = 500  # letters read at once
 ARRIVING = 3_600.0  # seconds in which a file may come whose letter is not ours yet
 FAR = 3 * 366 * 86_400.0  # seconds; no letter comes from so far, or waits so long
 PATIENCE = 10.0  # seconds to wait for the server
-KNOWN = ("lock", "queue.db", "queue.db-wal", "queue.db-shm", "messages", QUARANTINE, LEFTOVERS)
+KNOWN = ("lock", "queue.db", "queue.db-wal", "queue.db-shm", "messages", "reserve", "probe", QUARANTINE, LEFTOVERS)
 
 BOUNCE = "mailstack queue bounce {id}: its sender is told; or mailstack queue drop {id}: nobody is"
 RESTORE = "mailstack queue fsck --release {id} --to ADDRESS: send it on; or remove the file"

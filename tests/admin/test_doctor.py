@@ -16,7 +16,7 @@ from mailstack.admin import doctor_looks, running
 from mailstack.model.condition import FULL
 from mailstack.server import alarms
 from mailstack.spool.lock import locked
-from mailstack.spool.recovery import QUARANTINE
+from mailstack.spool.store import held
 from tests.admin.office import Office
 
 
@@ -185,7 +185,7 @@ def test_no_database_at_all(office: Office, server: Server) -> None:
 
 def test_letters_that_are_held_as_their_files_are_damaged(office: Office, server: Server) -> None:
     with closing(sqlite3.connect(office.folder / "data/spool/queue.db")) as db, db:
-        db.execute("UPDATE recipients SET state = 'hold', reply = ?", (QUARANTINE,))
+        db.execute("UPDATE recipients SET state = 'hold', reply = ?", (held("its file is missing"),))
     symptom = found(office)["letters"]
     assert symptom["text"].startswith("1 letters are held")
 

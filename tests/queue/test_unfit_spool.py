@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mailstack.queue.attempts import STUCK
-from mailstack.queue.dispatch import GRACE, POLL
+from mailstack.queue.dispatch import GRACE
+from mailstack.queue.looks import Looks
 from tests.fakes import FakeTransport, at_once
 from tests.queue.test_dispatch import LATER, NEVER, MiddlingSpool, SlowTransport, World
 
@@ -43,7 +44,7 @@ class PausingWorld(World):
 
     def get_well(self) -> None:
         self.disk.heals = True
-        self.pass_time(POLL)
+        self.pass_time(Looks().poll)
         self.turn()
 
 
