@@ -16,6 +16,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from mailstack.durable import write_anew
 from mailstack.spool.states import WAITING, listed
 from mailstack.spool.store import REMOVE
 
@@ -57,6 +58,8 @@ def recover(database: Path, messages: Path) -> Repairs:
     finally:
         db.close()
     fresh = tuple(id for id, whole in last.items() if whole)
+    for id in fresh:
+        write_anew(messages / id)  # its sync may have failed, and the kernel would tell nobody now
     return Repairs(unacknowledged, missing, len(files - rows), fresh)
 
 

@@ -259,6 +259,7 @@ class Machine:
         self.services = {each.name: each for each in (*self.out.services, *self.inbound.services)}
         # A disk that fails now would only mean a start that is tried again.
         broken, self.disk.broken = self.disk.broken, 0.0
+        self.disk.before_checkpoint()
         try:
             self.repairs = self.out.spool.start()
         except OSError as error:
