@@ -264,7 +264,7 @@ class Machine:
             self.repairs = self.out.spool.start()
         except OSError as error:
             self.fault(f"cannot start: {error}")
-            raise
+            return
         self.disk.broken = broken
         for flight in self.disk.taken_off():
             self.disk.land(flight)
