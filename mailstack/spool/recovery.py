@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from attrs import Factory, evolve, field, frozen
 
+from mailstack.durable import write_anew
 from mailstack.spool.aside import LEFTOVERS, QUARANTINE, put_aside, tidy
 from mailstack.spool.content import BLOCK, fault, opened
 from mailstack.spool.custody import ROWS
@@ -117,6 +118,7 @@ class _Recovery:
             elif wrong:
                 damaged[id] = f"its file {wrong}"
             else:
+                write_anew(path)  # its sync may have failed, and the kernel would tell nobody now
                 whole.append(id)
         return torn, damaged, whole
 

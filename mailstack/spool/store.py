@@ -98,6 +98,8 @@ class Store:
         self._sync = sync
         self._destination = destination
         self._wal = path.with_name(f"{path.name}-wal")
+        # What another process has left. If a sync of its has failed, the kernel does not tell us.
+        left = self._wal.exists() and self._wal.stat().st_size > 0
         # At the start there is time to wait for the command line; later the reactor must not.
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=PATIENCE / 1000)
         version(self._db)
@@ -106,9 +108,11 @@ class Store:
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         prepare(self._db)
         self._reroute()
-        self._db.execute("PRAGMA busy_timeout = 0")
         self._undo: list[str] = []
-        self._doubtful = False
+        self._doubtful = left
+        if left:
+            self._begin_anew()
+        self._db.execute("PRAGMA busy_timeout = 0")
         self._copied = self._db.total_changes
         self._version = self._data_version()
 
@@ -165,21 +169,23 @@ class Store:
     def sync(self, batch: Batch) -> None:
         """After it all of the batch holds: the transaction, the bodies, the deliveries. Blocking."""
         if self._doubtful:
-            # The log has a hole that the kernel believes written. SQLite would stop reading there after a power loss:
-            # its pages go into the database, which is synced, and it begins anew.
-            self._fill_the_hole()
-            self._checkpoint("TRUNCATE")
-            self._doubtful = False
+            self._begin_anew()
+            if self._doubtful:
+                raise Busy(errno.EAGAIN, "queue database: another process is reading it")
         self._sync([*batch.paths, self._wal])
 
-    def _fill_the_hole(self) -> None:
-        """Before the database changes: after a power loss SQLite would put what stands in front of the hole, which is
-        old, over pages of the database that are new. Nobody else may write the log meanwhile."""
+    def _begin_anew(self) -> None:
+        """The log may have a hole that the kernel believes written. SQLite would stop reading there after a power loss:
+        its pages go into the database, which is synced, and it begins anew. It stays in doubt while somebody reads.
+
+        First it is written once more: or SQLite would put what stands in front of the hole, which is old, over pages of
+        the database that are new. Nobody else may write it meanwhile."""
         try:
             with _transaction(self._db):
                 write_anew(self._wal)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
+        self._doubtful = self._checkpoint("TRUNCATE")
 
     @property
     def full(self) -> bool:
@@ -191,13 +197,12 @@ class Store:
         self._copied = self._db.total_changes
         self._checkpoint("PASSIVE")
 
-    def _checkpoint(self, mode: str) -> None:
+    def _checkpoint(self, mode: str) -> bool:
+        """Whether another process was in the way."""
         try:
-            busy = self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
+            return bool(self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0])
         except sqlite3.Error as error:
             raise as_os_error(error) from error
-        if busy and mode == "TRUNCATE":
-            raise Busy(errno.EAGAIN, "queue database: another process is reading it")
 
     def take_back(self, batch: Batch) -> None:
         """The sync failed: remove the rows whose senders are told 4xx. If that fails too, the next batch does it."""

@@ -17,7 +17,7 @@ from typing import Any
 from attrs import define, field
 
 from mailstack import durable
-from mailstack.spool import store
+from mailstack.spool import recovery, store
 
 PAGE = 4096
 WAL_HEADER = 32  # octets, sqlite.org/fileformat2.html §4.1
@@ -36,7 +36,7 @@ def _write_anew(path: Path) -> None:
     _written_anew.add(path.stat().st_ino)
 
 
-store.write_anew = _write_anew
+recovery.write_anew = store.write_anew = _write_anew
 
 
 @define
@@ -97,7 +97,7 @@ class Disk:
         self.after_checkpoint()
         flight = Flight()
         for name in sorted(map(str, paths)):
-            path = os.path.relpath(name, self.root)
+            path = os.path.relpath(name, self.root).lstrip(".")
             try:
                 node = Path(name).stat().st_ino
                 if Path(name).is_dir():
@@ -174,7 +174,9 @@ class Disk:
         old = self._contents.get(node, b"")
         for start, page in list(refused.items()):
             if content[start : start + PAGE] == page:
-                content = _with_page(content, old, start)
+                # Where nothing was before, the file has grown over nothing.
+                before = old[start : start + PAGE].ljust(len(page), b"\0")
+                content = content[:start] + before + content[start + len(page) :]
             else:
                 del refused[start]
         return content
@@ -190,6 +192,8 @@ class Disk:
 
     def before_checkpoint(self) -> None:
         """SQLite may make one now."""
+        if not (self.root / DATABASE).exists():
+            return
         log = self._read(WAL) if (self.root / WAL).exists() else b""
         self._checkpoint = log, self._read(DATABASE)
 
@@ -200,7 +204,7 @@ class Disk:
             return
         (log, database), self._checkpoint = self._checkpoint, None
         now = self._read(DATABASE)
-        if self.lies or now == database:
+        if self.lies or now == database or not (self.root / WAL).exists():
             return
         node = (self.root / WAL).stat().st_ino
         self._contents[node] = self._without_refused(node, log)

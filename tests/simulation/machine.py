@@ -262,11 +262,12 @@ class Machine:
         self.services = {each.name: each for each in (*self.out.services, *self.inbound.services)}
         # A disk that fails now would only mean a start that is tried again.
         broken, self.disk.broken = self.disk.broken, 0.0
+        self.disk.before_checkpoint()
         try:
             self.repairs = self.out.spool.start()
         except OSError as error:
             self.fault(f"cannot start: {error}")
-            raise
+            return
         self.disk.broken = broken
         for flight in self.disk.taken_off():
             self.disk.land(flight)

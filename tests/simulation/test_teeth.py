@@ -48,7 +48,8 @@ def test_a_disk_whose_syncs_do_nothing() -> None:
         for machine in world.machines:
             machine.disk.lies = True
 
-    assert "lost: T" in faults("power", mutate=lie)
+    found = faults("power", mutate=lie)
+    assert "lost: T" in found or "malformed" in found
 
 
 def test_folders_that_are_not_synced() -> None:
@@ -101,17 +102,16 @@ def test_letters_whose_folder_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> N
     assert faults("power")
 
 
-def test_a_log_with_a_hole_that_is_copied_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailstack.spool.store.write_anew", lambda path: None)
-    assert "the database is damaged" in faults("power", "sync", worlds=range(400))
-
-
 def test_deliveries_that_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def forget(self: Any, results: Any) -> None:
-        return None
+    record = Attempts.record
+    seen: set[str] = set()
 
-    monkeypatch.setattr(Attempts, "record", forget)
-    assert faults()
+    async def forget_the_first(self: Any, results: Any) -> None:
+        await record(self, {id: each for id, each in results.items() if id in seen})
+        seen.update(results)
+
+    monkeypatch.setattr(Attempts, "record", forget_the_first)
+    assert "duplicated: T" in faults()
 
 
 def test_an_open_relay(monkeypatch: pytest.MonkeyPatch) -> None:

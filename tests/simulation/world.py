@@ -19,7 +19,7 @@ from tests.simulation.check import check
 from tests.simulation.client import Client
 from tests.simulation.clock import Owner, Time
 from tests.simulation.foreign import ForeignServer, Mood
-from tests.simulation.letters import Ledger, Posted, compose
+from tests.simulation.letters import TOKEN, Ledger, Posted, compose
 from tests.simulation.machine import Machine
 from tests.simulation.names import Names
 from tests.simulation.network import Network, Storm
@@ -57,7 +57,6 @@ class World:
         self.network.down.add(DEAD)
         self.open: set[str] = set()  #: letters whose clients do not know yet what came of them
         self.quiet_at = 0.0
-        self._tokens: dict[tuple[str, str], str] = {}  #: what letters of a machine are about, by queue id
         if mutate is not None:
             mutate(self)
 
@@ -115,16 +114,14 @@ class World:
 
     def on_note(self, machine: Machine, id: str, fields: dict[str, object]) -> None:
         what = str(fields.get("what", ""))
-        token = self._tokens.get((machine.name, id), "")
-        if "message-id" in fields:
-            self._tokens[machine.name, id] = str(fields["message-id"])[1:].partition("@")[0]
-        elif "notification: " in what:
+        if "notification: " in what:
             self.counts["bounces"] += 1
-            self._tokens[machine.name, what.rpartition(" ")[2]] = token
         elif "delay warning" in what:
             self.counts["warnings"] += 1
         elif "cannot be delivered is dropped" in what:
-            self.ledger.unheard.add(token)
+            found = TOKEN.search(Path(machine.out.spool.path(id)).read_bytes())
+            assert found is not None, id
+            self.ledger.unheard.add(found[1].decode())
 
     @property
     def digest(self) -> str:

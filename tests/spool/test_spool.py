@@ -251,6 +251,23 @@ class TestRestart:
         messages = self.data / "spool/messages"
         assert {messages, messages / "L2"} <= set(synced) and messages / "L1" not in synced
 
+    def test_what_another_process_has_left_in_the_log_is_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It was killed, perhaps after a failed sync, of which nobody else hears: the log begins anew."""
+        spool = open_spool(self.data, self.run)
+        incoming = spool.receive("L1")
+        incoming.write(b"x\n")
+        self.run(spool.add(letter("L1"), incoming))
+        written: list[Path] = []
+        monkeypatch.setattr("mailstack.spool.store.write_anew", written.append)
+        monkeypatch.setattr("mailstack.spool.recovery.write_anew", written.append)
+        os.close(spool._lock)  # as a kill does
+        again = open_spool(self.data, self.run)
+        assert written == [again._store._wal, self.data / "spool/messages/L1"]
+        assert (self.data / "spool/queue.db").stat().st_size > 4096
+        spool._lock = os.open("/dev/null", os.O_RDONLY)
+        spool.close()
+        again.close()
+
 
 class FailingSync:
     """Fails when told to."""
