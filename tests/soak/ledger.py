@@ -82,11 +82,13 @@ class Ledger:
 
     @property
     def copies(self) -> int:
-        return self._seen.total()
+        with self._lock:
+            return self._seen.total()
 
     @property
     def bounces(self) -> int:
-        return sum(number for (_, place), number in self._seen.items() if place == BOUNCE)
+        with self._lock:
+            return sum(number for (_, place), number in self._seen.items() if place == BOUNCE)
 
     def missing(self) -> list[tuple[str, str]]:
         """Acknowledged and not seen yet."""
