@@ -23,7 +23,7 @@ PIECE = 10  # seeds that a worker takes at a time
 LIFE = 100
 DAY = 86_400
 WORDS = ("letters", "acknowledged", "copies", "duplicates", "bounces", "warnings", "kill", "power", "stop", "jump",
-         "sleep", "cuts", "failed syncs", "events")  # fmt: skip
+         "sleep", "cuts", "failed syncs", "refused writes", "events")  # fmt: skip
 
 
 def main() -> int:

@@ -39,11 +39,11 @@ from mailstack.model.address import Address
 from mailstack.model.ids import Ids
 from mailstack.outbound import Outbound, Pools
 from mailstack.queue.looks import Looks
-from mailstack.spool.reserve import Reserve
 from tests.fakes import ListCounts
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
 from tests.simulation.clock import EPOCH, Owner, Time, in_ticks
 from tests.simulation.disk import Disk
+from tests.simulation.full import Room, limit, limit_rows
 from tests.simulation.network import Network, Reactor
 
 TRUSTED = "10.9.0.0/16"  #: who may relay
@@ -116,16 +116,6 @@ class Thread:
         result.callback(answer)
 
 
-class NoReserve(Reserve):
-    """Its files are for disks that are full; here they would only cost time."""
-
-    whole = True
-    spent = False
-
-    def make(self) -> None:
-        pass
-
-
 @implementer(IEventLog)
 class MachineLog:
     """Into the trace of the world. A bug is a fault of the world."""
@@ -184,6 +174,7 @@ class Machine:
         self.name = name  #: also its domain
         self.address = address
         self.disk = Disk(base / name, Random(rng.random()))
+        self.room = Room()
         self.spans = Spans(Random(rng.random()))
         self.rng = rng
         self.time = time
@@ -267,7 +258,7 @@ class Machine:
             open_sync=self.disk.open_sync,
             looks=self.looks,
         )
-        self.out.spool._health._reserve = NoReserve(root)
+        limit(self.out.spool, self.room)
         self.out.spool.custody.on_damage = self._complain
         login, certificates, sessions = MemoryAuthenticator({}), None, NoSessions()
         self.counts = ListCounts()
@@ -285,6 +276,7 @@ class Machine:
             self.fault(f"cannot start: {error}")
             return
         self._complain(self.repairs.faults)
+        limit_rows(self.out.spool, self.room)
         self.disk.broken = broken
         for flight in self.disk.taken_off():
             self.disk.land(flight)

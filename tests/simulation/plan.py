@@ -22,6 +22,7 @@ KINDS = (
     "dns",
     "sync",
     "slow disk",
+    "full disk",
     "jump",
     "sleep",
 )

@@ -10,7 +10,7 @@ from time import process_time
 
 from tests.simulation.watch import watched
 
-TIME = 9.0  # seconds of one core for new worlds
+TIME = 7.0  # seconds of one core for new worlds
 MOST = 300  # of them, on a fast machine
 SOME = (11, 12, 2_049)  # worlds of which two runs are compared
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from mailstack.spool import diagnosis
 from mailstack.spool.batch import Batch
 from mailstack.spool.commit import GroupCommit
 from mailstack.spool.store import Store
+from tests.simulation.full import Pieces
 from tests.simulation.plan import Plan
 from tests.simulation.watch import outcome
 from tests.simulation.world import World
@@ -102,6 +104,19 @@ def test_letters_whose_folder_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Store, "sync", without_folders)
     assert faults("power")
+
+
+def test_outcomes_that_are_dropped_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a reserve, and without trying again."""
+    waiting = GroupCommit.join
+
+    async def join(self: Any, *args: Any, **named: Any) -> None:
+        with suppress(OSError):
+            await waiting(self, *args, **named)
+
+    monkeypatch.setattr(GroupCommit, "join", join)
+    monkeypatch.setattr(Pieces, "give_up", lambda self, everything: False)
+    assert "duplicated: T" in faults("full disk")
 
 
 def test_deliveries_that_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:

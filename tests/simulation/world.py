@@ -32,6 +32,8 @@ MOST_EVENTS = 200_000  # all worlds come to their end with fewer
 LAST = 60.0  # seconds that a polite stop may take
 #: Seconds before a crash in which what was heard may not be recorded yet; where syncs fail, it is tried again each 5.
 WINDOW, LONG_WINDOW = 15.0, 60.0
+#: Seconds in which a disk stays full, and nothing can be recorded when the reserve is used up.
+LONGEST_FULL = 20 * MINUTE
 FAR = {"mx1.far.test": "198.51.100.1", "mx2.far.test": "198.51.100.2"}
 DEAD = "198.51.100.9"
 SHM = Path("/dev/shm")
@@ -167,6 +169,7 @@ class World:
         self.counts["letters"] = len(self.ledger.posted)
         self.counts["cuts"] = self.network.cuts
         self.counts["failed syncs"] = sum(machine.disk.failures for machine in self.machines)
+        self.counts["refused writes"] = sum(machine.room.refusals for machine in self.machines)
 
     def _left(self) -> str:
         queued = {machine.name: machine.queued() for machine in self.machines if machine.up}
@@ -260,7 +263,25 @@ class World:
             machine.spans.slow = 0.2 if "slow disk" in kinds else 0.0
             machine.disk.broken = rng.choice((0.05, 0.3)) if "sync" in kinds else 0.0
             last = max(last, self._trouble_of(machine, last))
+            if "full disk" in kinds:
+                last = max(last, self._fill_up(machine))
         self.quiet_at = last + 1.0
+
+    def _fill_up(self, machine: Machine) -> float:
+        """Once or twice. When it is over."""
+        rng, at = self.rng, 0.0
+        for _ in range(rng.choice((1, 2))):
+            at += rng.uniform(0.0, self.plan.spell)
+            length = rng.choice((1.0, MINUTE, rng.uniform(0.0, LONGEST_FULL)))
+            self.outside.later(at, self._set_full, machine, True)
+            self.outside.later(at + length, self._set_full, machine, False)
+            at += length
+        return at
+
+    def _set_full(self, machine: Machine, full: bool) -> None:
+        self.note(machine.name, f"its disk is full: {full}")
+        machine.room.full = full
+        machine.room.since = self.time.now
 
     def _mood(self) -> Mood:
         def some() -> float:
@@ -302,12 +323,16 @@ class World:
     def _wire_is_over(self, wire: Wire) -> None:
         self.ledger.wire_is_over(wire)
         self._over.append((self.time.now, wire))
-        while self._over[0][0] < self.time.now - LONG_WINDOW:
+        while self._over[0][0] < self.time.now - 2 * LONGEST_FULL:
             self._over.popleft()
 
     def _remember_the_crash(self, machine: Machine) -> None:
         wires = [*(wire for _, wire in self._over), *self.network.wires]
-        window = LONG_WINDOW if "sync" in self.plan.kinds else WINDOW
+        window = LONG_WINDOW if {"sync", "full disk"} & self.plan.kinds else WINDOW
+        if machine.room.full:
+            window += self.time.now - machine.room.since
+        elif machine.room.refusals and self.time.now - machine.room.since < LONG_WINDOW:
+            window += LONGEST_FULL + LONG_WINDOW
         self.ledger.crashed([wire for wire in wires if wire.caller.owner is machine.owner], self.time.now - window)
 
     def _set_right(self, machine: Machine) -> None:
