@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+#: What may keep a server from an attempt for long.
+BUSY = frozenset(("kill", "power", "stop", "jump", "sleep", "sync", "slow disk", "full disk", "mood", "stall"))
+
+
 def check(world: World) -> None:
     """Whatever is not as promised is a fault of the world."""
     arrived = list(world.ledger.far)
@@ -106,6 +110,17 @@ class _Judge:
         allowed = len(self._world.plan.queue.delay_warning) * (1 + self._letters(token))
         if warnings > allowed + self._all_doubts(token) + self._crashes:
             self._world.fault(f"too many warnings: {token} for {address}, {warnings}")
+        if warnings < self._due_warnings(token, address):
+            self._world.fault(f"too few warnings: {token} for {address}, {warnings}")
+
+    def _due_warnings(self, token: str, address: str) -> int:
+        """All that the schedule has, for whom always waits, where nothing else keeps a server from its work: that may
+        make one of two warnings."""
+        plan, sender = self._world.plan, self._ledger.posted[token].sender.rpartition("@")[2]
+        ours = any(machine.name == sender for machine in self._world.machines)
+        if not address.endswith("@late.test") or not ours or plan.kinds & BUSY:
+            return 0
+        return sum(age < plan.queue.lifetime for age in plan.queue.delay_warning)
 
     def _letters(self, token: str) -> int:
         """How many more letters, each with warnings of its own, were made of it on its way."""

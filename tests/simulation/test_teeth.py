@@ -14,6 +14,7 @@ from mailstack.delivery.local import LocalDelivery
 from mailstack.intake.relay import RelayRule
 from mailstack.queue.attempts import Attempts
 from mailstack.queue.looks import Looks
+from mailstack.queue.schedule import Schedule
 from mailstack.spool import diagnosis
 from mailstack.spool.batch import Batch
 from mailstack.spool.commit import GroupCommit
@@ -129,6 +130,17 @@ def test_deliveries_that_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(Attempts, "record", forget_the_first)
     assert "duplicated: T" in faults()
+
+
+def test_warnings_that_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def warned(seed: int) -> str:
+        quiet = plan(seed)
+        queue = evolve(quiet.queue, delay_warning=(2 * MINUTE, 8 * MINUTE))
+        return "\n".join(outcome(evolve(quiet, queue=queue, letters=20)).faults)
+
+    assert not any(map(warned, range(3)))
+    monkeypatch.setattr(Schedule, "warnings", lambda self, released, now: 0)
+    assert any("too few warnings" in warned(seed) for seed in range(ENOUGH))
 
 
 def test_an_open_relay(monkeypatch: pytest.MonkeyPatch) -> None:
