@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mailstack.spool.pages import MAGIC, known_frames, written_frames
+from mailstack.spool.lock import same_boot
+from mailstack.spool.pages import MAGIC, known_frames, logged_numbers, written_frames
 from mailstack.spool.schema import SCHEMA, VERSION, version
 
 LOG = "a damaged log"
@@ -37,25 +38,32 @@ def diagnosed(database: Path, mail: bool) -> str:
         return "is missing" if begun else ""
     if not database.stat().st_size:
         return "is empty" if begun else ""
-    known, round_ = known_frames(database)
-    written, _, salt = written_frames(database)
-    if known and salt != round_:
-        return "has lost its log"
-    if known > written:
-        return f"has lost the end of its log ({written} of {known} frames are left)"
+    # After a power loss the index of the log may be older than the log, or newer: so it says nothing.
+    whole = same_boot(database.with_name("lock"))
+    if whole and (lost := _lost(database)):
+        return lost
     head = _head(database)
     if head[:16] != MAGIC:
         return "is no database, or has lost its beginning"
     if not set(head[18:20]) <= set(SOUND_FORMATS):
         return "has a damaged header"
     try:
-        return _read(database)
+        return _read(database, whole)
     except UnicodeError:
         return "cannot be read (its tables have names that make no sense)"
     except sqlite3.Error as error:
         if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _ELSEWHERE:
             raise OSError(f"queue database: {error}") from error
         return f"cannot be read ({error})"
+
+
+def _lost(database: Path) -> str:
+    """What the index beside the log knows of, and the log has not."""
+    known, round_ = known_frames(database)
+    written, _, salt = written_frames(database)
+    if known and salt != round_:
+        return "has lost its log"
+    return f"has lost the end of its log ({written} of {known} frames are left)" if known > written else ""
 
 
 def _head(database: Path) -> bytes:
@@ -81,14 +89,26 @@ def _obstacle(database: Path) -> str:
     return ""
 
 
-def _read(database: Path) -> str:
+def _read(database: Path, whole: bool) -> str:
+    """``whole``: there was no power loss, so what was written is there."""
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
         findings = list(_findings(db))
         believed, _ = known_frames(database)
-    _, ended, _ = written_frames(database)
-    if not findings and ended > believed:
-        return f"has {LOG} (frames {believed + 1} to {ended} cannot be believed)"
+        _, ended, _ = written_frames(database)
+        if not findings and ended > believed and (whole or _was_durable(db, database)):
+            return f"has {LOG} (frames {believed + 1} to {ended} cannot be believed)"
     return findings[0] if findings else ""
+
+
+def _was_durable(db: sqlite3.Connection, database: Path) -> bool:
+    """Whether something of the log was durable that SQLite does not believe. What it does not believe is what a power
+    loss has left of the last batch, torn; unless there is a batch behind that one, as it begins when the last is
+    durable."""
+    if version(db) != VERSION:
+        return False
+    (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'counter'").fetchone()
+    (batch,) = db.execute("SELECT batch FROM counter").fetchone()
+    return any(each > batch + 1 for each in logged_numbers(database, page))
 
 
 def _findings(db: sqlite3.Connection) -> Iterator[str]:

@@ -29,7 +29,7 @@ from mailstack.spool.examination import Examination
 from mailstack.spool.files import Files
 from mailstack.spool.health import Health
 from mailstack.spool.incoming import FileIncoming, finished
-from mailstack.spool.lock import locked
+from mailstack.spool.lock import locked, mark
 from mailstack.spool.notes import Retold
 from mailstack.spool.questions import Questions
 from mailstack.spool.reader import Reader
@@ -105,6 +105,7 @@ class DiskSpool(Questions):
             if not self._health.make_room_to_start(error):
                 raise
             repairs = self._open(database)
+        mark(self._lock)
         database.chmod(0o600)
         self._sync([self._folder, self._files.folder])
         self._health.start()
@@ -123,6 +124,8 @@ class DiskSpool(Questions):
             repairs = recover(database, self._folder, salvage, now)
             self._sync([self._files.folder, *(self._files.folder / id for id in repairs.fresh)])
             self._store.end_batch()
+            # Or the first batch would not be the only one that a crash can take.
+            self._store.sync(Batch())
             self._reader = Reader(database)
         except sqlite3.Error as error:
             raise as_os_error(error) from error

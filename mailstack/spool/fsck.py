@@ -73,6 +73,8 @@ class Examination:
                     shutil.copyfile(source, copy.with_name(f"queue.db{ending}"))
                 elif source.is_symlink() or source.exists():
                     copy.with_name(f"queue.db{ending}").mkdir()
+            with suppress(FileNotFoundError):
+                shutil.copyfile(self.folder / "lock", Path(name) / "lock")
             messages = self.folder / "messages"
             yield copy, diagnosed(copy, messages.is_dir() and any(messages.iterdir()))
 

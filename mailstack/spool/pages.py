@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ WAL_MAGIC = (0x377F0682, 0x377F0683)
 WAL_HEADER, FRAME_HEADER = 32, 24  # octets
 DEFAULT_PAGE = 4096
 LEAF, INTERIOR = 0x0A, 0x02  # index pages, the first octet of a page
+TABLE_LEAF = 0x0D  # likewise, of a table that has its own keys
 MOST_OVERFLOW = 1_000  # pages of one row
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}  # serial type: octets
 
@@ -117,6 +119,26 @@ def written_frames(database: Path) -> tuple[int, int, bytes]:
     except FileNotFoundError:
         return 0, 0, b""
     return len(whole), max((number for number, ends in enumerate(whole, 1) if ends), default=0), salt
+
+
+def logged_numbers(database: Path, page: int) -> Iterator[int]:
+    """All that a table with one number in it has ever been in the log; ``page`` is where it stands. OSError."""
+    with database.with_name(f"{database.name}-wal").open("rb") as wal:
+        size = _page_size(None, wal)
+        for number, at, _ in frames(wal, size):
+            content = os.pread(wal.fileno(), size, at) if number == page else b""
+            if content[:1] == bytes([TABLE_LEAF]) and content[3:5] == b"\0\1":
+                yield from _number(content)
+
+
+def _number(content: bytes) -> Iterator[int]:
+    """Of the only row; none where the page is torn."""
+    with suppress(ValueError, IndexError, struct.error):
+        length, at = _varint(content, int.from_bytes(content[8:10], "big"))
+        _, at = _varint(content, at)  # its key
+        (value,) = _record(_exactly(content[at : at + length], length))
+        if isinstance(value, int):
+            yield value
 
 
 def rows(found: Image) -> Iterator[list[Value]]:

@@ -26,7 +26,7 @@ from mailstack.spool.states import STATES, WAITING, listed
 from mailstack.spool.store import REMOVE, held
 
 PATIENCE = 10.0  # seconds to wait for another process
-HOLE = bytes(512)  # what a power loss leaves of octets that were not written yet, in many file systems
+SECTOR = 512  # octets; of what was not written yet, a power loss leaves zeros, in many file systems
 _HOLD = "UPDATE recipients SET state = 'hold', code = 451, status = '4.3.0', reply = ? WHERE id = ? AND state"
 
 
@@ -151,11 +151,15 @@ def _cut_off(path: Path, size: int) -> bool:
     try:
         with opened(str(path)) as file:
             found = os.fstat(file.fileno()).st_size
-            return found < size or (found == size and any(HOLE in block for block in _blocks(file)))
+            return found < size or (found == size and any(map(_has_hole, _blocks(file))))
     except FileNotFoundError:
         return True
     except OSError:
         return False
+
+
+def _has_hole(block: bytes) -> bool:
+    return any(not any(block[at : at + SECTOR]) for at in range(0, len(block), SECTOR))
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

@@ -217,7 +217,10 @@ class Store:
 
     def _transact(self, batch: Batch) -> list[str]:
         with _transaction(self._db):
-            self._db.execute("UPDATE counter SET batch = batch + 1")
+            if not self._doubtful:
+                # Else the last one is not durable, and its letters are gone: so both are one to whoever looks after a
+                # crash. No number is passed before it is durable.
+                self._db.execute("UPDATE counter SET batch = batch + 1")
             self._remove(self._undo)
             add_letters(self._db, batch.letters, self._destination)
             self._settle(batch)

@@ -22,6 +22,7 @@ from mailstack.config.settings import Settings
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.parcel import packed
 from mailstack.delivery.route import destination
+from mailstack.durable import make_folders
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.spool import Result
 from mailstack.maildir.message_ids import MessageIds
@@ -168,6 +169,7 @@ class Server:
 
     def play(self) -> None:
         """A start, all that happens then, and a stop."""
+        make_folders(self.data / "mail")  # as the service does
         repairs = self.spool.start()
         self.faults = repairs.faults
         self.unacknowledged = repairs.unacknowledged
@@ -239,7 +241,7 @@ def master(root: Path, killed: bool) -> Master:
     if not killed:
         server.wait(server.spool.stop())
     folder = root / "data/spool"
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "reserve"]
     files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
     if killed:
         server.spool.close()

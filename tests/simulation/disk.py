@@ -23,8 +23,9 @@ PAGE = 4096
 WAL_HEADER = 32  # octets, sqlite.org/fileformat2.html §4.1
 DATABASE, WAL = "spool/queue.db", "spool/queue.db-wal"
 MUTABLE = (DATABASE, WAL)
-#: Not of the disk: it is for those who run, and made anew.
-PASSING = ("spool/queue.db-shm", "spool/lock")
+#: Never synced: a kill leaves them as they are, a power loss as it likes.
+LOCK, INDEX = "spool/lock", "spool/queue.db-shm"
+PASSING = (INDEX, LOCK)
 
 
 _written_anew: set[int] = set()  #: nodes, since somebody has looked
@@ -59,6 +60,7 @@ class Disk:
         self._refused: dict[int, dict[int, bytes]] = {}  #: pages that the kernel believes written, and that are not
         self._flights: list[Flight] = []
         self._checkpoint: tuple[bytes, bytes] | None = None  #: log and database before it
+        self._index = b""  #: of the log, as the kernel has written it at some moment
         self.broken = 0.0  #: how likely a sync fails
         self.lies = False  #: syncs do nothing
         self.blind = False  #: syncs of directories do nothing
@@ -95,6 +97,7 @@ class Disk:
 
     def _sync(self, paths: Iterable[Path]) -> None:
         self.after_checkpoint()
+        self._write_index()
         flight = Flight()
         for name in sorted(map(str, paths)):
             path = os.path.relpath(name, self.root).lstrip(".")
@@ -108,8 +111,14 @@ class Disk:
                 continue
         self._take_off(flight)
 
+    def _write_index(self) -> None:
+        """The kernel does so when it likes."""
+        if self._rng.random() < 0.2 and (self.root / INDEX).exists():
+            self._index = self._read(INDEX)
+
     def _sync_all(self, paths: Iterable[Path]) -> None:
         self.after_checkpoint()
+        self._write_index()
         flight = Flight(self._now())
         for folder, names in flight.folders.items():
             for name, node in names.items():
@@ -240,7 +249,10 @@ class Disk:
             for name, node in names.items():
                 path = f"{folder}/{name}".lstrip("/")
                 contents[node] = self._read(path) if path in MUTABLE else None
+        passing = {path: self._read(path) for path in PASSING if (self.root / path).exists()}
         moved = self._move_to(now, contents)
+        for path, content in passing.items():
+            (self.root / path).write_bytes(content)
         for old, new in moved.items():
             if old in self._contents:
                 self._contents[new] = self._contents.pop(old)
@@ -269,8 +281,21 @@ class Disk:
             for node in names.values():
                 if node not in contents:
                     contents[node] = self._after_the_loss(node, paths.get(node), likely)
+        index = self._index_after_the_loss()
         self._move_to(left, contents)
+        if index:
+            (self.root / INDEX).write_bytes(index)
         self.settle()
+
+    def _index_after_the_loss(self) -> bytes:
+        """Older than the log, newer, or both; b"" when it is gone. The lock is of a system that has ended: as good as
+        none."""
+        new = self._read(INDEX) if (self.root / INDEX).exists() else b""
+        mixed = self._index
+        for start in _changed(mixed, new):
+            if self._rng.random() < 0.5:
+                mixed = _with_page(mixed, new, start)
+        return self._rng.choice((b"", self._index, mixed, new))
 
     def _after_the_loss(self, node: int, path: str | None, likely: float) -> bytes | None:
         """None: the file as it is."""
@@ -287,7 +312,8 @@ class Disk:
                 mixed = _with_page(mixed, now, start)
         if len(mixed) > len(old) and self._rng.random() < 0.3:
             mixed = mixed[: self._rng.randrange(len(old), len(mixed) + 1)]
-        return mixed
+        # How long it is may come to the disk before what stands in it.
+        return mixed.ljust(len(now), b"\0") if self._rng.random() < 0.2 else mixed
 
     def _move_to(self, folders: dict[str, dict[str, int]], contents: dict[int, bytes | None]) -> dict[int, int]:
         """A new folder with these files; the new numbers of nodes that are others now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from random import Random
@@ -30,6 +30,7 @@ from mailstack.config.settings import (
     TlsPolicy,
 )
 from mailstack.delivery.ip import Here
+from mailstack.durable import make_folders
 from mailstack.inbound import RECEIVERS, Inbound
 from mailstack.interfaces.alarms import SILENT
 from mailstack.interfaces.log import IEventLog
@@ -38,6 +39,7 @@ from mailstack.model.address import Address
 from mailstack.model.ids import Ids
 from mailstack.outbound import Outbound, Pools
 from mailstack.queue.looks import Looks
+from mailstack.spool.reserve import Reserve
 from tests.fakes import ListCounts
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
 from tests.simulation.clock import EPOCH, Owner, Time, in_ticks
@@ -112,6 +114,16 @@ class Thread:
         else:
             self._busy = False
         result.callback(answer)
+
+
+class NoReserve(Reserve):
+    """Its files are for disks that are full; here they would only cost time."""
+
+    whole = True
+    spent = False
+
+    def make(self) -> None:
+        pass
 
 
 @implementer(IEventLog)
@@ -255,6 +267,8 @@ class Machine:
             open_sync=self.disk.open_sync,
             looks=self.looks,
         )
+        self.out.spool._health._reserve = NoReserve(root)
+        self.out.spool.custody.on_damage = self._complain
         login, certificates, sessions = MemoryAuthenticator({}), None, NoSessions()
         self.counts = ListCounts()
         who: Any = (self.directory, login, self.out, certificates, sessions, self.counts)
@@ -263,11 +277,14 @@ class Machine:
         # A disk that fails now would only mean a start that is tried again.
         broken, self.disk.broken = self.disk.broken, 0.0
         self.disk.before_checkpoint()
+        for folder in ("mail", "state"):
+            make_folders(root / folder)
         try:
             self.repairs = self.out.spool.start()
         except OSError as error:
             self.fault(f"cannot start: {error}")
             return
+        self._complain(self.repairs.faults)
         self.disk.broken = broken
         for flight in self.disk.taken_off():
             self.disk.land(flight)
@@ -277,6 +294,11 @@ class Machine:
             service.startService()
         self._trace(self.name, f"repairs {self.repairs}")
         self._look_at_the_database()
+
+    def _complain(self, faults: Mapping[str, str]) -> None:
+        """A crash is a way to stop like any other, and damages nothing."""
+        for id, wrong in faults.items():
+            self.fault(f"takes for damage: {id}: {wrong}")
 
     def _look_at_the_database(self) -> None:
         store: Any = self.out.spool._store

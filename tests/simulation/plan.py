@@ -39,6 +39,7 @@ class Plan:
     looks: Looks
     sync: str
     crashes: int  #: of each machine, at most
+    checkpoint: int  #: changed rows between two of them
 
     @classmethod
     def of(cls, seed: int) -> Plan:
@@ -55,7 +56,7 @@ class Plan:
             concurrency=rng.choice((2, 10, 100)),
             concurrency_per_destination=rng.choice((1, 3, 20)),
         )
-        slow = {0: MINUTE, 1: 10 * MINUTE, 5: HOUR}[days]
+        slow = {0: 4 * MINUTE, 1: 30 * MINUTE, 5: 4 * HOUR}[days]
         return cls(
             seed=seed,
             kinds=kinds,
@@ -67,4 +68,5 @@ class Plan:
             looks=Looks(poll=slow, sent=DAY, sweep=2 * slow),
             sync=rng.choice(("file", "file", "file", "filesystem")),
             crashes=rng.randrange(1, 4),
+            checkpoint=rng.choice((20, 60, 200)),
         )

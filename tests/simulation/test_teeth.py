@@ -63,9 +63,9 @@ def test_folders_that_are_not_synced() -> None:
 def test_a_reply_before_the_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = GroupCommit.join
 
-    async def join(self: Any, change: Any, urgent: bool = True) -> None:
-        if not urgent:
-            await waiting(self, change, urgent)
+    async def join(self: Any, change: Any, urgent: bool = True, must: int = 0) -> None:
+        if not urgent or must:
+            await waiting(self, change, urgent, must)
             return
         change(self._batch)
         self._plan_all = self._clock.callLater(0.05, self._waiters.append, _Nobody())

@@ -13,6 +13,7 @@ from typing import Any
 from attrs import frozen
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
+from mailstack.spool import store
 from tests.simulation.plan import Plan
 from tests.simulation.world import World
 
@@ -36,7 +37,7 @@ def outcome(plan: Plan, keep_trace: bool = False, mutate: Callable[[World], None
     enabled = gc.isenabled()
     gc.disable()
     try:
-        with _listening(unhandled):
+        with _listening(unhandled), _checkpoints(plan.checkpoint):
             world = World(plan, keep_trace, mutate)
             world.run()
             crashed = any(machine.crashes for machine in world.machines)
@@ -52,6 +53,16 @@ def outcome(plan: Plan, keep_trace: bool = False, mutate: Callable[[World], None
             gc.enable()
     digest, faults, counts, lines = found
     return Outcome(plan.seed, digest, tuple(faults + unhandled), counts, lines)
+
+
+@contextmanager
+def _checkpoints(rows: int) -> Iterator[None]:
+    """With few rows between two of them a world has some, and its logs are short, which are read at each sync."""
+    old, store.CHECKPOINT = store.CHECKPOINT, rows
+    try:
+        yield
+    finally:
+        store.CHECKPOINT = old
 
 
 @contextmanager
