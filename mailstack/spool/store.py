@@ -140,6 +140,8 @@ class Store:
 
     def end_batch(self) -> None:
         """All that was written is durable: so the next start takes nothing of it for cut off. Blocking."""
+        if self._doubtful:
+            return  # it is not, and the next start looks at the last letters
         try:
             self._db.execute("UPDATE counter SET batch = batch + 1")
         except sqlite3.Error as error:

@@ -74,11 +74,16 @@ class PowerLosses:
         self._end(reading)
         self.disk.unmount()
         self.disk.mount()
+        self._forget_the_boot()
         for client in clients:
             self._note(client, began)
         crash = campaign.crash(began, power=True)
         campaign.load.go()
         return crash
+
+    def _forget_the_boot(self) -> None:
+        """Whose power has failed starts again, and knows by that not to believe the index of the database's log."""
+        (self.campaign.office.data / "spool/lock").write_bytes(b"")
 
     def strike_when_trusted(self) -> Crash:
         """When there is something to lose."""
