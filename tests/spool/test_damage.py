@@ -191,6 +191,19 @@ def test_what_a_crash_has_left_goes_after_a_week(damage: Damage, monkeypatch: py
     assert not (damage.folder / "leftovers/OLD").exists()
 
 
+@pytest.mark.parametrize(("limit", "most"), [("MOST_FILES", 2), ("MOST_OCTETS", 11)])
+def test_what_crashes_leave_does_not_fill_the_disk(
+    damage: Damage, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    """The newest stays."""
+    monkeypatch.setattr(aside, limit, most)
+    for number in range(4):
+        damage.add()  # another start
+        (damage.messages / f"L{number}").write_bytes(b"half.")
+        damage.open().close()
+    assert sorted(path.name for path in (damage.folder / "leftovers").iterdir()) == ["L2", "L3"]
+
+
 ROWS = {
     "address": "UPDATE recipients SET address = 'mallory@office.test' WHERE id = 'L1'",
     "sender": "UPDATE messages SET sender = 'mallory@far.test' WHERE id = 'L1'",
