@@ -151,9 +151,9 @@ class Campaign:
 
     def crash(self, began: float, power: bool = False) -> Crash:
         """It begins anew now."""
-        crash = Crash(began, time.time(), power, self._slowness)
+        ended, slowness = time.time(), self._slowness
         self.start()
-        return crash
+        return Crash(began, ended, power, max(slowness, self._slowness), time.time())
 
     def close(self) -> None:
         self.office.kill()
