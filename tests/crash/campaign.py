@@ -37,7 +37,7 @@ BUGS = ("Traceback", "Unhandled")
 
 NO_DAMAGE = "a crash is no damage"
 #: In the log: the server takes something for damaged.
-_DAMAGE = re.compile(r"^.* warn: \S+: damaged: .*$", re.MULTILINE)
+_DAMAGE = re.compile(r"^.* warn: \S+: (?:ALARM )?damaged: .*$", re.MULTILINE)
 #: In the spool, likewise.
 AMISS = ("quarantine/*", "queue.db.*", "salvage")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from mailstack.interfaces.spool import Result
-from mailstack.model.condition import DAMAGED
+from mailstack.model.condition import DAMAGED, ERRORS
 from mailstack.model.deed import BOUNCE, DROP, RELEASE, Deed
 from mailstack.model.selection import EVERYTHING
 from mailstack.spool import aside
@@ -396,6 +397,24 @@ def test_damage_while_the_server_runs_is_an_error_and_an_alarm(damage: Damage) -
         work.addErrback(lambda _: None)
         assert (damage.messages / "L3").exists() is taken
         assert (DAMAGED in damage.alarms.lasting) is not taken
+    spool.close()
+
+
+def test_a_disk_that_refuses_to_read_is_no_damaged_database(damage: Damage) -> None:
+    """SQLite calls both malformed."""
+    spool = damage.open()
+
+    def refused(*args: Any) -> Any:
+        raise Damaged(errno.EIO, "queue database: malformed")
+
+    spool._store.write = refused  # type: ignore[method-assign]
+    damage.database.rename(damage.folder / "away")
+    damage.database.symlink_to("/proc/self/mem")  # whose first octets nobody can read
+    incoming = spool.receive("L1")
+    incoming.write(CONTENT)
+    with pytest.raises(OSError, match="queue database"):
+        damage.run(spool.add(letter("L1", content=CONTENT), incoming))
+    assert list(damage.alarms.lasting) == [ERRORS]
     spool.close()
 
 
