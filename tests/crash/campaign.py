@@ -22,6 +22,7 @@ from attrs import Factory, define
 from tests.crash.judge import HERE, RETURNED, SENT, Book, Crash, Place, Sighting, Verdict, judge
 from tests.crash.letters import recognised
 from tests.crash.load import ACCOUNTS, ALIASES, SENDER, Load
+from tests.crash.no_damage import taken_for_damage
 from tests.crash.remote import Remote
 from tests.live.office import Office, Sections
 from tests.live.waiting import eventually
@@ -34,12 +35,6 @@ START = 0.6  # seconds that a start takes where nobody else is at work
 
 #: In the log: a bug.
 BUGS = ("Traceback", "Unhandled")
-
-NO_DAMAGE = "a crash is no damage"
-#: In the log: the server takes something for damaged.
-_DAMAGE = re.compile(r"^.* warn: \S+: (?:ALARM )?damaged: .*$", re.MULTILINE)
-#: In the spool, likewise.
-AMISS = ("quarantine/*", "queue.db.*", "salvage")
 
 #: What a report says of: the letter's subject, a recipient.
 _RETURNED = re.compile(rb"^Subject: letter (\w+) [0-9a-f]{16}\r?$", re.MULTILINE)
@@ -171,7 +166,6 @@ class Campaign:
         self.remote.calm = False
         stranded = list(self.office.data.glob("mail/*/*/**/tmp/*")) + self.office.spooled()
         self.tally.problems.extend(f"stranded: {path}" for path in stranded)
-        self._look_for_damage()
         self.tally.verdict.add(judge(self.book, [*self.book.arrived, *self.stored()]))
         self.tally.problems += [f"a client heard: {reply}" for reply in self.book.strange]
         for code, number in self.book.answers.items():
@@ -181,14 +175,6 @@ class Campaign:
 
     def settled(self) -> bool:
         return not self.office.spooled() and not self.office.queue()
-
-    def _look_for_damage(self) -> None:
-        spool = self.office.data / "spool"
-        amiss = {str(path) for pattern in AMISS for path in spool.glob(pattern)}
-        amiss |= {f"{each['id']} is on hold" for each in self.office.queue() if each["state"] == "hold"}
-        self.tally.problems += [f"{NO_DAMAGE}: {each}" for each in sorted(amiss - self._amiss)]
-        self._amiss |= amiss
-        self.tally.notes["files in spool/leftovers"] = len(list(spool.glob("leftovers/*")))
 
     def stored(self) -> Iterator[Sighting]:
         for name in ACCOUNTS:
@@ -223,7 +209,10 @@ class Campaign:
             place = text.find(bug)
             if place >= 0:
                 self.tally.problems.append(f"in the log: {text[max(0, place - 300) : place + 2000]}")
-        self.tally.problems += [f"{NO_DAMAGE}: {line}" for line in _DAMAGE.findall(text)]
+        amiss = taken_for_damage(self.office, text)
+        self.tally.problems += sorted(amiss - self._amiss)
+        self._amiss |= amiss
+        self.tally.notes["files in spool/leftovers"] = len(list(self.office.data.glob("spool/leftovers/*")))
 
 
 def _sighting(content: bytes, place: Place, at: float) -> Sighting:

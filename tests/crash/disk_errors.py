@@ -25,6 +25,7 @@ from mailstack.admin.cli import main as command_line
 from mailstack.server.alarms import english
 from tests.crash.faults import FAULTS, Fault, SmallDisk, struck
 from tests.crash.letters import Found, found, letter, named
+from tests.crash.no_damage import taken_for_damage
 from tests.crash.system_calls import REFUSED, answer, sections
 from tests.live.office import Office
 from tests.live.sink import Sink
@@ -182,6 +183,7 @@ class Trial:
             self._expect(ended, f"{begun} alarms, {len(self.office.logged('disk: over'))} are over")
         wrong = [line for line in self._doctor().splitlines() if line.startswith("problem")]
         self._expect(not wrong, f"the doctor finds it not well afterwards: {wrong}")
+        self.tally.problems += [f"{self.name}: {each}" for each in taken_for_damage(self.office, self.office.log())]
         self.office.stop()
         self._expect("Traceback" not in self.office.log(), "a traceback in the log")
         self._judge("local", found(path.read_bytes() for path in self.office.files("alice")))
