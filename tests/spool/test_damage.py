@@ -28,7 +28,7 @@ from mailstack.spool.health import WARY
 from mailstack.spool.pages import image, rows
 from mailstack.spool.schema import VERSION
 from tests.fakes import ListAlarms
-from tests.spool.contract import LATER, all_due, letter
+from tests.spool.contract import LATER, OK, all_due, letter
 from tests.spool.test_spool import Runner, open_spool
 
 CONTENT = b"Return-Path: <a@far.test>\nDelivered-To: alice@office.test\nSubject: x\n\nbody\n"
@@ -328,6 +328,23 @@ def test_of_states_that_contradict_each_other_none_is_believed(damage: Damage) -
     with damage.database.open("rb") as file:
         found = [row for row in rows(image(file, None)) if row[:1] == ["L1"] and len(row) == 15]
     assert [row[4] for row in found] == ["deferred"]
+
+
+def test_a_bit_in_an_id_makes_no_other_letter_done(damage: Damage) -> None:
+    """The row of a recipient who has it already is another letter's now, to the same one."""
+    spool = damage.open()
+    for id, to in (("L1", ("alice@office.test", "x@far.test")), ("L3", ("alice@office.test",))):
+        incoming = spool.receive(id)
+        incoming.write(CONTENT)
+        damage.run(spool.add(letter(id, *to, content=CONTENT), incoming))
+    damage.run(spool.settle({"L1": [Result(0, "sent", OK)]}))
+    damage.run(spool.stop())
+    damage.flip(damage.database, damage.database.read_bytes().index(b"L1alice@office.test") + 1, 2)
+    spool = damage.open()
+    assert damage.state("L3") == "hold"
+    assert [path.name for path in (damage.folder / "quarantine").iterdir()] == ["L1"]
+    assert sorted(spool.repairs.faults) == ["L1", "L3", "queue.db"]  # type: ignore[attr-defined]
+    spool.close()
 
 
 def test_a_crash_while_it_is_saved_begins_anew_or_goes_on(damage: Damage, monkeypatch: pytest.MonkeyPatch) -> None:
