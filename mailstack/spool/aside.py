@@ -2,13 +2,13 @@
 
 ``spool/quarantine``: what something damaged has left. It stays until the administrator decides.
 ``spool/leftovers``: what a crash has left, of letters that were never acknowledged or are done with. It goes after a
-week: until then it can be looked at, if somebody misses a letter.
+week, and the oldest of it before, if it is much: until then it can be looked at, if somebody misses a letter.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,7 @@ from mailstack.durable import make_folders, move, sync_paths
 
 QUARANTINE, LEFTOVERS = "quarantine", "leftovers"
 KEEP = 7 * 86_400.0  # seconds
+MOST_FILES, MOST_OCTETS = 1_000, 256 * 1024 * 1024  #: of leftovers
 
 
 def put_aside(messages: Path, names: Iterable[str], folder: Path) -> list[str]:
@@ -40,12 +41,22 @@ def _targets(folder: Path, name: str) -> Iterable[Path]:
 
 
 def tidy(leftovers: Path, now: float) -> None:
-    """Remove what is there for a week. ``now`` is Unix time."""
+    """Remove what is there for a week, and all but the newest of the rest: however often there is a crash, it does not
+    fill the disk. ``now`` is Unix time."""
+    octets = 0
+    for number, (came, size, path) in enumerate(sorted(_found(leftovers), reverse=True), 1):
+        octets += size
+        if came < now - KEEP or number > MOST_FILES or octets > MOST_OCTETS:
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+
+
+def _found(leftovers: Path) -> Iterator[tuple[float, int, str]]:
+    """When they came here, which is not when they were written, how many octets they have, and where they are."""
     if not leftovers.is_dir():
         return
     with os.scandir(leftovers) as entries:
         for entry in entries:
             with suppress(OSError):
-                # When it came here, not when it was written.
-                if entry.stat(follow_symlinks=False).st_ctime < now - KEEP:
-                    os.unlink(entry.path)  # noqa: PTH108
+                state = entry.stat(follow_symlinks=False)
+                yield state.st_ctime, state.st_size, entry.path

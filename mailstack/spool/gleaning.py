@@ -15,7 +15,7 @@ from mailstack.model.address import Address
 from mailstack.spool.pages import Value, image, rows
 from mailstack.spool.rows import UNSEALED, seal
 from mailstack.spool.schema import SCHEMA
-from mailstack.spool.states import DONE, STATES
+from mailstack.spool.states import DONE, STATES, WAITING
 
 Row = dict[str, Any]  # by column, of whatever type it should be
 TABLES = ("messages", "recipients", "history", "unsaved")
@@ -39,6 +39,17 @@ class Gleaned:
     pieced: bool = False  #: its rows were found in pages that no tree led to
     doubtful: bool = False  #: of some recipient there are several states, and nobody knows which one is right
 
+    def add(self, recipient: Row) -> None:
+        """Of several states of one the first is taken with which most is still to be done; the first, if they are not
+        about the same one."""
+        number = recipient["number"]
+        known = self.recipients.setdefault(number, recipient)
+        states = {known["state"], recipient["state"]}
+        if len(states) == 1 or _identity(known) != _identity(recipient):
+            return
+        self.recipients[number] = min(known, recipient, key=_progress)
+        self.doubtful |= not states <= set(DONE)
+
     @property
     def sound(self) -> bool:
         """Whether all of the envelope is there, as it was accepted."""
@@ -57,6 +68,11 @@ class Gleaned:
 
 def _identity(recipient: Row) -> tuple[Any, ...]:
     return tuple(recipient[name] for name in _OF_RECIPIENT)
+
+
+def _progress(recipient: Row) -> int:
+    state = recipient["state"]
+    return 2 if state in DONE else 0 if state in WAITING else 1
 
 
 @frozen
@@ -114,7 +130,7 @@ def _by_tree(copy: Path, files: set[str]) -> dict[str, Gleaned]:
 
 def _put(letter: Gleaned, table: str, row: Row) -> None:
     if table == "recipients":
-        letter.recipients.setdefault(row["number"], row)
+        letter.add(row)  # one more, if a bit in the id of another letter is wrong
     elif table == "history":
         letter.history.append(row)
     else:
@@ -204,12 +220,11 @@ def _pieced(messages: list[Row], recipients: dict[int, list[Row]]) -> Iterator[G
     """The letters that can be made of that, if there are old rows among them."""
     for message in messages:
         letter = Gleaned(message, pieced=True)
-        for number, candidates in recipients.items():
-            letter.recipients[number] = candidates[-1]
+        for candidates in recipients.values():
             if any(_identity(each) != _identity(candidates[-1]) for each in candidates):
                 return
-            states = {each["state"] for each in candidates}
-            letter.doubtful |= len(states) > 1 and not states <= set(DONE)
+            for each in reversed(candidates):
+                letter.add(each)
         if letter.sound:
             yield letter
 

@@ -77,12 +77,23 @@ class Health:
     def noticed(self, error: OSError) -> None:
         """What somebody's message has met with. The next batch says whether outcomes meet with it, too."""
         if isinstance(error, Damaged):
+            error = self._unread() or error
+        if isinstance(error, Damaged):
             # What is in SQLite's memory may still be written, to where nobody will read it.
             self._damage, self._damage_seen = error, self._now()
             self._standing = {**self._standing, DAMAGED: error}
         elif error.errno not in NO_ROOM:
             self._failure = error
         self._raise(self._named(error), error)
+
+    def _unread(self) -> OSError | None:
+        """SQLite calls it malformed, too, if the disk refuses to read: which is no damage."""
+        try:
+            with (self._folder / "queue.db").open("rb") as database:
+                database.read(1)
+        except OSError as error:
+            return error if error.errno == errno.EIO else None
+        return None
 
     def watching(self, in_thread: InThread) -> InThread:
         """The same, but that a database which is damaged is noticed."""

@@ -22,6 +22,7 @@ from attrs import Factory, define
 from tests.crash.judge import HERE, RETURNED, SENT, Book, Crash, Place, Sighting, Verdict, judge
 from tests.crash.letters import recognised
 from tests.crash.load import ACCOUNTS, ALIASES, SENDER, Load
+from tests.crash.no_damage import taken_for_damage
 from tests.crash.remote import Remote
 from tests.live.office import Office, Sections
 from tests.live.waiting import eventually
@@ -115,6 +116,7 @@ class Campaign:
         self.load = Load(office, book, seed, by_sendmail)
         self.patience = SETTLED
         self._read = 0  #: octets of the log
+        self._amiss: set[str] = set()  #: what was there before
         self._slowness = 1.0
         office.greets_within = SETTLED
 
@@ -144,9 +146,9 @@ class Campaign:
 
     def crash(self, began: float, power: bool = False) -> Crash:
         """It begins anew now."""
-        crash = Crash(began, time.time(), power, self._slowness)
+        ended, slowness = time.time(), self._slowness
         self.start()
-        return crash
+        return Crash(began, ended, power, max(slowness, self._slowness), time.time())
 
     def close(self) -> None:
         self.office.kill()
@@ -207,6 +209,10 @@ class Campaign:
             place = text.find(bug)
             if place >= 0:
                 self.tally.problems.append(f"in the log: {text[max(0, place - 300) : place + 2000]}")
+        amiss = taken_for_damage(self.office, text)
+        self.tally.problems += sorted(amiss - self._amiss)
+        self._amiss |= amiss
+        self.tally.notes["files in spool/leftovers"] = len(list(self.office.data.glob("spool/leftovers/*")))
 
 
 def _sighting(content: bytes, place: Place, at: float) -> Sighting:

@@ -58,6 +58,7 @@ class Crash:
     ended: float
     power: bool = False  #: it was the disk's power that went, and the server lived on for a moment
     slowness: float = 1.0  #: how many times longer all takes on this machine, as others keep it busy
+    greeted: float = 0.0  #: Unix time, when it began to serve; its start writes the last letters anew, as of then
 
 
 @define
@@ -182,9 +183,14 @@ def excuse(book: Book, early: Sighting) -> float | None:
         crash
         for crash in book.crashes
         if crash.began - WINDOW * crash.slowness <= early.at
-        and early.at - early.thought <= crash.ended + WINDOW * crash.slowness
+        and early.at - early.thought <= _end(crash, early.place) + WINDOW * crash.slowness
     ]
     return min((max(0.0, crash.began - early.at) for crash in near), default=None)
+
+
+def _end(crash: Crash, place: Place) -> float:
+    """Of the time that something may have which was there before."""
+    return max(crash.ended, crash.greeted) if place.kind == RETURNED else crash.ended
 
 
 def _unpowered(book: Book, at: float) -> bool:

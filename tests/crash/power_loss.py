@@ -83,7 +83,9 @@ class PowerLosses:
 
     def _forget_the_boot(self) -> None:
         """Whose power has failed starts again, and knows by that not to believe the index of the database's log."""
-        (self.campaign.office.data / "spool/lock").write_bytes(b"")
+        lock = self.campaign.office.data / "spool/lock"
+        if lock.exists():  # without syncs it is lost, too
+            lock.write_bytes(b"")
 
     def strike_when_trusted(self) -> Crash:
         """When there is something to lose."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from attrs import Factory, define, frozen
 
 from tests.crash.letters import Found, found, letter, named
+from tests.crash.no_damage import taken_for_damage
 from tests.live.office import Office
 from tests.live.programs import program
 from tests.live.sink import Sink
@@ -181,6 +182,7 @@ class Trial:
             self.tally.problems.extend(f"twice: {name}" for name in sorted(seen.twice))
         if "Traceback" in self.office.log():
             self.tally.problems.append(f"{self.name}: a traceback in the log")
+        self.tally.problems += sorted(taken_for_damage(self.office, self.office.log()))
 
 
 def sections(port: int) -> dict[str, dict[str, str]]:

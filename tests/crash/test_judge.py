@@ -126,3 +126,11 @@ Content-Type: text/rfc822-headers
     assert list(returned(report, NOW)) == [Sighting("L1", REPORT, NOW)]
     (cut,) = returned(report[:200], NOW)
     assert cut.name == ""
+
+
+@pytest.mark.parametrize(("place", "excused"), [(REPORT, True), (REMOTE, False)])
+def test_a_start_gives_its_own_time_to_the_reports_that_it_finds(place: Place, excused: bool) -> None:
+    made = book(place)
+    made.crashes.append(Crash(NOW - 3, NOW - 2, greeted=NOW))
+    verdict = judge(made, seen(place, place))
+    assert (len(verdict.excused), len(verdict.duplicated)) == ((1, 0) if excused else (0, 1))

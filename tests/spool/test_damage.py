@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from mailstack.interfaces.spool import Result
-from mailstack.model.condition import DAMAGED
+from mailstack.model.condition import DAMAGED, ERRORS
 from mailstack.model.deed import BOUNCE, DROP, RELEASE, Deed
 from mailstack.model.selection import EVERYTHING
 from mailstack.spool import aside
@@ -27,7 +28,7 @@ from mailstack.spool.health import WARY
 from mailstack.spool.pages import image, rows
 from mailstack.spool.schema import VERSION
 from tests.fakes import ListAlarms
-from tests.spool.contract import LATER, all_due, letter
+from tests.spool.contract import LATER, OK, all_due, letter
 from tests.spool.test_spool import Runner, open_spool
 
 CONTENT = b"Return-Path: <a@far.test>\nDelivered-To: alice@office.test\nSubject: x\n\nbody\n"
@@ -191,6 +192,19 @@ def test_what_a_crash_has_left_goes_after_a_week(damage: Damage, monkeypatch: py
     assert not (damage.folder / "leftovers/OLD").exists()
 
 
+@pytest.mark.parametrize(("limit", "most"), [("MOST_FILES", 2), ("MOST_OCTETS", 11)])
+def test_what_crashes_leave_does_not_fill_the_disk(
+    damage: Damage, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    """The newest stays."""
+    monkeypatch.setattr(aside, limit, most)
+    for number in range(4):
+        damage.add()  # another start
+        (damage.messages / f"L{number}").write_bytes(b"half.")
+        damage.open().close()
+    assert sorted(path.name for path in (damage.folder / "leftovers").iterdir()) == ["L2", "L3"]
+
+
 ROWS = {
     "address": "UPDATE recipients SET address = 'mallory@office.test' WHERE id = 'L1'",
     "sender": "UPDATE messages SET sender = 'mallory@far.test' WHERE id = 'L1'",
@@ -316,6 +330,23 @@ def test_of_states_that_contradict_each_other_none_is_believed(damage: Damage) -
     assert [row[4] for row in found] == ["deferred"]
 
 
+def test_a_bit_in_an_id_makes_no_other_letter_done(damage: Damage) -> None:
+    """The row of a recipient who has it already is another letter's now, to the same one."""
+    spool = damage.open()
+    for id, to in (("L1", ("alice@office.test", "x@far.test")), ("L3", ("alice@office.test",))):
+        incoming = spool.receive(id)
+        incoming.write(CONTENT)
+        damage.run(spool.add(letter(id, *to, content=CONTENT), incoming))
+    damage.run(spool.settle({"L1": [Result(0, "sent", OK)]}))
+    damage.run(spool.stop())
+    damage.flip(damage.database, damage.database.read_bytes().index(b"L1alice@office.test") + 1, 2)
+    spool = damage.open()
+    assert damage.state("L3") == "hold"
+    assert [path.name for path in (damage.folder / "quarantine").iterdir()] == ["L1"]
+    assert sorted(spool.repairs.faults) == ["L1", "L3", "queue.db"]  # type: ignore[attr-defined]
+    spool.close()
+
+
 def test_a_crash_while_it_is_saved_begins_anew_or_goes_on(damage: Damage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever step does not happen any more."""
     from mailstack.durable import move as original
@@ -383,6 +414,24 @@ def test_damage_while_the_server_runs_is_an_error_and_an_alarm(damage: Damage) -
         work.addErrback(lambda _: None)
         assert (damage.messages / "L3").exists() is taken
         assert (DAMAGED in damage.alarms.lasting) is not taken
+    spool.close()
+
+
+def test_a_disk_that_refuses_to_read_is_no_damaged_database(damage: Damage) -> None:
+    """SQLite calls both malformed."""
+    spool = damage.open()
+
+    def refused(*args: Any) -> Any:
+        raise Damaged(errno.EIO, "queue database: malformed")
+
+    spool._store.write = refused  # type: ignore[method-assign]
+    damage.database.rename(damage.folder / "away")
+    damage.database.symlink_to("/proc/self/mem")  # whose first octets nobody can read
+    incoming = spool.receive("L1")
+    incoming.write(CONTENT)
+    with pytest.raises(OSError, match="queue database"):
+        damage.run(spool.add(letter("L1", content=CONTENT), incoming))
+    assert list(damage.alarms.lasting) == [ERRORS]
     spool.close()
 
 
