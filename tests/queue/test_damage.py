@@ -53,14 +53,15 @@ def test_all_of_a_moment_is_one_notice_and_the_next_one_comes_an_hour_later() ->
 class DamagedSpool(MemorySpool):
     """Says of ``L1`` that it is damaged; of all that nobody can tell, while there is an ``error``."""
 
-    error: OSError | None = None
+    error: Exception | None = None
+    damaged = "L1"
     refusals = 0
     held: tuple[str, ...] = ()
 
     async def faults(self, letters: Iterable[Letter]) -> Mapping[str, str]:
         if self.error is not None:
             raise self.error
-        return {each.id: "its file is missing" for each in letters if each.id == "L1"}
+        return {each.id: "its file is missing" for each in letters if each.id == self.damaged}
 
     async def quarantine(self, faults: Mapping[str, str]) -> None:
         if self.refusals:
@@ -100,6 +101,26 @@ def test_until_it_is_on_hold_nothing_else_happens_to_it() -> None:
     assert not found
     world.clock.pump([STUCK, STUCK])
     assert found == [{}] and world.spool.held == ("L1",)
+    assert len(world.log.warnings) == 1, "once, however often it is tried"
+
+
+def test_what_an_ill_disk_has_said_of_a_letter_is_not_believed_when_it_is_well_again() -> None:
+    """While it cannot be read, and nothing can be written, a letter looks damaged that is whole."""
+    world = World()
+    world.spool.refusals = 1
+    found = world.attempt([due(letter("L1"))])
+    world.spool.damaged = ""
+    world.clock.advance(STUCK)
+    assert world.spool.held == () and len(found) == 1
+    assert [id for id, _ in world.transport.delivered] == ["L1"]
+
+
+def test_a_bug_in_the_look_delays_what_it_strikes() -> None:
+    world = World()
+    world.spool.error = RuntimeError("a bug")
+    (outcome,) = world.attempt([due(letter("L0"))])
+    assert str(outcome[0].reply).startswith("451 4.3.0 An internal error")  # type: ignore[index]
+    assert not world.transport.delivered and len(world.log.failures) == 1
 
 
 @pytest.mark.parametrize("ids", [("L1",), ("L0", "L2")])
