@@ -71,7 +71,10 @@ class Files:
     def discard(self, file: FileIncoming) -> None:
         """It was written, and did not become a letter. Where the disk does not let go of it now, or the folder is not
         where it was, it is removed later."""
-        self.discarded.append(os.path.basename(file.name))  # noqa: PTH119 - it is mostly text
+        try:
+            os.unlink(file.name)  # noqa: PTH108
+        except OSError:
+            self.discarded.append(os.path.basename(file.name))  # noqa: PTH119 - it is mostly text
         with suppress(OSError):
             file.discard()
 

@@ -25,12 +25,15 @@ class Notices:
     def __init__(self) -> None:
         self.clock = Clock()
         self.sent: list[bytes] = []
+        self.well = True
         postmaster = Address("postmaster", "office.test")
         self.notices = DamageNotices(self.send, "mail.office.test", postmaster, self.clock, lambda: 1e9)
 
-    async def send(self, message: object) -> None:
+    async def send(self, message: object) -> bool:
         assert callable(message)
-        self.sent.append(message("ID1", VOICES["en"]))
+        if self.well:
+            self.sent.append(message("ID1", VOICES["en"]))
+        return self.well
 
 
 def test_all_of_a_moment_is_one_notice_and_the_next_one_comes_an_hour_later() -> None:
@@ -47,6 +50,18 @@ def test_all_of_a_moment_is_one_notice_and_the_next_one_comes_an_hour_later() ->
     assert len(world.sent) == 2 and b"L3" in world.sent[1] and b"L1" not in world.sent[1]
     world.notices.add({"L4": "z"})
     world.notices.stop()
+    assert not world.clock.getDelayedCalls()
+
+
+def test_what_the_disk_did_not_take_comes_with_the_next_one() -> None:
+    world = Notices()
+    world.well = False
+    world.notices.add({"L1": "x"})
+    world.clock.advance(GATHER)
+    world.well = True
+    world.notices.add({"L2": "y"})
+    world.clock.advance(PAUSE)
+    assert len(world.sent) == 1 and b"L1: x\n  L2: y\n" in world.sent[0]
     assert not world.clock.getDelayedCalls()
 
 
