@@ -1,5 +1,5 @@
-"""The server that runs on a data folder, as the system knows it: its lock is not touched without need, for a server that
-is just starting must find it free."""
+"""The server that runs on a data folder, as the system knows it. Its lock is not touched without need: a server that is
+just starting must find it free."""
 
 from __future__ import annotations
 
