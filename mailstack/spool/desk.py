@@ -70,7 +70,7 @@ class QueueDesk:
             return Changed()
         with self._transaction() as db:
             changed, finished = changes.change(db, deed, ids, selection, self._messages)
-        # After the rows: what a crash in between leaves is a file without a row, which start-up removes.
+        # After the rows: what a crash in between leaves is a file without a row, which start-up puts aside.
         for id in finished:
             with suppress(OSError, ValueError):  # what stands there may be no file: the next start puts it aside
                 (self._messages / id).unlink()
