@@ -21,7 +21,7 @@ from mailstack.spool import changes, entries
 from mailstack.spool.ages import ages
 from mailstack.spool.content import opened
 from mailstack.spool.errors import as_os_error
-from mailstack.spool.schema import VERSION, prepare, version
+from mailstack.spool.schema import VERSION, must_be_current, prepare, version
 
 #: Seconds to wait while the server is in the middle of a transaction.
 PATIENCE = 10.0
@@ -91,10 +91,7 @@ class QueueDesk:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._open() as db:
-            if version(db) < VERSION:
-                raise OSError(
-                    "the queue is one of an older mailstack: start the server once, which brings it up to date"
-                )
+            must_be_current(db)
             db.execute("BEGIN IMMEDIATE")
             with db:
                 yield db

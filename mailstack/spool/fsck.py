@@ -18,7 +18,7 @@ from mailstack.spool.aside import LEFTOVERS, QUARANTINE
 from mailstack.spool.content import fault
 from mailstack.spool.gleaning import Gleaned, columns
 from mailstack.spool.onlooker import looked_at, read_only
-from mailstack.spool.schema import VERSION, version
+from mailstack.spool.schema import must_be_current, version
 from mailstack.spool.states import STATES, WAITING
 from mailstack.spool.store import held
 
@@ -28,8 +28,9 @@ FAR = 3 * 366 * 86_400.0  # seconds; no letter comes from so far, or waits so lo
 KNOWN = ("lock", "queue.db", "queue.db-wal", "queue.db-shm", "messages", "reserve", "probe", QUARANTINE, LEFTOVERS)
 
 BOUNCE = "mailstack queue bounce {id}: its sender is told; or mailstack queue drop {id}: nobody is"
-RESTORE = "mailstack queue fsck --release {id} --to ADDRESS: send it on; or remove the file"
-START = "stop and start the server, or stop it and use --repair: what can be read is saved, and the damaged one is kept"
+SEND_ON = "mailstack queue fsck --release {id}: send it on"
+SEND_ON_TO = "mailstack queue fsck --release {id} --to ADDRESS: send it on"
+SAVE = "{begin} the server, or use --repair while it is stopped: what can be read is saved, and the damaged one is kept"
 
 #: Told how many letters have been looked at, of how many.
 Progress = Callable[[int, int], object]
@@ -47,7 +48,12 @@ class Inspection:
         yield from self._places()
         with looked_at(self.folder, self.running) as (database, wrong):
             if wrong:
-                yield Finding(DATABASE, "queue.db", f"it {wrong}", START)
+                yield Finding(
+                    DATABASE,
+                    "queue.db",
+                    f"it {wrong}",
+                    SAVE.format(begin="stop and start" if self.running else "start"),
+                )
             else:
                 yield from self._queue(database)
         yield from self._aside()
@@ -58,12 +64,9 @@ class Inspection:
         if not database.exists():
             return
         with closing(read_only(database)) as db:
-            if version(db) not in (0, VERSION):
-                raise OSError(
-                    "the queue is one of an older mailstack: start the server once, which brings it up to date"
-                )
             if not version(db):
                 return
+            must_be_current(db)
             (total,) = db.execute("SELECT count(*) FROM messages").fetchone()
             for done, letter in enumerate(_letters(db)):
                 self.progress(done, total)
@@ -82,9 +85,7 @@ class Inspection:
 
     def _rows_of(self, letter: Gleaned) -> Iterator[Finding]:
         row, id = letter.message, str(letter.message["id"])
-        advice = f"it goes nowhere. {RESTORE.format(id=id)}".replace(
-            "or remove the file", f"or mailstack queue drop {id}"
-        )
+        advice = f"it goes nowhere. {SEND_ON_TO.format(id=id)}; or mailstack queue drop {id}"
         if not letter.recipients:
             yield Finding(ROWS, id, "it has no recipients", "the next start, or --repair, puts its file in quarantine")
         elif strange := [each["state"] for each in letter.recipients.values() if each["state"] not in STATES]:
@@ -134,7 +135,8 @@ class Inspection:
         owner = self.folder.stat().st_uid
         for path in sorted(self.folder.iterdir()):
             if path.name.startswith("queue.db.damaged-"):
-                yield Finding(KEPT, path.name, "a damaged queue database", "remove it when nothing is missed any more")
+                what = f"{'the log of ' if path.name.endswith('-wal') else ''}a damaged queue database"
+                yield Finding(KEPT, path.name, what, "remove it when nothing is missed any more")
             elif path.name.startswith(("queue.db.building", "queue.db.salvaged")) or path.name == "salvage":
                 yield Finding(PLACE, path.name, "a database was being saved", "start the server, or use --repair")
             elif path.name not in KNOWN and not path.name.startswith("probe-"):
@@ -164,8 +166,8 @@ def _said(path: Path) -> tuple[str, str]:
     except (OSError, ValueError) as error:
         return f", of which nothing can be made ({error})", "look at it, and remove it"
     sender = "<>" if told.sender is None else told.sender.unicode
-    to = f" to {told.recipient.unicode}" if told.recipient else " to several"
-    return f", from {sender}{to}", RESTORE.format(id=path.name)
+    to, send = (told.recipient.unicode, SEND_ON) if told.recipient else ("several", SEND_ON_TO)
+    return f", from {sender} to {to}", f"{send.format(id=path.name)}; or remove the file"
 
 
 def _access(name: str, found: os.stat_result, owner: int, folder: Path) -> Iterator[Finding]:

@@ -186,7 +186,7 @@ def test_a_damaged_database(office: Office, server: Server) -> None:
 
 def test_no_database_at_all(office: Office, server: Server) -> None:
     (office.folder / "data/spool/queue.db").write_bytes(b"these are no tables" * 1000)
-    assert "is damaged" in found(office)["database"]["text"]
+    assert "the queue's database cannot be read" in found(office)["database"]["text"]
 
 
 def test_without_a_server_the_database_stays_as_a_crash_has_left_it(office: Office) -> None:
