@@ -19,6 +19,12 @@ FRESH = 60.0  #: seconds in which a file needs no look, as we have written it
 MOST_FRESH = 10_000  #: files that are known to be fresh
 
 
+def any_mail(folder: Path) -> bool:
+    """Whether a file of a letter is there; costs the same however many there are. Blocking. OSError."""
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
+
+
 class Files:
     """Nearly all letters leave as soon as they have come: so they need not be read from the disk for that."""
 

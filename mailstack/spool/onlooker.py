@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailstack.spool.diagnosis import diagnosed
 from mailstack.spool.errors import as_os_error
+from mailstack.spool.files import any_mail
 
 PATIENCE = 10.0  # seconds to wait for the server
 #: Not a word about what stands in the file.
@@ -43,7 +44,7 @@ def looked_at(folder: Path, running: bool) -> Iterator[tuple[Path, str]]:
             elif source.is_symlink() or source.exists():
                 copy.with_name(f"queue.db{ending}").mkdir()
         messages = folder / "messages"
-        yield copy, diagnosed(copy, messages.is_dir() and any(messages.iterdir()))
+        yield copy, diagnosed(copy, messages.is_dir() and any_mail(messages))
 
 
 def _integrity(database: Path) -> str:
