@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from mailstack.model.address import Address
 from mailstack.model.letter import Due, Letter
@@ -128,6 +129,20 @@ def test_what_an_ill_disk_has_said_of_a_letter_is_not_believed_when_it_is_well_a
     world.clock.advance(STUCK)
     assert world.spool.held == () and len(found) == 1
     assert [id for id, _ in world.transport.delivered] == ["L1"]
+
+
+def test_a_stop_does_not_wait_for_a_disk_that_refuses() -> None:
+    """Nothing has happened to the letter: the next start looks at it again."""
+    world = World()
+    world.spool.refusals = 99
+    found: list[object] = []
+    work = Deferred.fromCoroutine(world.attempts.outcomes(world.transport, [due(letter("L1"))]))
+    work.addBoth(found.append)
+    work.cancel()
+    (failure,) = found
+    assert isinstance(failure, Failure) and failure.check(CancelledError)
+    world.clock.advance(STUCK)
+    assert world.spool.refusals == 98 and not world.transport.delivered
 
 
 def test_a_bug_in_the_look_delays_what_it_strikes() -> None:
