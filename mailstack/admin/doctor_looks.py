@@ -15,7 +15,7 @@ from attrs import frozen
 from mailstack.admin.findings import Level
 from mailstack.admin.import_place import as_owner
 from mailstack.admin.output import size, utc
-from mailstack.admin.running import holder, open_files, started_with
+from mailstack.admin.running import holder, open_files, runs, started_with
 from mailstack.config.limits import FEW_INODES, FREE_SPACE
 from mailstack.config.settings import Settings
 from mailstack.durable import sync_paths, write_new
@@ -24,14 +24,14 @@ from mailstack.model.condition import CONDITIONS, FILES, GONE, INODES, LITTLE, R
 from mailstack.server import alarms
 from mailstack.server.files import KEPT
 from mailstack.spool import reserve
+from mailstack.spool.aside import QUARANTINE
+from mailstack.spool.onlooker import looked_at, read_only
 from mailstack.spool.place import not_mounted, room
 from mailstack.spool.states import HELD, listed
 from mailstack.spool.store import held
 
 PROBE = b"x" * 4096
 SLOW = 2_000  # milliseconds for a sync, which is more than any load explains
-PATIENCE = 10.0  # seconds for the database
-SHOWN = 3  # of what SQLite finds wrong
 DAMAGED = f"SELECT count(DISTINCT id) FROM recipients WHERE state IN {listed(HELD)} AND reply LIKE ? || '%'"
 
 
@@ -64,6 +64,7 @@ class Doctor:
             yield from self._file_system()
             yield self._probe()
             yield from self._database()
+            yield from self._quarantine()
         yield from self._server()
 
     # ---- What is said
@@ -143,22 +144,25 @@ class Doctor:
 
     def _database(self) -> Iterator[Symptom]:
         try:
-            with closing(_opened(self.data / "spool" / "queue.db")) as db:
-                problems = [row[0] for row in db.execute("PRAGMA quick_check")]
-                ((letters,),) = db.execute("SELECT count(*) FROM messages")
-                ((damaged,),) = db.execute(DAMAGED, (held(""),))
-        except sqlite3.DatabaseError as error:
-            broken = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-            yield self._wrong("database", "database" if broken else "unreadable", problem=error)
+            with looked_at(self.data / "spool", runs(self.data)) as (database, wrong):
+                letters, held_back = (0, 0) if wrong else _counts(database)
+        except (OSError, sqlite3.Error) as error:
+            yield self._wrong("database", "unreadable", problem=error)
             return
-        if problems != ["ok"]:
-            yield self._wrong("database", "database", problem="; ".join(map(str, problems[:SHOWN])))
-        else:
-            yield self._fine("database", "database", letters=f"{letters:,}")
-        if damaged:
-            yield self._wrong("letters", "letters", letters=f"{damaged:,}")
+        if wrong:
+            yield self._wrong("database", "database", problem=wrong)
+            return
+        yield self._fine("database", "database", letters=f"{letters:,}")
+        if held_back:
+            yield self._wrong("letters", "letters", letters=f"{held_back:,}")
         else:
             yield self._fine("letters", "letters")
+
+    def _quarantine(self) -> Iterator[Symptom]:
+        with suppress(FileNotFoundError):
+            lost = len(list((self.data / "spool" / QUARANTINE).iterdir()))
+            if lost:
+                yield self._wrong("quarantine", "quarantine", files=f"{lost:,}")
 
     # ---- The server
 
@@ -197,11 +201,12 @@ class Doctor:
             yield self._fine("alarm", "alarms")
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """For reading; where nothing can be written, not even what SQLite needs beside the file, without its log."""
-    read_only = room(path.parent)[2]
-    options = "mode=ro&immutable=1" if read_only else "mode=rw"
-    return sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, timeout=PATIENCE, isolation_level=None)
+def _counts(database: Path) -> tuple[int, int]:
+    """Letters, and those on hold because they are damaged. sqlite3.Error."""
+    with closing(read_only(database)) as db:
+        ((letters,),) = db.execute("SELECT count(*) FROM messages")
+        ((held_back,),) = db.execute(DAMAGED, (held(""),))
+    return letters, held_back
 
 
 def _text(path: str) -> str:

@@ -13,14 +13,15 @@ import click
 from mailstack.admin.import_place import become_owner
 from mailstack.admin.output import clean, count, json_stream
 from mailstack.admin.queue_change import administrator
+from mailstack.admin.running import runs
 from mailstack.admin.site import Failed, Site, warn
 from mailstack.delivery.route import destination
 from mailstack.model.address import Address
 from mailstack.model.finding import FILE, ROWS, Finding
 from mailstack.model.letter import Recipient
 from mailstack.spool import restoring
-from mailstack.spool.fsck import Examination
-from mailstack.spool.mending import alone, hold, is_running, mend
+from mailstack.spool.fsck import Inspection
+from mailstack.spool.mending import alone, hold, mend
 from mailstack.spool.recovery import Repairs
 
 MANY = 1_000  # letters from which on a terminal sees how far it is
@@ -35,7 +36,7 @@ def examine(site: Site, folder: Path, as_json: bool) -> int:
 
     def counted() -> Iterator[Finding]:
         nonlocal wrong, kept
-        for each in _findings(site, folder, is_running(folder)):
+        for each in _findings(site, folder, runs(folder.parent)):
             wrong, kept = wrong + each.wrong, kept + (not each.wrong)
             yield each
 
@@ -60,7 +61,7 @@ def _findings(site: Site, folder: Path, running: bool) -> Iterator[Finding]:
             if bar:
                 bar[0].update(done - bar[0].pos)
 
-        yield from Examination(folder, running, site.now(), progress).findings()
+        yield from Inspection(folder, running, site.now(), progress).findings()
 
 
 def _object(finding: Finding) -> dict[str, object]:
@@ -127,7 +128,7 @@ def release(site: Site, folder: Path, name: str, to: Sequence[str]) -> None:
     sender = "<>" if letter.sender is None else letter.sender.unicode
     names = ", ".join(each.address.unicode for each in letter.recipients)
     click.echo(clean(f"{letter.id} is in the queue: from {sender} to {names}"))
-    if not is_running(folder):
+    if not runs(folder.parent):
         warn("the server does not run: it will be sent when it does")
 
 

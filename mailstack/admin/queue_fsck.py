@@ -7,7 +7,7 @@ import click
 from mailstack.admin.site import Site
 
 
-@click.command()
+@click.command(short_help="Is every letter whole? Looks at rows and files.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, an object for each finding.")
 @click.option("--repair", is_flag=True, help="Do what the start of the server would do. The server must be stopped.")
 @click.option("--release", metavar="ID", help="Put a letter whose rows are lost, or damaged, into the queue again.")
@@ -16,10 +16,10 @@ from mailstack.admin.site import Site
 )
 @click.pass_context
 def fsck(context: click.Context, as_json: bool, repair: bool, release: str | None, to: tuple[str, ...]) -> None:
-    """Is every letter whole? Looks at rows and files.
+    """Look at the database, at each letter's rows and file, and at what lies around: is all of it whole?
 
-    And at the database, and what lies around. The server may run meanwhile; nothing is changed but by --repair and
-    --release. The exit code is 1 if something is wrong. Each finding says what to do.
+    Each finding says what to do. The server may run meanwhile; nothing is changed but by --repair and --release.
+    Exit code 0: nothing is wrong; 1: something is.
 
     \b
     mailstack queue fsck

@@ -1,10 +1,12 @@
-"""The server that runs on a data folder, as the system knows it: without touching its lock, which a server that is just
-starting must find free."""
+"""The server that runs on a data folder, as the system knows it. Its lock is not touched without need: a server that is
+just starting must find it free."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from mailstack.spool.mending import is_running
 
 LOCKS = Path("/proc/locks")
 
@@ -22,6 +24,11 @@ def holder(data: Path) -> int | None:
         if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(inode):
             return int(fields[4])
     return None
+
+
+def runs(data: Path) -> bool:
+    """Whether a server works on it, also where the system tells of no locks. OSError: nobody can tell."""
+    return holder(data) is not None or is_running(data / "spool")
 
 
 def started_with(config: Path) -> int | None:

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailstack.delivery.connection import CUT_OFF, Connection
+from mailstack.delivery.connection import Connection
 from mailstack.delivery.courier import OPENING
 from mailstack.delivery.parcel import Parcel, outcomes, packed
 from mailstack.interfaces.delivery import Outcomes
@@ -24,7 +24,6 @@ from mailstack.protocol.smtp_opening import Manner
 
 LONGEST = 12 * 3_600.0  #: seconds until no letter is begun any more: a line may be slow, and much may wait for it
 #: For recipients that the last letter of a session leaves over.
-NO_MORE = Reply(452, "4.5.3", "The server takes no more in this session (MAILMAX)")
 
 
 @implementer(ILine)
@@ -83,18 +82,8 @@ class Line(Connection):
         return outcomes(answers, self.relay, action=action, conn_use=self.letters)
 
     async def _answers(self, parcel: Parcel) -> Mapping[int, Reply]:
-        answers: dict[int, Reply] = {}
-        # Who takes few recipients at a time gets the others in further transactions.
-        while rest := parcel.without(answers).envelope.recipients:
-            if not self.usable():
-                return answers | dict.fromkeys(rest, NO_MORE)
-            try:
-                await parcel.without(answers).hand_to(self)
-            except CancelledError:
-                if not answers:
-                    raise
-                return answers | dict.fromkeys(rest, CUT_OFF)
-            if self.aborted and not answers:
-                raise CancelledError
-            answers |= dict.fromkeys(rest, CUT_OFF) if self.aborted else self.client.answers
-        return answers
+        """Of one transaction: who takes few recipients at a time gets the others in the next one."""
+        await parcel.hand_to(self)
+        if self.aborted:
+            raise CancelledError
+        return self.client.answers

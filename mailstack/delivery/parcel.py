@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import BinaryIO
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from mailstack.delivery.connection import Connection, Content
 from mailstack.interfaces.delivery import Outcomes
@@ -38,11 +38,6 @@ class Parcel:
 
     def __exit__(self, *error: object) -> None:
         self.file.close()
-
-    def without(self, served: Container[int]) -> Parcel:
-        """The same for the other recipients."""
-        rest = {number: each for number, each in self.envelope.recipients.items() if number not in served}
-        return evolve(self, envelope=evolve(self.envelope, recipients=rest))
 
     async def hand_to(self, connection: Connection) -> None:
         """What comes of it is the client's to say."""

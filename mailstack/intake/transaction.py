@@ -215,6 +215,6 @@ class Transaction:
     def discard(self) -> None:
         content, self.content = self.content, None
         if content is not None:
-            # What the disk keeps in spite of this is removed at the next start.
+            # What the disk keeps in spite of this is put aside by the next start.
             with suppress(OSError):
                 content.discard()

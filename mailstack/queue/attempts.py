@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import ISpool, Result
-from mailstack.model.letter import Due
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed
 from mailstack.model.reply import Reply
 from mailstack.queue.verdict import Verdict
@@ -32,12 +32,16 @@ class Attempts:
         """A bug delays what it strikes, and nothing else. Nothing ({}) of a letter that turns out to be damaged, and is
         on hold now. CancelledError: nothing has happened."""
         try:
-            faults = await self._spool.faults([due.letter for due in dues])
+            faults = await self._set_aside([due.letter for due in dues])
+        except CancelledError:
+            raise
         except OSError as error:
             return [self._unread(due, error) for due in dues]
+        except Exception as error:
+            self._log.failure("queue", repr(error))
+            return [{each.number: Delayed(OUR_FAULT) for each in due.pending} for due in dues]
         if not faults:
             return await self._attempt(transport, dues)
-        await self._set_aside(faults)
         sound = [due for due in dues if due.letter.id not in faults]
         answers = iter(await self._attempt(transport, sound) if sound else ())
         return [{} if due.letter.id in faults else next(answers) for due in dues]
@@ -48,15 +52,21 @@ class Attempts:
         reply = Reply(451, "4.3.0", f"The queue file cannot be read: {why}")
         return {each.number: Delayed(reply) for each in due.pending}
 
-    async def _set_aside(self, faults: Mapping[str, str]) -> None:
-        """Before anything else happens to these letters, or they would be looked at again and again."""
-        while True:
+    async def _set_aside(self, letters: Sequence[Letter]) -> Mapping[str, str]:
+        """Which are damaged, and on hold now. Nothing else happens to them before, or they would be looked at again and
+        again. OSError: nobody can tell."""
+        told = False
+        # A disk that does not take the mark may have said wrong things of the letter, too: each time it is asked anew.
+        while faults := await self._spool.faults(letters):
             try:
                 await self._spool.quarantine(faults)
-                return
+                break
             except OSError as error:
-                self._log.warn("queue", what=f"cannot put damaged letters on hold, and goes on trying: {error}")
+                for id, wrong in () if told else faults.items():
+                    self._log.warn(id, what=f"{wrong}; cannot be put on hold, and that is tried again: {error}")
+                told = True
             await self._pause()
+        return faults
 
     async def _attempt(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
         try:

@@ -15,7 +15,7 @@ from mailstack.model.address import Address
 GATHER = 30.0  # seconds until the first notice: where one thing is damaged, others are
 PAUSE = 3600.0  # seconds between two notices
 
-Send = Callable[[Callable[[str, Voice], bytes]], Awaitable[None]]
+Send = Callable[[Callable[[str, Voice], bytes]], Awaitable[bool]]
 
 
 @define
@@ -50,6 +50,7 @@ class DamageNotices:
             return damage_notice(damage, id, voice)
 
         async def send() -> None:
-            await self.send(message)
+            if not await self.send(message):
+                self.add(damage.faults)  # with the next one
 
         Deferred.fromCoroutine(send())

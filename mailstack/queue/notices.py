@@ -26,21 +26,23 @@ class Notices:
     now: Callable[[], float]
     wake: Callable[[Letter], None]
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> bool:
         """``message`` gets the queue id and the voice, and gives header and body, LF line ends. What goes wrong is
-        logged, also that there is no postmaster: nobody waits for the letter."""
+        logged, also that there is no postmaster. False: the disk has not taken it, and might another time."""
         try:
             letter = await self._add(message)
         except OSError as error:
             self.log.warn("notice", what=f"cannot write to the postmaster: {error}")
+            return False
         except Exception as error:
             self.log.failure("notice", repr(error))
         else:
             if letter is None:
                 self.log.warn("notice", what=f"nobody to write to: {self.postmaster} leads to nobody")
-                return
+                return True
             self.log.event(letter.id, what=f"notice to the postmaster, {self.postmaster}")
             self.wake(letter)
+        return True
 
     async def _add(self, message: Message) -> Letter | None:
         recipients = self.mailer.recipients(self.postmaster)

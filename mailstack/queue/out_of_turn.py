@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError
 
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.spool import ISpool, Result
+from mailstack.model.letter import Due
 from mailstack.queue.active import Part
 from mailstack.queue.attempts import Attempts
 from mailstack.queue.lines import Line, Lines
@@ -48,15 +49,26 @@ class OutOfTurn:
                 self.leave(line, id)
 
     async def _attempt(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
-        due = await self.spool.ahead_of_time(id, domains)
-        if due is None or due.letter.not_before > self.now():
-            return
-        part = Part(self.telling.of(due), due, key=" ".join(domains))
+        """Those who have no turn in one transaction have the next one. It is asked anew who they are: the administrator
+        may have held or dropped them meanwhile."""
+        served = set[int]()
+        while (due := await self.spool.ahead_of_time(id, domains)) and due.letter.not_before <= self.now():
+            left = tuple(each for each in due.pending if each.number not in served)
+            outcomes = await self._transact(evolve(due, pending=left), domains, transport) if left else {}
+            if not outcomes:
+                return
+            served.update(outcomes)
+
+    async def _transact(self, due: Due, domains: Sequence[str], transport: ITransport) -> Outcomes:
+        """What it comes to, and is recorded; nothing, if nothing has happened."""
+        # No line is called so: what is left goes into none.
+        part = Part(self.telling.of(due), due, key=f"out of turn: {' '.join(domains)}")
         part.active.keys.add(part.key)
         started = self.now()
         try:
-            outcomes = await self.attempts.outcomes(transport, [due])
+            (outcomes,) = await self.attempts.outcomes(transport, [due])
         except CancelledError:
             self.release(part, [])
-            return
-        await self.settle([part], outcomes, started)
+            return {}
+        await self.settle([part], [outcomes], started)
+        return outcomes or {}

@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailstack import eager
-from mailstack.server.alarm import Alarm
 from mailstack.server.connections import Connections, Peer, peer_of
+from mailstack.server.countdown import Countdown
 
 #: Seconds that a client gets to take the last words before the connection is cut.
 FAREWELL = 10.0
@@ -58,7 +58,7 @@ class Conversation(Protocol):
         self._drained: Deferred[None] | None = None
         self._answered = False
         self._in_turn = 0
-        self._alarm = Alarm(clock, self._allowed, self._silence)
+        self._countdown = Countdown(clock, self._allowed, self._silence)
 
     # ---- What a subclass says
 
@@ -143,7 +143,7 @@ class Conversation(Protocol):
             eager.close(self.transport, self._unsaid())
         # Not before: by now the connection may be gone, and then there is nothing to wait for.
         if self._connected:
-            self._alarm.restart()
+            self._countdown.restart()
 
     def stop(self) -> None:
         """The server stops: finish the event at hand, then say so."""
@@ -170,14 +170,14 @@ class Conversation(Protocol):
         if not admitted or self.session.closing:
             self.hang_up()
         else:
-            self._alarm.restart()
+            self._countdown.restart()
 
     def dataReceived(self, data: bytes) -> None:
         if self._stopping:
             return
         self.session.receive(data)
         if self.session.receiving:
-            self._alarm.earn(self.worth(len(data)))
+            self._countdown.earn(self.worth(len(data)))
         if self._busy:
             self._paused = True
             self.transport.pauseProducing()
@@ -196,7 +196,7 @@ class Conversation(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._connected = False
         self.connections.leave(self)
-        self._alarm.cancel()
+        self._countdown.cancel()
         busy = self._busy
         self.resumeProducing()
         if not busy:
@@ -211,7 +211,7 @@ class Conversation(Protocol):
         """The client has read."""
         drained, self._drained = self._drained, None
         if self._connected:
-            self._alarm.restart()
+            self._countdown.restart()
         if drained is not None:
             drained.callback(None)
 
@@ -282,7 +282,7 @@ class Conversation(Protocol):
             # Only an answer gives the client new time, or one that drips octets could stay for ever.
             if self._answered:
                 self._answered = False
-                self._alarm.restart()
+                self._countdown.restart()
             if self._paused:
                 self._resume_reading()
         return result
@@ -307,7 +307,7 @@ class Conversation(Protocol):
             self.abort()
         elif self._busy and self._drained is None:
             # We are the slow ones.
-            self._alarm.restart()
+            self._countdown.restart()
         else:
             self._cut_off()
 

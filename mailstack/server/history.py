@@ -67,7 +67,7 @@ class History(Service):
         self._started = False
         self._lines: list[str] = []
         self._noise: list[str] = []
-        self._alarm: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
         self._look: IDelayedCall | None = None
         self._written = -PAUSE
         self._trouble = ""
@@ -79,13 +79,13 @@ class History(Service):
         lines = self._noise if id in _WITHOUT_END else self._lines
         if len(lines) < MOST_WAITING:
             lines.append(history_file.encode(self._now(), id, fields))
-        if self._alarm is None and self._started:
+        if self._timer is None and self._started:
             self._write_soon()
 
     def _write_soon(self) -> None:
         if self.running:
             rest = self._written + PAUSE - self._clock.seconds()
-            self._alarm = self._clock.callLater(max(0.0, rest), self._write)
+            self._timer = self._clock.callLater(max(0.0, rest), self._write)
         else:
             self._write()  # others stop after us
 
@@ -115,7 +115,7 @@ class History(Service):
 
     def stopService(self) -> None:
         Service.stopService(self)
-        for call in (self._alarm, self._look):
+        for call in (self._timer, self._look):
             if call is not None and call.active():
                 call.cancel()
         self._write()
@@ -123,7 +123,7 @@ class History(Service):
     # ---- The files
 
     def _write(self) -> None:
-        self._alarm = None
+        self._timer = None
         self._written = self._clock.seconds()
         lines, self._lines, noise, self._noise = self._lines, [], self._noise, []
         if not lines and not noise:

@@ -79,7 +79,7 @@ class Proxied(ProtocolWrapper):
         super().__init__(factory, wrapped)  # type: ignore[arg-type]  # a type parameter in Twisted 26, none in 24
         self._header: ProxyHeader | None = ProxyHeader()
         self._client: IAddress | None = None
-        self._alarm: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
 
     @property
     def _proxy(self) -> Peer:
@@ -90,14 +90,14 @@ class Proxied(ProtocolWrapper):
         Protocol.makeConnection(self, transport)
         self.factory.registerProtocol(self)
         if self.factory.gate.listed(self._proxy):
-            self._alarm = self.factory.clock.callLater(ANNOUNCEMENT, self._silence)
+            self._timer = self.factory.clock.callLater(ANNOUNCEMENT, self._silence)
         else:
             self._cut("it is not in [server] proxies")
 
     def dataReceived(self, data: bytes) -> None:
         if self._header is None:
             self.wrappedProtocol.dataReceived(data)
-        elif self._alarm is not None:
+        elif self._timer is not None:
             found = self._header.feed(data)
             if isinstance(found, Announced):
                 self._begin(found)
@@ -106,7 +106,7 @@ class Proxied(ProtocolWrapper):
 
     def _begin(self, announced: Announced) -> None:
         self._header = None
-        self._stop_alarm()
+        self._stop_timer()
         if announced.client is not None:
             version = ip_address(announced.client).version
             self._client = (IPv4Address if version == 4 else IPv6Address)("TCP", announced.client, 0)
@@ -119,21 +119,21 @@ class Proxied(ProtocolWrapper):
         return self._client or self.transport.getPeer()  # type: ignore[union-attr]  # as above
 
     def _silence(self) -> None:
-        self._alarm = None
+        self._timer = None
         self._cut(f"no PROXY header within {ANNOUNCEMENT:.0f} s")
 
     def _cut(self, reason: str) -> None:
-        self._stop_alarm()
+        self._stop_timer()
         self.factory.gate.cut(self._proxy, reason)
         self.abortConnection()
 
-    def _stop_alarm(self) -> None:
-        alarm, self._alarm = self._alarm, None
-        if alarm is not None:
-            alarm.cancel()
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._stop_alarm()
+        self._stop_timer()
         if self._header is None:
             super().connectionLost(reason)
         else:

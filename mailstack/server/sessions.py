@@ -57,7 +57,7 @@ class Sessions(Service):
         self._open: dict[int, Recording] = {}
         self._ended: deque[Recording] = deque(maxlen=keep)
         self._kept: deque[bytes] = deque(maxlen=keep)
-        self._alarm: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
         self._written: object = None
         self._writing: Deferred[None] | None = None
         self._trouble = ""
@@ -77,7 +77,7 @@ class Sessions(Service):
         self._changed()
 
     def _changed(self) -> None:
-        if self._alarm is None and self._writing is None:
+        if self._timer is None and self._writing is None:
             self._look_again(PAUSE)
 
     # ---- Start and stop
@@ -100,9 +100,9 @@ class Sessions(Service):
         self._next = max(found, default=0) + 1
 
     async def _stop(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._writing is not None:
             await self._writing
         if self._keep:
@@ -116,10 +116,10 @@ class Sessions(Service):
 
     def _look_again(self, seconds: float) -> None:
         if self.running:
-            self._alarm = self._clock.callLater(seconds, self._look)
+            self._timer = self._clock.callLater(seconds, self._look)
 
     def _look(self) -> None:
-        self._alarm = None
+        self._timer = None
         self._writing = Deferred()
         Deferred.fromCoroutine(self._look_and_write(self._writing))
 

@@ -21,7 +21,7 @@ from mailstack.spool import changes, entries
 from mailstack.spool.ages import ages
 from mailstack.spool.content import opened
 from mailstack.spool.errors import as_os_error
-from mailstack.spool.schema import VERSION, prepare, version
+from mailstack.spool.schema import VERSION, must_be_current, prepare, version
 
 #: Seconds to wait while the server is in the middle of a transaction.
 PATIENCE = 10.0
@@ -70,7 +70,7 @@ class QueueDesk:
             return Changed()
         with self._transaction() as db:
             changed, finished = changes.change(db, deed, ids, selection, self._messages)
-        # After the rows: what a crash in between leaves is a file without a row, which start-up removes.
+        # After the rows: what a crash in between leaves is a file without a row, which start-up puts aside.
         for id in finished:
             with suppress(OSError, ValueError):  # what stands there may be no file: the next start puts it aside
                 (self._messages / id).unlink()
@@ -91,10 +91,7 @@ class QueueDesk:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._open() as db:
-            if version(db) < VERSION:
-                raise OSError(
-                    "the queue is one of an older mailstack: start the server once, which brings it up to date"
-                )
+            must_be_current(db)
             db.execute("BEGIN IMMEDIATE")
             with db:
                 yield db

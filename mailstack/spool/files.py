@@ -19,6 +19,12 @@ FRESH = 60.0  #: seconds in which a file needs no look, as we have written it
 MOST_FRESH = 10_000  #: files that are known to be fresh
 
 
+def any_mail(folder: Path) -> bool:
+    """Whether a file of a letter is there; costs the same however many there are. Blocking. OSError."""
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
+
+
 class Files:
     """Nearly all letters leave as soon as they have come: so they need not be read from the disk for that."""
 
@@ -71,7 +77,10 @@ class Files:
     def discard(self, file: FileIncoming) -> None:
         """It was written, and did not become a letter. Where the disk does not let go of it now, or the folder is not
         where it was, it is removed later."""
-        self.discarded.append(os.path.basename(file.name))  # noqa: PTH119 - it is mostly text
+        try:
+            os.unlink(file.name)  # noqa: PTH108
+        except OSError:
+            self.discarded.append(os.path.basename(file.name))  # noqa: PTH119 - it is mostly text
         with suppress(OSError):
             file.discard()
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +16,28 @@ from mailstack.model.finding import DATABASE, FILE, KEPT, LOST, PLACE, ROWS, Fin
 from mailstack.spool import restoring
 from mailstack.spool.aside import LEFTOVERS, QUARANTINE
 from mailstack.spool.content import fault
-from mailstack.spool.diagnosis import diagnosed
 from mailstack.spool.gleaning import Gleaned, columns
-from mailstack.spool.schema import VERSION, version
+from mailstack.spool.onlooker import looked_at, read_only
+from mailstack.spool.schema import must_be_current, version
 from mailstack.spool.states import STATES, WAITING
 from mailstack.spool.store import held
 
 PAGE = 500  # letters read at once
 ARRIVING = 3_600.0  # seconds in which a file may come whose letter is not ours yet
 FAR = 3 * 366 * 86_400.0  # seconds; no letter comes from so far, or waits so long
-PATIENCE = 10.0  # seconds to wait for the server
 KNOWN = ("lock", "queue.db", "queue.db-wal", "queue.db-shm", "messages", "reserve", "probe", QUARANTINE, LEFTOVERS)
 
 BOUNCE = "mailstack queue bounce {id}: its sender is told; or mailstack queue drop {id}: nobody is"
-RESTORE = "mailstack queue fsck --release {id} --to ADDRESS: send it on; or remove the file"
-START = "stop and start the server, or stop it and use --repair: what can be read is saved, and the damaged one is kept"
+SEND_ON = "mailstack queue fsck --release {id}: send it on"
+SEND_ON_TO = "mailstack queue fsck --release {id} --to ADDRESS: send it on"
+SAVE = "{begin} the server, or use --repair while it is stopped: what can be read is saved, and the damaged one is kept"
 
 #: Told how many letters have been looked at, of how many.
 Progress = Callable[[int, int], object]
 
 
 @frozen
-class Examination:
+class Inspection:
     folder: Path  #: spool
     running: bool  #: a server works there
     now: float  #: Unix time
@@ -48,61 +46,27 @@ class Examination:
     def findings(self) -> Iterator[Finding]:
         """Blocking. OSError: nobody can tell, or a newer mailstack has made it."""
         yield from self._places()
-        with self._database() as (database, wrong):
+        with looked_at(self.folder, self.running) as (database, wrong):
             if wrong:
-                yield Finding(DATABASE, "queue.db", f"it {wrong}", START)
+                yield Finding(
+                    DATABASE,
+                    "queue.db",
+                    f"it {wrong}",
+                    SAVE.format(begin="stop and start" if self.running else "start"),
+                )
             else:
                 yield from self._queue(database)
         yield from self._aside()
-
-    # ---- The database
-
-    @contextmanager
-    def _database(self) -> Iterator[tuple[Path, str]]:
-        """Where to read it, and what is wrong. While no server runs, a copy: even a look at the database would change
-        what the next start needs to see what was lost of the log."""
-        database = self.folder / "queue.db"
-        if self.running:
-            yield database, self._integrity(database)
-            return
-        with tempfile.TemporaryDirectory(prefix="mailstack-fsck-") as name:
-            copy = Path(name) / "queue.db"
-            for ending in ("", "-wal", "-shm"):
-                source = database.with_name(f"queue.db{ending}")
-                if source.is_file():
-                    shutil.copyfile(source, copy.with_name(f"queue.db{ending}"))
-                elif source.is_symlink() or source.exists():
-                    copy.with_name(f"queue.db{ending}").mkdir()
-            with suppress(FileNotFoundError):
-                shutil.copyfile(self.folder / "lock", Path(name) / "lock")
-            messages = self.folder / "messages"
-            yield copy, diagnosed(copy, messages.is_dir() and any(messages.iterdir()))
-
-    def _integrity(self, database: Path) -> str:
-        try:
-            with closing(self._open(database)) as db:
-                (line,) = db.execute("PRAGMA integrity_check(1)").fetchone()
-        except sqlite3.DatabaseError as error:
-            return f"cannot be read ({error})"
-        return "" if line == "ok" else f"is damaged ({' '.join(str(line).split())})"
-
-    def _open(self, database: Path) -> sqlite3.Connection:
-        db = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=PATIENCE)
-        db.text_factory = lambda octets: octets.decode("utf-8", "replace")
-        return db
 
     # ---- The letters
 
     def _queue(self, database: Path) -> Iterator[Finding]:
         if not database.exists():
             return
-        with closing(self._open(database)) as db:
-            if version(db) not in (0, VERSION):
-                raise OSError(
-                    "the queue is one of an older mailstack: start the server once, which brings it up to date"
-                )
+        with closing(read_only(database)) as db:
             if not version(db):
                 return
+            must_be_current(db)
             (total,) = db.execute("SELECT count(*) FROM messages").fetchone()
             for done, letter in enumerate(_letters(db)):
                 self.progress(done, total)
@@ -121,9 +85,7 @@ class Examination:
 
     def _rows_of(self, letter: Gleaned) -> Iterator[Finding]:
         row, id = letter.message, str(letter.message["id"])
-        advice = f"it goes nowhere. {RESTORE.format(id=id)}".replace(
-            "or remove the file", f"or mailstack queue drop {id}"
-        )
+        advice = f"it goes nowhere. {SEND_ON_TO.format(id=id)}; or mailstack queue drop {id}"
         if not letter.recipients:
             yield Finding(ROWS, id, "it has no recipients", "the next start, or --repair, puts its file in quarantine")
         elif strange := [each["state"] for each in letter.recipients.values() if each["state"] not in STATES]:
@@ -173,10 +135,11 @@ class Examination:
         owner = self.folder.stat().st_uid
         for path in sorted(self.folder.iterdir()):
             if path.name.startswith("queue.db.damaged-"):
-                yield Finding(KEPT, path.name, "a damaged queue database", "remove it when nothing is missed any more")
+                what = f"{'the log of ' if path.name.endswith('-wal') else ''}a damaged queue database"
+                yield Finding(KEPT, path.name, what, "remove it when nothing is missed any more")
             elif path.name.startswith(("queue.db.building", "queue.db.salvaged")) or path.name == "salvage":
                 yield Finding(PLACE, path.name, "a database was being saved", "start the server, or use --repair")
-            elif path.name not in KNOWN:
+            elif path.name not in KNOWN and not path.name.startswith("probe-"):
                 yield Finding(PLACE, path.name, "it is nothing of ours", "move it elsewhere")
             elif path.is_file():
                 with suppress(FileNotFoundError):
@@ -203,8 +166,8 @@ def _said(path: Path) -> tuple[str, str]:
     except (OSError, ValueError) as error:
         return f", of which nothing can be made ({error})", "look at it, and remove it"
     sender = "<>" if told.sender is None else told.sender.unicode
-    to = f" to {told.recipient.unicode}" if told.recipient else " to several"
-    return f", from {sender}{to}", RESTORE.format(id=path.name)
+    to, send = (told.recipient.unicode, SEND_ON) if told.recipient else ("several", SEND_ON_TO)
+    return f", from {sender} to {to}", f"{send.format(id=path.name)}; or remove the file"
 
 
 def _access(name: str, found: os.stat_result, owner: int, folder: Path) -> Iterator[Finding]:

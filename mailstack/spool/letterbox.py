@@ -20,7 +20,7 @@ from mailstack.spool import notes, reserve
 from mailstack.spool.adding import add_letters
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
-from mailstack.spool.schema import VERSION, version
+from mailstack.spool.schema import must_be_current
 
 #: The batch of letters whose files are durable before their rows: a crash cuts off none of them.
 DURABLE = -1
@@ -49,8 +49,7 @@ class Letterbox:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
         try:
             with closing(self._connect()) as db:
-                if version(db) != VERSION:
-                    raise OSError("the queue database is of an older mailstack: the server has to be started first")
+                must_be_current(db)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
 

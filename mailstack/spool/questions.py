@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from attrs import evolve
@@ -54,15 +53,20 @@ class Questions(ABC):
 
     async def _without_damaged(self, query: Callable[..., Any], *args: Any) -> Any:  # Any: as the query has it
         """Letters whose rows make no sense are on hold then, and for the same reason it is asked again without them.
-        Until somebody has changed something nobody looks at them again."""
+        Until somebody has changed something nobody looks at them again; what could not be put on hold is looked at with
+        the next question."""
+        left = set[str]()
         while True:
-            damaged = set(self._damaged)
+            damaged = self._damaged | left
             found = await self._in_thread(query, *args, damaged)
-            new, self._damaged = damaged - self._damaged, self._damaged | damaged
+            new = damaged - self._damaged - left
             if not new:
                 return found
-            with suppress(OSError):  # nobody delivers them in any case
+            try:
                 await self.quarantine(dict.fromkeys(sorted(new), ROWS))
+                self._damaged |= new
+            except OSError:
+                left |= new
 
     def _seen(self, dues: Sequence[Due]) -> Sequence[Due]:
         visible = self._visible(due.letter.id for due in dues)

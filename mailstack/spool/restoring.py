@@ -20,7 +20,7 @@ from mailstack.spool.aside import LEFTOVERS, QUARANTINE
 from mailstack.spool.content import BLOCK, opened
 from mailstack.spool.gleaning import valid_id
 from mailstack.spool.letterbox import DURABLE
-from mailstack.spool.schema import VERSION, version
+from mailstack.spool.schema import must_be_current
 from mailstack.spool.states import HELD
 from mailstack.spool.store import REMOVE
 
@@ -99,8 +99,7 @@ def restore(
     with closing(sqlite3.connect(f"{(folder / 'queue.db').as_uri()}?mode=rw", uri=True, timeout=PATIENCE)) as db:
         db.isolation_level = None
         db.execute("PRAGMA synchronous = FULL")
-        if version(db) != VERSION:
-            raise OSError("the queue is one of an older mailstack: start the server once, which brings it up to date")
+        must_be_current(db)
         db.execute("BEGIN IMMEDIATE")
         _make_room(db, letter)
         add_letters(db, [letter], destination)

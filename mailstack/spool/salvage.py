@@ -25,6 +25,7 @@ from attrs import frozen
 from mailstack.durable import move, sync_paths
 from mailstack.spool.aside import QUARANTINE, put_aside
 from mailstack.spool.diagnosis import LOG, diagnosed
+from mailstack.spool.files import any_mail
 from mailstack.spool.gleaning import Gleaned, columns, glean
 from mailstack.spool.schema import prepare
 from mailstack.spool.states import WAITING
@@ -50,7 +51,7 @@ def sound_database(folder: Path, now: float) -> Salvage | None:
     ready = folder / "queue.db.salvaged"
     if ready.exists():
         return _put_in_place(folder, "was being saved when the server was stopped", Salvaged((), (), 0), now)
-    reason = diagnosed(database, mail=any(messages.iterdir()))
+    reason = diagnosed(database, mail=any_mail(messages))
     if not reason:
         return None
     return _put_in_place(folder, reason, _build(folder, LOG in reason), now)

@@ -108,6 +108,12 @@ def version(db: sqlite3.Connection) -> int:
     return found
 
 
+def must_be_current(db: sqlite3.Connection) -> None:
+    """OSError: it is of another version than ours, and only a server that starts brings it up to ours."""
+    if version(db) != VERSION:
+        raise OSError("the queue is one of an older mailstack: start the server once, which brings it up to date")
+
+
 def prepare(db: sqlite3.Connection) -> None:
     """Make the tables, or bring them up to this version, in place. Blocking; before anything else. OSError as
     :func:`version`; sqlite3.Error."""

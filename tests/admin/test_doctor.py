@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -60,7 +61,12 @@ def server(office: Office) -> Any:
 def test_all_is_well(office: Office, server: Server) -> None:
     text = said(office, 0)
     assert "problem" not in text
-    for words in ("is where it should be", "reserve for outcomes is there", "is sound: 1 letters", "no alarm"):
+    for words in (
+        "is where it should be",
+        "reserve for outcomes is there",
+        "is sound; letters in the queue: 1",
+        "no alarm",
+    ):
         assert words in text
     assert f"the server runs (process {os.getpid()})" in text
     assert all(each["level"] == "ok" and each["act"] is None for each in found(office, 0).values())
@@ -180,14 +186,39 @@ def test_a_damaged_database(office: Office, server: Server) -> None:
 
 def test_no_database_at_all(office: Office, server: Server) -> None:
     (office.folder / "data/spool/queue.db").write_bytes(b"these are no tables" * 1000)
-    assert "is damaged" in found(office)["database"]["text"]
+    assert "the queue's database cannot be read" in found(office)["database"]["text"]
+
+
+def test_without_a_server_the_database_stays_as_a_crash_has_left_it(office: Office) -> None:
+    """A look would put the log into the database, and the next start could not see what was lost of it."""
+    office.queue.add("L1", "alice@office.test")
+    spool = office.folder / "data/spool"
+    with closing(sqlite3.connect(spool / "queue.db")) as db:
+        db.execute("UPDATE recipients SET attempts = 1")
+        db.commit()
+        before = {path: path.read_bytes() for path in spool.glob("queue.db*")}
+        assert len(before) == 3
+        copy = office.folder / "kept"
+        shutil.copytree(spool, copy)
+    shutil.rmtree(spool)
+    copy.rename(spool)
+    assert found(office)["database"]["level"] == "ok"
+    assert {path: path.read_bytes() for path in spool.glob("queue.db*")} == before
+
+
+def test_files_whose_rows_are_lost(office: Office, server: Server) -> None:
+    (office.folder / "data/spool/quarantine").mkdir()
+    assert "quarantine" not in found(office, 0)
+    (office.folder / "data/spool/quarantine/L9").touch()
+    symptom = found(office)["quarantine"]
+    assert symptom["text"].endswith("of letters whose rows are lost: 1") and "queue fsck" in symptom["act"]
 
 
 def test_letters_that_are_held_as_their_files_are_damaged(office: Office, server: Server) -> None:
     with closing(sqlite3.connect(office.folder / "data/spool/queue.db")) as db, db:
         db.execute("UPDATE recipients SET state = 'hold', reply = ?", (held("its file is missing"),))
     symptom = found(office)["letters"]
-    assert symptom["text"].startswith("1 letters are held")
+    assert symptom["text"] == "letters that are held because they are damaged: 1"
 
 
 def test_an_alarm_of_the_server(office: Office, server: Server) -> None:

@@ -154,7 +154,7 @@ def test_what_is_lost_can_be_sent_on(office: Office) -> None:
     office.aliases.touch()
     _lose(office)
     found = {each["name"]: each for each in look(office)}
-    assert "fsck --release L1 --to ADDRESS" in found["quarantine/L1"]["advice"]
+    assert "fsck --release L1: send it on" in found["quarantine/L1"]["advice"]
     result = office.run("queue", "fsck", "--release", "L1")
     assert result.exit_code == 0, result.output
     assert result.stdout == "L1 is in the queue: from a@far.test to alice@office.test\n"

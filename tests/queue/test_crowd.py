@@ -74,7 +74,7 @@ class Crowd(World):
         self.most = 0
 
     def make_spool(self) -> Any:
-        spool = DiskSpool(self.folder, "file", in_place, self.clock, ListLog(), where, nothing_is_synced)
+        spool = DiskSpool(self.folder, "file", in_place, self.clock, ListLog(), where, open_sync=nothing_is_synced)
         spool.start()
         return spool
 

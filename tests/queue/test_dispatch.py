@@ -700,6 +700,20 @@ def test_an_attempt_out_of_turn(world: World) -> None:
     assert not world.spool.stored
 
 
+def test_several_transactions_out_of_turn(world: World) -> None:
+    """One after the other on the same line; the queue's own ways have nothing of it."""
+    world.remote.outcomes = {f"{name}@one.test": [LATER] for name in "xyz"}
+    world.accept("L1", "x@one.test", "y@one.test", "z@one.test")
+    world.remote.attempts.clear()
+    line = FakeTransport()
+    line.at_once, line.outcomes = 1, {"y@one.test": [LATER]}
+    assert out_of_turn(world, "L1", line).called
+    assert line.attempts == [("L1", (f"{name}@one.test",)) for name in "xyz"]
+    assert world.remote.attempts == []
+    (stored,) = world.spool.stored.values()
+    assert [row.state for row in stored.rows] == ["sent", "deferred", "sent"]
+
+
 def test_what_is_held_back_is_not_given_out_of_turn(world: World) -> None:
     world.accept("L1", "x@one.test", not_before=world.now() + 60)
     line = FakeTransport()

@@ -32,8 +32,8 @@ class Office:
             lambda letter: self.woken.append(letter.id),
         )
 
-    def send(self, message: Message) -> None:
-        at_once(self.notices.send(message))
+    def send(self, message: Message) -> bool:
+        return at_once(self.notices.send(message))
 
 
 def test_notice_is_a_letter_like_any_other() -> None:
@@ -66,7 +66,7 @@ def test_nobody_waits_for_it(error: Exception, monkeypatch: pytest.MonkeyPatch) 
         raise error
 
     monkeypatch.setattr(office.spool, "receive", refuse)
-    office.send(lambda id, voice: b"x: y\n")
+    assert office.send(lambda id, voice: b"x: y\n") is isinstance(error, RuntimeError), "a bug would come back"
     assert not office.woken
     assert len(office.log.warnings) == isinstance(error, OSError)
     assert len(office.log.failures) == isinstance(error, RuntimeError)

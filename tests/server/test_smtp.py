@@ -14,9 +14,9 @@ from mailstack.interfaces.spool import IIncoming
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
-from mailstack.server.alarm import LOOK
 from mailstack.server.connections import STRESS_TIMEOUT, Connections
 from mailstack.server.conversation import ENOUGH, FAREWELL
+from mailstack.server.countdown import LOOK
 from mailstack.server.smtp import Listening, SmtpFactory
 from tests.intake.office import NEIGHBOUR, PROXY, STRANGER, Office, RefusingSpool
 from tests.server.recordings import ListSessions

@@ -19,6 +19,7 @@ from mailstack.model.condition import DAMAGED, ERRORS
 from mailstack.model.deed import BOUNCE, DROP, RELEASE, Deed
 from mailstack.model.selection import EVERYTHING
 from mailstack.spool import aside
+from mailstack.spool.batch import Batch
 from mailstack.spool.content import fault
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
@@ -219,6 +220,24 @@ def test_an_envelope_that_has_changed_goes_nowhere(damage: Damage, kind: str) ->
     damage.add("L1", GOOD)
     damage.script(ROWS[kind])
     spool = damage.open()
+    assert damage.due(spool) == [GOOD] and damage.state("L1") == "hold"
+    assert list(damage.told) == ["L1"]
+    spool.close()
+
+
+def test_a_letter_that_the_disk_did_not_let_be_held_is_held_later(damage: Damage) -> None:
+    """It goes nowhere meanwhile, and is not forgotten: nobody would hear of it."""
+    damage.add("L1", GOOD)
+    damage.script(ROWS["address"])
+    spool = damage.open()
+    write = spool._store.write
+
+    def refuse(batch: Batch) -> list[str]:
+        raise OSError(errno.EIO, "sick")
+
+    spool._store.write = refuse  # type: ignore[method-assign]
+    assert damage.due(spool) == [GOOD] and damage.state("L1") != "hold" and not damage.told
+    spool._store.write = write  # type: ignore[method-assign]
     assert damage.due(spool) == [GOOD] and damage.state("L1") == "hold"
     assert list(damage.told) == ["L1"]
     spool.close()

@@ -226,6 +226,14 @@ def test_a_sync_that_fails_stops_deliveries_until_one_succeeds(sick: Sick) -> No
     assert sick.alarms.lasting == {}
 
 
+def test_what_is_refused_for_hours_is_not_remembered(sick: Sick) -> None:
+    sick.on_sync = raised(errno.EIO)
+    for number in range(3):
+        with pytest.raises(OSError, match="Input/output"):
+            sick.add(f"L{number}")
+    assert sick.files == [] and sick.spool._files.discarded == []
+
+
 def test_a_letter_of_somebody_shows_that_the_disk_works_again(sick: Sick) -> None:
     sick.on_sync = raised(errno.EIO)
     with pytest.raises(OSError, match="Input/output"):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from mailstack.server.alarm import LOOK, Alarm
+from mailstack.server.countdown import LOOK, Countdown
 
 
 class Watch:
-    """An alarm with a patience that can change."""
+    """A countdown with a patience that can change."""
 
     def __init__(self, patience: float) -> None:
         self.clock = Clock()
         self.patience = patience
         self.rung: list[float] = []
-        self.alarm = Alarm(self.clock, lambda: self.patience, lambda: self.rung.append(self.clock.seconds()))
-        self.alarm.restart()
+        self.countdown = Countdown(self.clock, lambda: self.patience, lambda: self.rung.append(self.clock.seconds()))
+        self.countdown.restart()
 
     def run(self, seconds: int) -> list[float]:
         """Second by second."""
@@ -33,7 +33,7 @@ def test_rings_once() -> None:
 def test_a_restart_gives_all_the_time() -> None:
     watch = Watch(300)
     watch.run(299)
-    watch.alarm.restart()
+    watch.countdown.restart()
     assert watch.run(299) == []
     assert watch.run(1) == [599]
 
@@ -41,9 +41,9 @@ def test_a_restart_gives_all_the_time() -> None:
 def test_what_is_earned_is_never_more_than_all_of_it() -> None:
     watch = Watch(300)
     watch.run(100)
-    watch.alarm.earn(50)
+    watch.countdown.earn(50)
     assert watch.run(249) == []
-    watch.alarm.earn(1000)
+    watch.countdown.earn(1000)
     assert watch.run(299) == []
     assert watch.run(1) == [649]
 
@@ -59,20 +59,20 @@ def test_a_restart_with_less_patience_is_exact_down_to_a_look() -> None:
     watch = Watch(300)
     watch.run(7)
     watch.patience = LOOK
-    watch.alarm.restart()
+    watch.countdown.restart()
     assert watch.run(30) == [7 + LOOK]
 
 
 def test_short_patience_is_exact() -> None:
     watch = Watch(2)
     watch.run(1)
-    watch.alarm.restart()
+    watch.countdown.restart()
     assert watch.run(9) == [3]
 
 
 def test_cancelled_is_over() -> None:
     watch = Watch(5)
-    watch.alarm.cancel()
-    watch.alarm.cancel()
+    watch.countdown.cancel()
+    watch.countdown.cancel()
     assert watch.run(20) == []
     assert not watch.clock.getDelayedCalls()

@@ -19,7 +19,7 @@ def _nothing() -> None:
     pass
 
 
-class Alarm:
+class Countdown:
     """Calls ``ring`` when ``patience()`` seconds have passed since :meth:`restart`; then it is over until the next one.
 
     ``patience`` is asked again at each look. Moving the start costs next to nothing: the timer stays where it is, and
