@@ -21,6 +21,7 @@ from mailstack.spool import changes, entries
 from mailstack.spool.ages import ages
 from mailstack.spool.content import opened
 from mailstack.spool.errors import as_os_error
+from mailstack.spool.neighbours import neighbour
 from mailstack.spool.schema import VERSION, must_be_current, prepare, version
 
 #: Seconds to wait while the server is in the middle of a transaction.
@@ -101,8 +102,12 @@ class QueueDesk:
         """Without a database, an empty one in memory."""
         try:
             path = self._database if self._database.exists() else ":memory:"
-            with closing(sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)) as db:
+            with neighbour(self._messages.parent), closing(_connected(path)) as db:
                 db.text_factory = lambda octets: octets.decode("utf-8", "replace")
                 yield db
         except sqlite3.Error as error:
             raise as_os_error(error) from error
+
+
+def _connected(path: Path | str) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)

@@ -20,6 +20,7 @@ from mailstack.spool import notes, reserve
 from mailstack.spool.adding import add_letters
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
+from mailstack.spool.neighbours import neighbour
 from mailstack.spool.schema import must_be_current
 
 #: The batch of letters whose files are durable before their rows: a crash cuts off none of them.
@@ -48,7 +49,7 @@ class Letterbox:
             if not os.access(place, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
         try:
-            with closing(self._connect()) as db:
+            with neighbour(self._messages.parent), closing(self._connect()) as db:
                 must_be_current(db)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
@@ -75,7 +76,7 @@ class Letterbox:
     def _enter(self, letter: Letter, file: Path) -> None:
         """The row belongs to no batch of the server. One of our own would be the last one then, and the server's last
         one would be believed without a look."""
-        with closing(self._connect()) as db:
+        with neighbour(self._messages.parent), closing(self._connect()) as db:
             db.execute("BEGIN IMMEDIATE")
             if file.stat().st_size != letter.size:
                 raise OSError(errno.EIO, "the message file has changed")

@@ -20,6 +20,7 @@ from mailstack.spool.aside import LEFTOVERS, QUARANTINE
 from mailstack.spool.content import BLOCK, opened
 from mailstack.spool.gleaning import valid_id
 from mailstack.spool.letterbox import DURABLE
+from mailstack.spool.neighbours import neighbour
 from mailstack.spool.schema import must_be_current
 from mailstack.spool.states import HELD
 from mailstack.spool.store import REMOVE
@@ -96,7 +97,7 @@ def restore(
         # File first: a row without one would be a letter on hold, a file without a row is put aside again.
         move(path, target)
         sync_paths([target, target.parent, path.parent])
-    with closing(sqlite3.connect(f"{(folder / 'queue.db').as_uri()}?mode=rw", uri=True, timeout=PATIENCE)) as db:
+    with neighbour(folder), closing(_connected(folder / "queue.db")) as db:
         db.isolation_level = None
         db.execute("PRAGMA synchronous = FULL")
         must_be_current(db)
@@ -107,6 +108,10 @@ def restore(
         notes.leave(db, id, what="put into the queue again by the administrator", by=by)
         db.execute("COMMIT")
     return letter
+
+
+def _connected(database: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=PATIENCE)
 
 
 def _make_room(db: sqlite3.Connection, letter: Letter) -> None:

@@ -11,6 +11,7 @@ What is there when, and what a crash leaves:
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -25,8 +26,10 @@ from attrs import frozen
 from mailstack.durable import move, sync_paths
 from mailstack.spool.aside import QUARANTINE, put_aside
 from mailstack.spool.diagnosis import LOG, diagnosed
+from mailstack.spool.errors import Busy
 from mailstack.spool.files import any_mail
 from mailstack.spool.gleaning import Gleaned, columns, glean
+from mailstack.spool.neighbours import undisturbed
 from mailstack.spool.schema import prepare
 from mailstack.spool.states import WAITING
 from mailstack.spool.store import held
@@ -46,15 +49,23 @@ class Salvage:
 
 def sound_database(folder: Path, now: float) -> Salvage | None:
     """See to it that ``folder`` (spool) has a database that can be read, or none yet. None: nothing had to be done.
-    Blocking; while nobody else uses it. OSError as :func:`diagnosed`, or the disk."""
-    database, messages = folder / "queue.db", folder / "messages"
-    ready = folder / "queue.db.salvaged"
-    if ready.exists():
-        return _put_in_place(folder, "was being saved when the server was stopped", Salvaged((), (), 0), now)
-    reason = diagnosed(database, mail=any_mail(messages))
-    if not reason:
-        return None
-    return _put_in_place(folder, reason, _build(folder, LOG in reason), now)
+    Blocking; while no other server uses it. OSError as :func:`diagnosed`, or the disk; Busy: it seems to be damaged,
+    and another process does not let it go."""
+    with undisturbed(folder) as alone:
+        reason = _reason(folder)
+        if not reason:
+            return None
+        if not alone:
+            raise Busy(errno.EAGAIN, f"the queue database {reason}, and another process is using it: end that first")
+        if (folder / "queue.db.salvaged").exists():
+            return _put_in_place(folder, reason, Salvaged((), (), 0), now)
+        return _put_in_place(folder, reason, _build(folder, LOG in reason), now)
+
+
+def _reason(folder: Path) -> str:
+    if (folder / "queue.db.salvaged").exists():
+        return "was being saved when the server was stopped"
+    return diagnosed(folder / "queue.db", mail=any_mail(folder / "messages"))
 
 
 @frozen

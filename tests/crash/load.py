@@ -64,6 +64,7 @@ class Load:
         ]
         for thread in self._threads:
             thread.start()
+        self._all_parked()
 
     # ---- All clients
 
@@ -77,6 +78,9 @@ class Load:
     def pause(self) -> None:
         """Until each client has ended what it is about."""
         self._going.clear()
+        self._all_parked()
+
+    def _all_parked(self) -> None:
         for _ in self._threads:
             self._parked.acquire()
 

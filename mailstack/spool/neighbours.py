@@ -1,0 +1,62 @@
+"""Other processes at the queue database: the command line reads and writes it while the server runs, or starts.
+
+A start looks whether the database is damaged, and replaces one that is. Meanwhile nobody else may have it open: what a
+neighbour writes at that moment would look like damage, and be written to a file that is put aside. So neighbours share
+an flock(2) on the folder of letters, and a start has it for itself until it has looked.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mailstack.spool.errors import Busy
+
+PATIENCE = 10.0  # seconds
+PAUSE = 0.02  # seconds between two tries
+
+
+@contextmanager
+def neighbour(spool: Path) -> Iterator[None]:
+    """For a process that is not the server, around all that it does with the database. Blocking. Busy: a server that is
+    starting looks at it for longer than we wait."""
+    if not (spool / "messages").is_dir():
+        yield
+        return
+    with _folder(spool) as fd:
+        if not _locked(fd, fcntl.LOCK_SH):
+            raise Busy(errno.EAGAIN, "queue database: a server that is starting looks at it")
+        yield
+
+
+@contextmanager
+def undisturbed(spool: Path) -> Iterator[bool]:
+    """Whether no neighbour has the database open, and none will; False: one does not come to an end. Blocking."""
+    with _folder(spool) as fd:
+        yield _locked(fd, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _folder(spool: Path) -> Iterator[int]:
+    fd = os.open(spool / "messages", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _locked(fd: int, how: int) -> bool:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(PAUSE)
