@@ -22,10 +22,16 @@ def umask() -> Iterator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "live: real sockets and processes, foreign programs")
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+    # xdist would begin with the modules that have most tests; those with few, which run long, would come last.
+    config.option.loadscopereorder = False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``pytest -m "not live"`` leaves out what opens a socket."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``pytest -m "not live"`` leaves out what opens a socket. On several cores the long ones come first, so that none
+    is busy with one of them while the others have nothing left."""
     for item in items:
         if any(folder in item.path.parents for folder in LIVE):
             item.add_marker(pytest.mark.live)
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: (item.path not in slow, item.get_closest_marker("live") is None))

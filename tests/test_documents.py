@@ -137,7 +137,13 @@ def test_commands_are_found() -> None:
 
 
 #: What people call a program, where that is not the command's name.
-NAMES = {"/usr/lib/dovecot/lmtp": "Dovecot", "gsasl": "GNU SASL", "mkfs.xfs": "xfsprogs"}
+NAMES = {
+    "/usr/lib/dovecot/lmtp": "Dovecot",
+    "gsasl": "GNU SASL",
+    "losetup": "mount",
+    "mkfs.ext4": "e2fsprogs",
+    "mkfs.xfs": "xfsprogs",
+}
 
 
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/dependencies.md"])
