@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 LIVE = [Path(__file__).parent / name for name in ("live", "crash", "soak")]
@@ -22,6 +23,9 @@ def umask() -> Iterator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "live: real sockets and processes, foreign programs")
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+    # How long an example takes says more about what else the machine does than about us.
+    hypothesis.settings.register_profile("no deadline", deadline=None)
+    hypothesis.settings.load_profile("no deadline")
     # xdist would begin with the modules that have most tests; those with few, which run long, would come last.
     config.option.loadscopereorder = False
 
