@@ -16,6 +16,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -109,6 +110,8 @@ def main() -> None:
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         sys.exit(f"bench/run.py needs {', '.join(missing)}: see .ci/install")
+    # Whoever ends it gets back the disk and the ports.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     play(chosen)
 
 
