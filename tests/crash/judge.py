@@ -138,8 +138,7 @@ def judge(book: Book, sightings: Iterable[Sighting]) -> Verdict:
             seen[each.name, each.place].append(each)
         else:
             verdict.unexpected.append(f"{each.place}: nobody has sent this: {each.name} {each.what!r}")
-    # A client that was cut off in pause may still write down that it begins.
-    for posting in list(book.begun.values()):
+    for posting in book.begun.values():
         _judge(book, posting, seen, verdict)
     verdict.unexpected.extend(f"{name} should not be at {place}" for name, place in seen)
     return verdict
