@@ -154,7 +154,7 @@ def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[Sigh
             times += seen.pop((name, Place(RETURNED, place.whose)), [])
         if not times:
             missing.append(place)
-        _count(book, name, place, sorted(times, key=lambda each: each.at), verdict)
+        _count(book, name, place, sorted(times, key=lambda each: each.at - each.thought), verdict)
     if name in book.acknowledged:
         verdict.letters += 1
         verdict.places += len(posting.places)
@@ -167,7 +167,7 @@ def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[Sigh
 
 
 def _count(book: Book, name: str, place: Place, times: Sequence[Sighting], verdict: Verdict) -> None:
-    """The last one is the one that was to be."""
+    """The last one that was sent is the one that was to be. The other server may have thought longer over one before."""
     for early in times[:-1]:
         gap = excuse(book, early) if place.kind in MARKED_LATER else None
         if gap is None:

@@ -134,3 +134,11 @@ def test_a_start_gives_its_own_time_to_the_reports_that_it_finds(place: Place, e
     made.crashes.append(Crash(NOW - 3, NOW - 2, greeted=NOW))
     verdict = judge(made, seen(place, place))
     assert (len(verdict.excused), len(verdict.duplicated)) == ((1, 0) if excused else (0, 1))
+
+
+def test_a_slow_server_may_tell_of_the_first_one_last() -> None:
+    """It has thought over what came before the crash until what was sent after it had arrived."""
+    made = book(REMOTE)
+    made.crashes.append(Crash(NOW, NOW + 0.4))
+    after, before = Sighting("L1", REMOTE, NOW + 1.2), Sighting("L1", REMOTE, NOW + 1.3, b"", 1.5)
+    assert numbers(judge(made, [after, before])) == (0, 0, 0, 0)
