@@ -98,7 +98,7 @@ class Verdict:
     places: int = 0  #: where those had to be
     recovered: int = 0
     lost: list[str] = Factory(list)
-    unpowered: list[str] = Factory(list)  #: the same, but acknowledged when the power was gone already
+    unpowered: list[str] = Factory(list)  #: the same, but acknowledged, or relayed, when the power was gone already
     duplicated: list[str] = Factory(list)  #: without an excuse
     excused: list[float] = Factory(list)  #: seconds from a first arrival to the crash that took its mark
     unexpected: list[str] = Factory(list)
@@ -147,13 +147,14 @@ def judge(book: Book, sightings: Iterable[Sighting]) -> Verdict:
 def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[Sighting]], verdict: Verdict) -> None:
     """Take what is found of this letter out of ``seen``."""
     name = posting.name
-    missing = []
+    missing, came = [], list[Sighting]()
     for place in posting.places:
         times = seen.pop((name, place), [])
         if (name, place.whose) in book.refused:
             times += seen.pop((name, Place(RETURNED, place.whose)), [])
         if not times:
             missing.append(place)
+        came += times
         _count(book, name, place, sorted(times, key=lambda each: each.at - each.thought), verdict)
     if name in book.acknowledged:
         verdict.letters += 1
@@ -163,11 +164,13 @@ def _judge(book: Book, posting: Posting, seen: dict[tuple[str, Place], list[Sigh
         (verdict.unpowered if _unpowered(book, at) else verdict.lost).extend(lost)
     elif len(missing) < len(posting.places):
         verdict.recovered += 1
-        verdict.unexpected.extend(f"{name} was not acknowledged, and is there, but not at {each}" for each in missing)
+        partly = [f"{name} was not acknowledged, and is there, but not at {each}" for each in missing]
+        unpowered = all(_unpowered(book, each.at - each.thought) for each in came)
+        (verdict.unpowered if unpowered else verdict.unexpected).extend(partly)
 
 
 def _count(book: Book, name: str, place: Place, times: Sequence[Sighting], verdict: Verdict) -> None:
-    """The last one that was sent is the one that was to be. The other server may have thought longer over one before."""
+    """The last one that was sent is the one that was to be; the other server may have thought longer over another."""
     for early in times[:-1]:
         gap = excuse(book, early) if place.kind in MARKED_LATER else None
         if gap is None:
@@ -195,7 +198,7 @@ def _end(crash: Crash, place: Place) -> float:
 
 def _unpowered(book: Book, at: float) -> bool:
     """A sync that meets the shutdown half-way may be called a success by the kernel (xfs: what it has given up waits
-    for nothing any more), and a machine without power would not have acknowledged anything."""
+    for nothing any more), and a machine without power would not have acknowledged, or relayed, anything."""
     return any(crash.power and crash.began <= at <= crash.ended for crash in book.crashes)
 
 

@@ -142,3 +142,11 @@ def test_a_slow_server_may_tell_of_the_first_one_last() -> None:
     made.crashes.append(Crash(NOW, NOW + 0.4))
     after, before = Sighting("L1", REMOTE, NOW + 1.2), Sighting("L1", REMOTE, NOW + 1.3, b"", 1.5)
     assert numbers(judge(made, [after, before])) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("power", "unexpected"), [(True, 0), (False, 1)])
+def test_what_was_relayed_without_power_may_be_there_in_part(power: bool, unexpected: int) -> None:
+    made = book(LOCAL, REMOTE, acknowledged=False)
+    made.crashes.append(Crash(NOW - 0.1, NOW + 0.2, power=power))
+    verdict = judge(made, seen(REMOTE))
+    assert numbers(verdict) == (0, 0, unexpected, 1) and len(verdict.unpowered) == 1 - unexpected
