@@ -56,6 +56,9 @@ class _Judge:
         self._delayed = Counter((each.token, each.address) for each in told if each.action == "delayed")
         self._damaged = [each for each in arrived if not each.whole]
         self._crashes = sum(len(machine.crashes) for machine in world.machines)
+        if any(machine.disk.failures for machine in world.machines):
+            # A stop does not wait for a disk that refuses: what it could not write down is forgotten, as by a crash.
+            self._crashes += world.counts["stop"]
 
     def judge(self) -> None:
         for each in self._damaged:

@@ -329,6 +329,7 @@ class World:
     def _remember_the_crash(self, machine: Machine) -> None:
         wires = [*(wire for _, wire in self._over), *self.network.wires]
         window = LONG_WINDOW if {"sync", "full disk"} & self.plan.kinds else WINDOW
+        window += machine.owner.slept  # nothing was written down meanwhile
         if machine.room.full:
             window += self.time.now - machine.room.since
         elif machine.room.refusals and self.time.now - machine.room.since < LONG_WINDOW:
