@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -65,7 +66,7 @@ class Attempts:
                 for id, wrong in () if told else faults.items():
                     self._log.warn(id, what=f"{wrong}; cannot be put on hold, and that is tried again: {error}")
                 told = True
-            await self._pause()
+            await deferLater(self._clock, STUCK)
         return faults
 
     async def _attempt(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
@@ -106,9 +107,4 @@ class Attempts:
                 told = True
             except Exception as error:
                 self._log.failure("queue", f"cannot record {', '.join(results)}, and goes on trying: {error!r}")
-            await self._pause()
-
-    async def _pause(self) -> None:
-        pause: Deferred[None] = Deferred()
-        self._clock.callLater(STUCK, pause.callback, None)
-        await pause
+            await deferLater(self._clock, STUCK)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from mailstack.interfaces.log import IEventLog
@@ -127,9 +128,7 @@ class GroupCommit:
                 await self.join(change, must=must)
                 return
             except OSError:
-                pause: Deferred[None] = Deferred()
-                self._clock.callLater(PATIENCE, pause.callback, None)
-                await pause
+                await deferLater(self._clock, PATIENCE)
 
     def _plan(self) -> None:
         """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later."""

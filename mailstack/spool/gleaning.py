@@ -36,7 +36,6 @@ class Gleaned:
     recipients: dict[int, Row] = Factory(dict)
     history: list[Row] = Factory(list)
     unsaved: Row | None = None
-    pieced: bool = False  #: its rows were found in pages that no tree led to
     doubtful: bool = False  #: of some recipient there are several states, and nobody knows which one is right
 
     def add(self, recipient: Row) -> None:
@@ -219,7 +218,7 @@ def _row(wanted: Columns, values: list[Value]) -> Row | None:
 def _pieced(messages: list[Row], recipients: dict[int, list[Row]]) -> Iterator[Gleaned]:
     """The letters that can be made of that, if there are old rows among them."""
     for message in messages:
-        letter = Gleaned(message, pieced=True)
+        letter = Gleaned(message)
         for candidates in recipients.values():
             if any(_identity(each) != _identity(candidates[-1]) for each in candidates):
                 return

@@ -27,7 +27,7 @@ WARY = 60.0  #: seconds after the last sign of a damaged database in which nothi
 
 
 class Health:
-    """``look`` and ``make_room`` block, and belong into the disk's thread; all else into the reactor's."""
+    """``look``, ``explained`` and ``make_room`` block: they belong into the disk's thread, all else into the other."""
 
     def __init__(self, data: Path, least: float, now: Callable[[], float], alarms: IAlarms) -> None:
         """With less than ``least`` octets the receiver takes no mail, and there is an alarm. ``now`` in seconds."""

@@ -58,8 +58,9 @@ class Letterbox:
         return FileIncoming(f"{self._messages}/{id}", set())
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
-        """The file is durable before its row is written. While there is no row, a server that is just starting removes
-        the file; so it is looked for once more when nobody else can write, and nothing is said of a letter without."""
+        """The file is durable before its row is written. While there is no row, a server that is just starting puts
+        the file aside. So it is looked for once more when nobody else can write, and nothing is said of a letter
+        without."""
         assert isinstance(content, FileIncoming), "content comes from receive()"
         try:
             if not reserve.whole(self._messages.parent):

@@ -42,7 +42,6 @@ class Salvage:
     reason: str  #: what was wrong, behind "the queue database"
     kept: str  #: the damaged database, a name in ``spool``; "" when there was none
     letters: int  #: that are in the new one
-    pieced: tuple[str, ...]  #: of these, those found page by page
     doubtful: tuple[str, ...]  #: of these, those on hold
     quarantined: tuple[str, ...]  #: files whose rows are lost
 
@@ -58,7 +57,7 @@ def sound_database(folder: Path, now: float) -> Salvage | None:
         if not alone:
             raise Busy(errno.EAGAIN, f"the queue database {reason}, and another process is using it: end that first")
         if (folder / "queue.db.salvaged").exists():
-            return _put_in_place(folder, reason, Salvaged((), (), 0), now)
+            return _put_in_place(folder, reason, (), now)
         return _put_in_place(folder, reason, _build(folder, LOG in reason), now)
 
 
@@ -68,14 +67,8 @@ def _reason(folder: Path) -> str:
     return diagnosed(folder / "queue.db", mail=any_mail(folder / "messages"))
 
 
-@frozen
-class Salvaged:
-    pieced: tuple[str, ...]
-    doubtful: tuple[str, ...]
-    letters: int
-
-
-def _build(folder: Path, newer: bool) -> Salvaged:
+def _build(folder: Path, newer: bool) -> tuple[str, ...]:
+    """Make the new one; the letters that are on hold in it."""
     scratch, building = folder / "salvage", folder / "queue.db.building"
     shutil.rmtree(scratch, ignore_errors=True)
     for path in folder.glob("queue.db.building*"):
@@ -86,14 +79,14 @@ def _build(folder: Path, newer: bool) -> Salvaged:
             _copy(folder / f"queue.db{ending}", scratch / f"queue.db{ending}")
             _copy(folder / f"queue.db{ending}", scratch / f"raw.db{ending}")
         letters = glean(scratch / "queue.db", os.listdir(folder / "messages"), newer)  # noqa: PTH208 - as in recovery
-        done = _write(building, letters)
+        doubtful = _write(building, letters)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     building.chmod(0o600)
     sync_paths([building])
     move(building, folder / "queue.db.salvaged")
     sync_paths([folder])
-    return done
+    return doubtful
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -110,7 +103,7 @@ def _copy(source: Path, target: Path) -> None:
             new.write(block.ljust(min(4096, octets - at), b"\0"))
 
 
-def _write(path: Path, letters: Mapping[str, Gleaned]) -> Salvaged:
+def _write(path: Path, letters: Mapping[str, Gleaned]) -> tuple[str, ...]:
     known = columns()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         prepare(db)
@@ -121,11 +114,7 @@ def _write(path: Path, letters: Mapping[str, Gleaned]) -> Salvaged:
         kept = [letter for letter in letters.values() if _add(db, insert, letter)]
         # No letter belongs to the last batch: there is none that a crash may have cut off.
         db.execute("UPDATE counter SET batch = (SELECT coalesce(max(batch), 0) + 1 FROM messages)")
-    return Salvaged(
-        tuple(sorted(each.message["id"] for each in kept if each.pieced)),
-        tuple(sorted(each.message["id"] for each in kept if each.doubtful)),
-        len(kept),
-    )
+    return tuple(sorted(each.message["id"] for each in kept if each.doubtful))
 
 
 def _add(db: sqlite3.Connection, insert: Mapping[str, str], letter: Gleaned) -> bool:
@@ -154,7 +143,7 @@ def _on_hold(recipient: dict[str, Any]) -> dict[str, Any]:
     return {**recipient, "state": "hold", "code": 451, "status": "4.3.0", "reply": held(DOUBT)}
 
 
-def _put_in_place(folder: Path, reason: str, found: Salvaged, now: float) -> Salvage:
+def _put_in_place(folder: Path, reason: str, doubtful: tuple[str, ...], now: float) -> Salvage:
     ready, messages = folder / "queue.db.salvaged", folder / "messages"
     with closing(sqlite3.connect(ready)) as db:
         rows = {id for (id,) in db.execute("SELECT id FROM messages")}
@@ -166,7 +155,7 @@ def _put_in_place(folder: Path, reason: str, found: Salvaged, now: float) -> Sal
     move(ready, folder / "queue.db")
     sync_paths([folder, messages])
     there = (folder / kept).exists()
-    return Salvage(reason, kept if there else "", len(rows), found.pieced, found.doubtful, tuple(lost))
+    return Salvage(reason, kept if there else "", len(rows), doubtful, tuple(lost))
 
 
 def _each(step: Callable[[str], None], names: Iterable[str]) -> None:

@@ -6,15 +6,13 @@ import os
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from attrs import Factory, define, field, frozen
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailstack.config.reader import load
@@ -40,6 +38,7 @@ from mailstack.queue.wording import Voices
 from mailstack.spool.disk import DiskSpool
 from tests.fakes import ListLog, in_place
 from tests.fakes_accounts import MemoryDirectory
+from tests.spool.test_spool import Runner
 
 START = 1_750_000_000.0
 LATER = Reply(451, "4.4.1", "later")
@@ -123,14 +122,14 @@ class Server:
 
     root: Path
     settings: Settings
-    clock: Clock = Factory(Clock)
+    wait: Runner = Factory(lambda: Runner(steps=100))
     log: ListLog = Factory(ListLog)
     spool: DiskSpool = field(init=False)
     count: int = 0
 
     def __attrs_post_init__(self) -> None:
         where = partial(destination, self.settings)
-        self.data = self.root / "data"
+        self.data, self.clock = self.root / "data", self.wait.clock
         self.spool = DiskSpool(self.data, "file", in_place, self.clock, self.log, where)
         self.directory = MemoryDirectory([f"{name}@office.test" for name in USERS])
         self.remote = Remote(self.spool)
@@ -154,18 +153,6 @@ class Server:
     def new_id(self) -> str:
         self.count += 1
         return f"Z{self.count:04}"
-
-    def wait(self, work: Awaitable[Any]) -> Any:
-        results: list[Any] = []
-        Deferred.fromCoroutine(work).addBoth(results.append)  # type: ignore[arg-type]
-        for _ in range(100):
-            if results:
-                break
-            self.clock.advance(0.05)
-        assert results, "it never ends"
-        if hasattr(results[0], "raiseException"):
-            results[0].raiseException()
-        return results[0]
 
     def play(self) -> None:
         """A start, all that happens then, and a stop."""

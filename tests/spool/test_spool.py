@@ -38,15 +38,16 @@ class TestMemorySpool(SpoolContract):
 
 
 class Runner:
-    """Drives the spool's clock until a coroutine has its result."""
+    """Drives the spool's clock until a coroutine has its result; for so many steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int = 10) -> None:
         self.clock = Clock()
+        self._steps = steps
 
     def __call__(self, work: Coroutine[Any, Any, Any]) -> Any:
         results: list[Any] = []
         Deferred.fromCoroutine(work).addBoth(results.append)
-        for _ in range(10):
+        for _ in range(self._steps):
             if results:
                 break
             self.clock.advance(0.05)
