@@ -151,11 +151,20 @@ def _cut_off(path: Path, size: int) -> bool:
     try:
         with opened(str(path)) as file:
             found = os.fstat(file.fileno()).st_size
-            return found < size or (found == size and any(map(_has_hole, _blocks(file))))
+            return found < size or (found == size and _has_holes(file))
     except FileNotFoundError:
         return True
     except OSError:
         return False
+
+
+def _has_holes(file: BinaryIO) -> bool:
+    """Or ends early, although it is as long as it was to become: that may be durable before the last octets are."""
+    last = b""
+    for last in _blocks(file):
+        if _has_hole(last):
+            return True
+    return last.endswith(b"\0")
 
 
 def _has_hole(block: bytes) -> bool:

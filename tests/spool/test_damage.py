@@ -170,7 +170,14 @@ def test_a_letter_of_the_last_batch_is_damaged_not_cut_off_after_a_stop(damage: 
 
 @pytest.mark.parametrize(
     ("content", "torn"),
-    [(CONTENT.replace(b"y", b"z"), False), (CONTENT[:9], True), (b"", True), (bytes(len(CONTENT)), True)],
+    [
+        (CONTENT.replace(b"y", b"z"), False),
+        (CONTENT.replace(b"y", b"\0"), False),
+        (CONTENT[:9], True),
+        (CONTENT[:9].ljust(len(CONTENT), b"\0"), True),
+        (b"", True),
+        (bytes(len(CONTENT)), True),
+    ],
 )
 def test_a_crash_leaves_less_than_was_written_but_nothing_else(damage: Damage, content: bytes, torn: bool) -> None:
     damage.add("L1", killed=True)
