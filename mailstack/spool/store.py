@@ -6,6 +6,7 @@ import errno
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mailstack.durable import Sync, write_anew
@@ -15,6 +16,7 @@ from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.rows import history_row, result_row
 from mailstack.spool.schema import prepare, version
 from mailstack.spool.states import ARRIVED, DONE, HELD, UNREPORTED, WAITING, listed
+from mailstack.spool.transaction import transaction
 
 #: What the administrator has decided during the attempt holds, unless the letter has arrived. One that is recorded once
 #: more, because the sync has failed, is in the history already, and counts once.
@@ -136,6 +138,10 @@ class Store:
         return set(self._undo)
 
     def close(self) -> None:
+        """Blocking: SQLite copies the log into the database, and removes it."""
+        if self._doubtful:  # not one with a hole
+            with suppress(OSError):
+                self._begin_anew()
         self._db.close()
 
     def end_batch(self) -> None:
@@ -183,7 +189,7 @@ class Store:
         First it is written once more: or SQLite would put what stands in front of the hole, which is old, over pages of
         the database that are new. Nobody else may write it meanwhile."""
         try:
-            with _transaction(self._db):
+            with transaction(self._db):
                 write_anew(self._wal)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
@@ -197,7 +203,10 @@ class Store:
     def checkpoint(self) -> None:
         """Copy the log into the database, so that it can begin anew. Blocking; not while a batch is on its way."""
         self._copied = self._db.total_changes
-        self._checkpoint("PASSIVE")
+        if self._doubtful:
+            self._begin_anew()
+        else:
+            self._checkpoint("PASSIVE")
 
     def _checkpoint(self, mode: str) -> bool:
         """Whether another process was in the way."""
@@ -211,14 +220,14 @@ class Store:
         self._doubtful = True
         self._undo += [letter.id for letter in batch.letters]
         try:
-            with _transaction(self._db):
+            with transaction(self._db):
                 self._remove(self._undo)
             self._undo.clear()
         except sqlite3.Error:
             pass
 
     def _transact(self, batch: Batch) -> list[str]:
-        with _transaction(self._db):
+        with transaction(self._db):
             if not self._doubtful:
                 # Else the last one is not durable, and its letters are gone: so both are one to whoever looks after a
                 # crash. No number is passed before it is durable.
@@ -281,19 +290,3 @@ class Store:
         except sqlite3.Error as error:
             raise as_os_error(error) from error
         return version
-
-
-class _transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._db.execute("COMMIT")
-        elif self._db.in_transaction:
-            self._db.execute("ROLLBACK")

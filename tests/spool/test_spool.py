@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.memory import MemorySpool
 from mailstack.spool.schema import VERSION
+from mailstack.spool.store import Store
 from tests.fakes import ListLog, at_once, in_place
 from tests.spool.contract import ALICE, LATER, NEVER, SpoolContract, all_due, letter
 
@@ -388,6 +389,17 @@ class TestFailingDisk:
         self.run(self.spool.add(letter("L2"), incoming))
         assert wal.stat().st_size < before
         assert [due.letter.id for due in all_due(self.spool, self.run, 1e9)] == ["L2"]
+
+    @pytest.mark.parametrize("copied_by", [Store.checkpoint, Store.close])
+    def test_a_log_with_a_hole_is_copied_by_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, copied_by: Callable[[Store], None]
+    ) -> None:
+        written: list[Path] = []
+        monkeypatch.setattr("mailstack.spool.store.write_anew", written.append)
+        self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
+        store = self.spool._store
+        copied_by(store)
+        assert written == [store._wal]
 
     def test_rows_that_cannot_be_taken_back_yet_are_seen_by_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not by the queue, nor by who fetches mail or asks for it: their sender has heard 4xx."""
