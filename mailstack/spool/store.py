@@ -149,9 +149,12 @@ class Store:
         if self._doubtful:
             return  # it is not, and the next start looks at the last letters
         try:
-            self._db.execute("UPDATE counter SET batch = batch + 1")
+            with transaction(self._db):
+                self._remove(self._undo)
+                self._db.execute("UPDATE counter SET batch = batch + 1")
         except sqlite3.Error as error:
             raise as_os_error(error) from error
+        self._undo.clear()
 
     def write(self, batch: Batch) -> list[str]:
         """One transaction, not durable yet; returns the letters that are done with, whose files can go.

@@ -21,6 +21,7 @@ from mailstack.interfaces.spool import Result, Wanted
 from mailstack.model.deed import BOUNCE, DROP, HOLD, Deed
 from mailstack.model.reply import Reply
 from mailstack.model.selection import EVERYTHING
+from mailstack.spool.batch import Batch
 from mailstack.spool.commit import COMPANY
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
@@ -400,6 +401,24 @@ class TestFailingDisk:
         store = self.spool._store
         copied_by(store)
         assert written == [store._wal]
+
+    def test_rows_that_cannot_be_taken_back_yet_go_before_the_batch_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Else the next start would miss the file of a letter that nobody was promised."""
+        store = self.spool._store
+        remove, locked = store._remove, sqlite3.OperationalError("database is locked")
+
+        def refuse(ids: list[str]) -> None:
+            if ids:
+                raise locked
+
+        monkeypatch.setattr(store, "_remove", refuse)
+        self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
+        self.sync.fails = False
+        store.sync(Batch())
+        monkeypatch.setattr(store, "_remove", remove)
+        store.end_batch()
+        assert store.taken_back == set()
+        assert store._db.execute("SELECT id FROM messages").fetchall() == []
 
     def test_rows_that_cannot_be_taken_back_yet_are_seen_by_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not by the queue, nor by who fetches mail or asks for it: their sender has heard 4xx."""
