@@ -21,11 +21,9 @@ from mailstack.spool import changes, entries
 from mailstack.spool.ages import ages
 from mailstack.spool.content import opened
 from mailstack.spool.errors import as_os_error
-from mailstack.spool.neighbours import neighbour
+from mailstack.spool.neighbours import connected, neighbour
 from mailstack.spool.schema import VERSION, must_be_current, prepare, version
 
-#: Seconds to wait while the server is in the middle of a transaction.
-PATIENCE = 10.0
 #: Ids that may be named for a beginning that several share.
 NAMED = 10
 
@@ -101,13 +99,12 @@ class QueueDesk:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """Without a database, an empty one in memory."""
         try:
-            path = self._database if self._database.exists() else ":memory:"
-            with neighbour(self._messages.parent), closing(_connected(path)) as db:
+            with neighbour(self._messages.parent), closing(_connected(self._database)) as db:
                 db.text_factory = lambda octets: octets.decode("utf-8", "replace")
                 yield db
         except sqlite3.Error as error:
             raise as_os_error(error) from error
 
 
-def _connected(path: Path | str) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+def _connected(database: Path) -> sqlite3.Connection:
+    return connected(database) if database.exists() else sqlite3.connect(":memory:", isolation_level=None)

@@ -20,13 +20,11 @@ from mailstack.spool import notes, reserve
 from mailstack.spool.adding import add_letters
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.incoming import FileIncoming
-from mailstack.spool.neighbours import neighbour
+from mailstack.spool.neighbours import connected, neighbour
 from mailstack.spool.schema import must_be_current
 
 #: The batch of letters whose files are durable before their rows: a crash cuts off none of them.
 DURABLE = -1
-#: Seconds to wait while somebody else is in the middle of a transaction.
-PATIENCE = 10.0
 
 
 @implementer(ILetterbox)
@@ -49,7 +47,7 @@ class Letterbox:
             if not os.access(place, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
         try:
-            with neighbour(self._messages.parent), closing(self._connect()) as db:
+            with neighbour(self._messages.parent), closing(connected(self._database)) as db:
                 must_be_current(db)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
@@ -77,7 +75,7 @@ class Letterbox:
     def _enter(self, letter: Letter, file: Path) -> None:
         """The row belongs to no batch of the server. One of our own would be the last one then, and the server's last
         one would be believed without a look."""
-        with neighbour(self._messages.parent), closing(self._connect()) as db:
+        with neighbour(self._messages.parent), closing(connected(self._database)) as db:
             db.execute("BEGIN IMMEDIATE")
             if file.stat().st_size != letter.size:
                 raise OSError(errno.EIO, "the message file has changed")
@@ -91,9 +89,3 @@ class Letterbox:
         sender, number = path(letter.sender), letter.addressees
         id = {"message-id": self._message_id} if self._message_id else {}
         return {"uid": self._uid, "from_": sender, "size": letter.wire_size, "nrcpt": number, **id}
-
-    def _connect(self) -> sqlite3.Connection:
-        """What is committed is durable, unlike in the server, whose batches are synced later."""
-        db = sqlite3.connect(f"{self._database.as_uri()}?mode=rw", uri=True, timeout=PATIENCE, isolation_level=None)
-        db.execute("PRAGMA synchronous = FULL")
-        return db

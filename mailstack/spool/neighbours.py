@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,16 @@ def neighbour(spool: Path) -> Iterator[None]:
         if not _locked(fd, fcntl.LOCK_SH):
             raise Busy(errno.EAGAIN, "queue database: a server that is starting looks at it")
         yield
+
+
+def connected(database: Path) -> sqlite3.Connection:
+    """For a neighbour. What it commits is durable, unlike in the server, whose batches are synced later. It makes no
+    checkpoint while others have the database open: the log may have a hole that only the server knows of.
+    sqlite3.Error, also if there is no database."""
+    db = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=PATIENCE, isolation_level=None)
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA wal_autocheckpoint = 0")
+    return db
 
 
 @contextmanager

@@ -20,12 +20,11 @@ from mailstack.spool.aside import LEFTOVERS, QUARANTINE
 from mailstack.spool.content import BLOCK, opened
 from mailstack.spool.gleaning import valid_id
 from mailstack.spool.letterbox import DURABLE
-from mailstack.spool.neighbours import neighbour
+from mailstack.spool.neighbours import connected, neighbour
 from mailstack.spool.schema import must_be_current
 from mailstack.spool.states import HELD
 from mailstack.spool.store import REMOVE
 
-PATIENCE = 10.0  # seconds to wait for the server
 MOST_HEADER = 1 << 20  #: octets
 _FIELDS = re.compile(rb"Return-Path: <([^\n<>]*)>\n(?:Delivered-To: ([^\n]+)\n)?")
 
@@ -97,9 +96,7 @@ def restore(
         # File first: a row without one would be a letter on hold, a file without a row is put aside again.
         move(path, target)
         sync_paths([target, target.parent, path.parent])
-    with neighbour(folder), closing(_connected(folder / "queue.db")) as db:
-        db.isolation_level = None
-        db.execute("PRAGMA synchronous = FULL")
+    with neighbour(folder), closing(connected(folder / "queue.db")) as db:
         must_be_current(db)
         db.execute("BEGIN IMMEDIATE")
         _make_room(db, letter)
@@ -108,10 +105,6 @@ def restore(
         notes.leave(db, id, what="put into the queue again by the administrator", by=by)
         db.execute("COMMIT")
     return letter
-
-
-def _connected(database: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=PATIENCE)
 
 
 def _make_room(db: sqlite3.Connection, letter: Letter) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from mailstack.model.deed import DROP, HOLD, Deed
 from mailstack.model.selection import EVERYTHING
-from mailstack.spool import letterbox
+from mailstack.spool import letterbox, neighbours
+from mailstack.spool.batch import Batch
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.letterbox import Letterbox
@@ -59,6 +60,19 @@ def test_the_server_notices_logs_and_finds_it(tmp_path: Path, spool: DiskSpool, 
     run(spool.changed())
     assert len(spool._log.events) == 1, "it is told once"
     assert rows(tmp_path, "SELECT destination FROM recipients") == [("office.test",)]
+
+
+def test_the_log_is_copied_by_the_server_alone(tmp_path: Path, spool: DiskSpool) -> None:
+    """It may have a hole after a sync that failed, of which nobody else knows."""
+    long = 1000 * 4096  # octets, after which SQLite would do so by itself
+    number = 0
+    while spool._store._wal.stat().st_size <= long:
+        number += 1
+        spool._store.write(Batch(letters=[letter(f"L{number}", *(f"u{each}@a.test" for each in range(1000)))]))
+    before = (tmp_path / "spool/queue.db").read_bytes()
+    drop_in(tmp_path, "L0")
+    QueueDesk(tmp_path).change(Deed(HOLD, "root", 1500.0), ["L0"], EVERYTHING)
+    assert (tmp_path / "spool/queue.db").read_bytes() == before
 
 
 def test_it_is_taken_up_by_a_server_that_starts_later(tmp_path: Path, run: Runner) -> None:
@@ -144,7 +158,7 @@ def test_somebody_who_keeps_the_database_for_himself_is_waited_for_and_then_told
     tmp_path: Path, run: Runner, monkeypatch: Any
 ) -> None:
     open_spool(tmp_path, run).close()
-    monkeypatch.setattr(letterbox, "PATIENCE", 0.01)
+    monkeypatch.setattr(neighbours, "PATIENCE", 0.01)
     with closing(sqlite3.connect(tmp_path / "spool/queue.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(OSError, match="locked"):
