@@ -18,15 +18,10 @@ from attrs import define, field
 
 from mailstack import durable
 from mailstack.spool import recovery, store
+from tests.simulation.pages import PAGE, changed, with_page
+from tests.simulation.tree import DATABASE, INDEX, MUTABLE, PASSING, WAL, copied, names_in, tree
 
-PAGE = 4096
 WAL_HEADER = 32  # octets, sqlite.org/fileformat2.html §4.1
-DATABASE, WAL = "spool/queue.db", "spool/queue.db-wal"
-MUTABLE = (DATABASE, WAL)
-#: Never synced: a kill leaves them as they are, a power loss as it likes.
-LOCK, INDEX = "spool/lock", "spool/queue.db-shm"
-PASSING = (INDEX, LOCK)
-
 
 _written_anew: set[int] = set()  #: nodes, since somebody has looked
 
@@ -72,19 +67,7 @@ class Disk:
     # ---- What is there now
 
     def _now(self) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {}
-        stack = [""]
-        while stack:
-            folder = stack.pop()
-            names = found[folder] = {}
-            with os.scandir(self.root / folder) as entries:
-                for entry in entries:
-                    path = f"{folder}/{entry.name}".lstrip("/")
-                    if entry.is_dir(follow_symlinks=False):
-                        stack.append(path)
-                    elif path not in PASSING:
-                        names[entry.name] = entry.inode()
-        return found
+        return tree(self.root)
 
     def _read(self, path: str) -> bytes:
         with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 - one of thousands
@@ -104,7 +87,7 @@ class Disk:
             try:
                 node = Path(name).stat().st_ino
                 if Path(name).is_dir():
-                    flight.folders[path] = self._names(path)
+                    flight.folders[path] = names_in(self.root, path)
                 else:
                     flight.contents[node] = self._read(path)
             except FileNotFoundError:
@@ -127,14 +110,6 @@ class Disk:
                     flight.contents[node] = self._read(path)
         self._take_off(flight)
 
-    def _names(self, folder: str) -> dict[str, int]:
-        with os.scandir(self.root / folder) as entries:
-            return {
-                entry.name: entry.inode()
-                for entry in entries
-                if not entry.is_dir(follow_symlinks=False) and f"{folder}/{entry.name}" not in PASSING
-            }
-
     def _take_off(self, flight: Flight) -> None:
         if self.broken and self._rng.random() < self.broken:
             self.failures += 1
@@ -151,9 +126,9 @@ class Disk:
             refused = self._refused.setdefault(node, {})
             if len(content) < len(old) and self._rng.random() < 0.5:
                 old = old[: len(content)]
-            for start in _changed(old, content):
+            for start in changed(old, content):
                 if self._rng.random() < 0.5:
-                    old = _with_page(old, content, start)
+                    old = with_page(old, content, start)
                 else:
                     refused[start] = content[start : start + PAGE]
             self._contents[node] = old
@@ -292,9 +267,9 @@ class Disk:
         none."""
         new = self._read(INDEX) if (self.root / INDEX).exists() else b""
         mixed = self._index
-        for start in _changed(mixed, new):
+        for start in changed(mixed, new):
             if self._rng.random() < 0.5:
-                mixed = _with_page(mixed, new, start)
+                mixed = with_page(mixed, new, start)
         return self._rng.choice((b"", self._index, mixed, new))
 
     def _after_the_loss(self, node: int, path: str | None, likely: float) -> bytes | None:
@@ -307,9 +282,9 @@ class Disk:
             return now if path in MUTABLE else None
         mixed = old[: len(now)] if self._rng.random() < likely else old
         refused = self._refused.get(node, {})
-        for start in _changed(old, now):
+        for start in changed(old, now):
             if start not in refused and self._rng.random() < likely:
-                mixed = _with_page(mixed, now, start)
+                mixed = with_page(mixed, now, start)
         if len(mixed) > len(old) and self._rng.random() < 0.3:
             mixed = mixed[: self._rng.randrange(len(old), len(mixed) + 1)]
         # How long it is may come to the disk before what stands in it.
@@ -319,42 +294,4 @@ class Disk:
         """A new folder with these files; the new numbers of nodes that are others now."""
         old_root, self._life = self.root, self._life + 1
         self.root = self._base / str(self._life)
-        where: dict[int, str] = {}
-        moved: dict[int, int] = {}
-        before = self._paths(old_root)
-        for folder in sorted(folders):
-            (self.root / folder).mkdir(parents=True, exist_ok=True)
-            for name, node in folders[folder].items():
-                target = f"{self.root}/{folder}/{name}"
-                content = contents[node]
-                if node in where:
-                    os.link(where[node], target)
-                elif content is None:
-                    os.link(before[node], target)
-                else:
-                    with open(target, "xb") as file:  # noqa: PTH123 - one of thousands
-                        file.write(content)
-                    moved[node] = Path(target).stat().st_ino
-                where.setdefault(node, target)
-        return moved
-
-    def _paths(self, root: Path) -> dict[int, str]:
-        found = {}
-        for folder, _, files in os.walk(root):
-            for name in files:
-                path = f"{folder}/{name}"
-                found[Path(path).stat().st_ino] = path
-        return found
-
-
-def _changed(old: bytes, new: bytes) -> list[int]:
-    """Where pages of the new version begin that differ."""
-    return [start for start in range(0, len(new), PAGE) if old[start : start + PAGE] != new[start : start + PAGE]]
-
-
-def _with_page(content: bytes, other: bytes, start: int) -> bytes:
-    """With one page of another version; what was never written in between is zero."""
-    page = other[start : start + PAGE]
-    if len(content) < start:
-        content += bytes(start - len(content))
-    return content[:start] + page + content[start + len(page) :]
+        return copied(old_root, self.root, folders, contents)

@@ -14,7 +14,8 @@ from mailstack.model.reply import Reply
 from mailstack.spool import store
 from mailstack.spool.batch import Batch, Settlement
 from mailstack.spool.store import Store
-from tests.simulation.disk import DATABASE, Disk
+from tests.simulation.disk import Disk
+from tests.simulation.tree import DATABASE
 from tests.spool.contract import letter
 
 TRIES = 12

@@ -18,22 +18,19 @@ from mailstack.config.settings import HOUR, MINUTE
 from tests.simulation.check import check
 from tests.simulation.client import Client
 from tests.simulation.clock import Owner, Time
-from tests.simulation.foreign import ForeignServer, Mood
+from tests.simulation.foreign import ForeignServer
 from tests.simulation.letters import TOKEN, Ledger, Posted, compose
 from tests.simulation.machine import Machine
 from tests.simulation.names import Names
 from tests.simulation.network import Network, Storm
 from tests.simulation.plan import Plan
 from tests.simulation.trace import Trace
+from tests.simulation.trouble import LONGEST_FULL, Trouble
 from tests.simulation.wire import Wire
 
 LOOK = 5 * MINUTE  # seconds between two looks whether all is done
 MOST_EVENTS = 200_000  # all worlds come to their end with fewer
 LAST = 60.0  # seconds that a polite stop may take
-#: Seconds before a crash in which what was heard may not be recorded yet; where syncs fail, it is tried again each 5.
-WINDOW, LONG_WINDOW = 15.0, 60.0
-#: Seconds in which a disk stays full, and nothing can be recorded when the reserve is used up.
-LONGEST_FULL = 20 * MINUTE
 FAR = {"mx1.far.test": "198.51.100.1", "mx2.far.test": "198.51.100.2"}
 DEAD = "198.51.100.9"
 SHM = Path("/dev/shm")
@@ -52,7 +49,7 @@ class World:
         self.base = Path(tempfile.mkdtemp(prefix="mailstack-simulation-", dir=SHM if SHM.is_dir() else None))
         self.storm = Storm(Random(self.rng.random()))
         self.network = Network(self.storm, self.note, self._wire_is_over)
-        self._over: deque[tuple[float, Wire]] = deque()  #: wires that ended not long ago
+        self.ended: deque[tuple[float, Wire]] = deque()  #: wires that ended not long ago
         self.names = Names(self._zone(), Random(self.rng.random()))
         self.machines = [self._machine(number) for number in range(plan.machines)]
         self.foreign = {name: self._foreign(address) for name, address in FAR.items()}
@@ -146,7 +143,7 @@ class World:
         for machine in self.machines:
             machine.start()
             machine.disk.settle()
-        self._trouble()
+        self.quiet_at = Trouble(self).begin()
         self._post_all()
         lifetime = self.plan.queue.lifetime
         deadline = self.quiet_at + 2 * lifetime + self.plan.queue.bounce_lifetime + 6 * HOUR
@@ -242,103 +239,11 @@ class World:
             self.fault(f"does not stop: {sorted(machine.name for machine in left)}")
         self.outside.alive = False
 
-    # ---- What goes wrong
-
-    def _trouble(self) -> None:
-        plan, rng, spell = self.plan, self.rng, self.plan.spell
-        last = spell
-        storm, kinds = self.storm, plan.kinds
-        storm.latency = rng.choice((0.001, 0.05, 1.0))
-        storm.cuts = rng.choice((0.1, 0.5)) if "cut" in kinds else 0.0
-        storm.stalls = rng.choice((0.01, 0.1)) if "stall" in kinds else 0.0
-        storm.splits = 0.3 if "split" in kinds else 0.0
-        storm.lost_calls = 0.2 if "call" in kinds else 0.0
-        storm.silent = rng.choice((0.1, 0.6))
-        if "dns" in kinds:
-            self.names.failing, self.names.slow = rng.choice((0.05, 0.4)), 0.2
-        if "mood" in kinds:
-            for server in self.foreign.values():
-                server.mood = self._mood()
-        for machine in self.machines:
-            machine.spans.slow = 0.2 if "slow disk" in kinds else 0.0
-            machine.disk.broken = rng.choice((0.05, 0.3)) if "sync" in kinds else 0.0
-            last = max(last, self._trouble_of(machine, last))
-            if "full disk" in kinds:
-                last = max(last, self._fill_up(machine))
-        self.quiet_at = last + 1.0
-
-    def _fill_up(self, machine: Machine) -> float:
-        """Once or twice. When it is over."""
-        rng, at = self.rng, 0.0
-        for _ in range(rng.choice((1, 2))):
-            at += rng.uniform(0.0, self.plan.spell)
-            length = rng.choice((1.0, MINUTE, rng.uniform(0.0, LONGEST_FULL)))
-            self.outside.later(at, self._set_full, machine, True)
-            self.outside.later(at + length, self._set_full, machine, False)
-            at += length
-        return at
-
-    def _set_full(self, machine: Machine, full: bool) -> None:
-        self.note(machine.name, f"its disk is full: {full}")
-        machine.room.full = full
-        machine.room.since = self.time.now
-
-    def _mood(self) -> Mood:
-        def some() -> float:
-            return self.rng.choice((0.0, 0.0, 0.05, 0.2))
-
-        return Mood(some(), some() / 4, some(), some(), some(), some())
-
-    def _trouble_of(self, machine: Machine, last: float) -> float:
-        """When it is over."""
-        rng, kinds, spell = self.rng, self.plan.kinds, self.plan.spell
-        at = 0.0
-        ways = [kind for kind in ("kill", "power", "stop", "jump", "sleep") if kind in kinds]
-        for _ in range(self.plan.crashes if ways else 0):
-            at += rng.uniform(0.0, spell)
-            way = rng.choice(ways)
-            down = rng.choice((0.0, 1.0, MINUTE, rng.uniform(0.0, self.plan.queue.lifetime / 3)))
-            self.outside.later(at, self._strike, machine, way, down)
-            at += down + 1.0
-        return max(at, spell)
-
-    def _strike(self, machine: Machine, way: str, down: float) -> None:
-        if not machine.up:
-            return
-        self.counts[way] += 1
-        if way in ("kill", "power"):
-            self._remember_the_crash(machine)
-            machine.kill() if way == "kill" else machine.lose_power()
-            self.outside.later(down, machine.start)
-        elif way == "stop":
-            machine.stop(lambda: self.outside.later(down, machine.start))
-        elif way == "jump":
-            machine.skew = self.rng.choice((-1, 1)) * self.rng.choice((10.0, HOUR, self.plan.queue.lifetime * 1.5))
-            self.note(machine.name, f"its clock is wrong by {machine.skew:.0f} s")
-            self.outside.later(down, self._set_right, machine)
-        elif way == "sleep":
-            machine.sleep(down)
-            self.outside.later(down, machine.wake)
-
     def _wire_is_over(self, wire: Wire) -> None:
         self.ledger.wire_is_over(wire)
-        self._over.append((self.time.now, wire))
-        while self._over[0][0] < self.time.now - 2 * LONGEST_FULL:
-            self._over.popleft()
-
-    def _remember_the_crash(self, machine: Machine) -> None:
-        wires = [*(wire for _, wire in self._over), *self.network.wires]
-        window = LONG_WINDOW if {"sync", "full disk"} & self.plan.kinds else WINDOW
-        window += machine.owner.slept  # nothing was written down meanwhile
-        if machine.room.full:
-            window += self.time.now - machine.room.since
-        elif machine.room.refusals and self.time.now - machine.room.since < LONG_WINDOW:
-            window += LONGEST_FULL + LONG_WINDOW
-        self.ledger.crashed([wire for wire in wires if wire.caller.owner is machine.owner], self.time.now - window)
-
-    def _set_right(self, machine: Machine) -> None:
-        machine.skew = 0.0
-        self.note(machine.name, "its clock is right")
+        self.ended.append((self.time.now, wire))
+        while self.ended[0][0] < self.time.now - 2 * LONGEST_FULL:
+            self.ended.popleft()
 
 
 def leaks(machine: Machine) -> list[str]:
