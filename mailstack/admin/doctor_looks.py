@@ -27,8 +27,8 @@ from mailstack.spool import reserve
 from mailstack.spool.aside import QUARANTINE
 from mailstack.spool.onlooker import looked_at, read_only
 from mailstack.spool.place import not_mounted, room
+from mailstack.spool.settling import held
 from mailstack.spool.states import HELD, listed
-from mailstack.spool.store import held
 
 PROBE = b"x" * 4096
 SLOW = 2_000  # milliseconds for a sync, which is more than any load explains

@@ -37,7 +37,7 @@ class Exchange:
 
     def _answer(self, event: Event) -> bytes:
         if isinstance(event, Body):
-            self._reception.body(event.chunk)
+            self._reception.body(event.chunk, event.lines)
             return b""
         decision = self._reception.decide(event)
         reply = decision if isinstance(decision, Reply) else at_once(decision)

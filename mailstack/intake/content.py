@@ -50,13 +50,13 @@ def _begin(session: Session) -> None:
     transaction.begin(around.spool, around.new_id(), hop, around.now())
 
 
-def take(session: Session, chunk: bytes) -> None:
+def take(session: Session, chunk: bytes, lines: int) -> None:
     """Octets of the message. What goes wrong is told at its end."""
     transaction = session.transaction
     if transaction is None:
         return
     try:
-        transaction.body(chunk)
+        transaction.body(chunk, lines)
     except Exception as error:
         transaction.give_up(session.record.trouble(transaction.id, error))
 

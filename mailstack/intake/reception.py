@@ -98,8 +98,8 @@ class Reception:
             self._session.record.lost(transaction.id)
         self._session.forget()
 
-    def body(self, chunk: bytes) -> None:
-        content.take(self._session, chunk)
+    def body(self, chunk: bytes, lines: int) -> None:
+        content.take(self._session, chunk, lines)
 
     def decide(self, event: events.Event) -> Reply | Awaitable[Reply]:
         session = self._session

@@ -113,11 +113,11 @@ class Transaction:
         fields = delivery + trace
         self._write(self.content, fields, fields.count(b"\n"))
 
-    def body(self, chunk: bytes) -> None:
-        """The next octets; OSError when the disk refuses. After :meth:`give_up` they are dropped."""
+    def body(self, chunk: bytes, lines: int) -> None:
+        """The next octets, in which so many lines end; OSError when the disk refuses. After :meth:`give_up` they are
+        dropped."""
         if self.content is None or self.refusal is not None:
             return
-        lines = chunk.count(b"\n")
         self._taken += len(chunk) + lines
         if self._taken > self._limits.message_size:
             self.give_up(TOO_BIG)

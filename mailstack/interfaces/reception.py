@@ -23,8 +23,9 @@ class IReception(Interface):
         """The answer to one event, at once if it can be had without waiting. Never raises for anything that a client, a
         file or the disk can cause."""
 
-    def body(chunk: bytes) -> None:
-        """Octets of the message, LF line ends, after a positive answer to Data or Bdat and up to BodyEnd."""
+    def body(chunk: bytes, lines: int) -> None:
+        """Octets of the message, in which so many lines end, with LF: after a positive answer to Data or Bdat, and up
+        to BodyEnd."""
 
     def secured(tls: str, bindings: Bindings = no_bindings) -> None:
         """TLS is up (``tls``: version and cipher): everything that was said before is forgotten (RFC 3207 §4.2)."""

@@ -29,22 +29,20 @@ class HeaderScan:
             return chunk
         known = len(self._head)
         self._head += chunk
-        self._lines += chunk.count(b"\n")
-        behind = self._split(known)
+        behind = self._split(chunk, known)
+        self._lines += self._head.count(b"\n", known)
         self.too_big = len(self._head) + self._lines > self._limit
         return behind
 
-    def _split(self, known: int) -> bytes:
-        """Cut the header off at the blank line. There is none within the first ``known`` octets."""
+    def _split(self, chunk: bytes, known: int) -> bytes:
+        """Cut the header off at the blank line. There is none within the first ``known`` octets, before the chunk."""
         # A message may begin with the blank line: then it has no header.
         end = 0 if self._head.startswith(b"\n") else self._head.find(b"\n\n", max(0, known - 1)) + 1
         self.whole = end > 0 or self._head.startswith(b"\n")
         if not self.whole:
             return b""
-        behind = bytes(self._head[end:])
         del self._head[end:]
-        self._lines = self._head.count(b"\n")
-        return behind
+        return chunk[end - known :]
 
     @property
     def octets(self) -> bytes:

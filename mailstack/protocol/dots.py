@@ -5,9 +5,14 @@ RFC 5321 §4.5.2 for SMTP; RFC 1939 §3 says the same for POP3. Inside, lines en
 
 from __future__ import annotations
 
+import re
+
 from attrs import frozen
 
 END = b"\r\n.\r\n"
+
+#: A line that begins with a dot is stuffed, or the end. An expression finds it faster than bytes.find().
+DOT = re.compile(re.escape(END[:3]))
 
 
 @frozen
@@ -34,8 +39,9 @@ class DotDecoder:
 
     def feed(self, data: bytes) -> Decoded:
         data = self._held + data
-        dot = data.find(END[:3])  # a line that begins with one is stuffed, or the end
-        end = data.find(END, dot) if dot >= 0 else -1
+        found = DOT.search(data)
+        dot = found.start() if found else -1
+        end = data.find(END, dot) if found else -1
         if end >= 0:
             content, rest = data[: end + 2], data[end + len(END) :]
             return self._decoded(content, dot < end, rest)

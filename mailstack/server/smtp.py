@@ -102,7 +102,7 @@ class SmtpConversation(TurningConversation):
             self._recording.add(heard[: MAX_LINE + 1])
         if isinstance(event, Body):
             self._octets += len(event.chunk) + event.lines
-            self._reception.body(event.chunk)
+            self._reception.body(event.chunk, event.lines)
             return None
         if self._octets or isinstance(event, BodyEnd):
             self._recording.add(self._octets)

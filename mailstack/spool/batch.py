@@ -75,7 +75,8 @@ class Batch:
 
     @property
     def has_rows(self) -> bool:
-        return bool(self.letters or self.touched or self.hastened or self.corrected or self.quarantined or self.probe)
+        changes = self.letters or self.settlements or self.reported or self.saved or self.hastened or self.corrected
+        return bool(changes or self.quarantined or self.probe)
 
     @property
     def touched(self) -> list[str]:

@@ -19,8 +19,8 @@ from mailstack.spool.content import fault
 from mailstack.spool.gleaning import Gleaned, columns
 from mailstack.spool.onlooker import looked_at, read_only
 from mailstack.spool.schema import must_be_current, version
+from mailstack.spool.settling import held
 from mailstack.spool.states import STATES, WAITING
-from mailstack.spool.store import held
 
 PAGE = 500  # letters read at once
 ARRIVING = 3_600.0  # seconds in which a file may come whose letter is not ours yet

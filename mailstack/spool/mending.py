@@ -14,8 +14,8 @@ from mailstack.spool.lock import locked
 from mailstack.spool.recovery import Repairs, recover
 from mailstack.spool.salvage import sound_database
 from mailstack.spool.schema import prepare, version
+from mailstack.spool.settling import QUARANTINE, held
 from mailstack.spool.states import WAITING, listed
-from mailstack.spool.store import QUARANTINE, held
 
 
 def is_running(folder: Path) -> bool:

@@ -31,8 +31,8 @@ from mailstack.spool.files import any_mail
 from mailstack.spool.gleaning import Gleaned, columns, glean
 from mailstack.spool.neighbours import undisturbed
 from mailstack.spool.schema import prepare
+from mailstack.spool.settling import held
 from mailstack.spool.states import WAITING
-from mailstack.spool.store import held
 
 DOUBT = "the queue database was damaged, and nobody knows whether this recipient has got it already"
 

@@ -1,11 +1,11 @@
-"""The queue's rows, written: a batch is one transaction, each of its statements runs once for all rows."""
+"""The queue's rows, written: a batch is one transaction, each of its statements runs once for many rows."""
 
 from __future__ import annotations
 
 import errno
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,78 +13,28 @@ from mailstack.durable import Sync, write_anew
 from mailstack.spool.adding import add_letters
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
-from mailstack.spool.rows import history_row, result_row
 from mailstack.spool.schema import prepare, version
-from mailstack.spool.states import ARRIVED, DONE, HELD, UNREPORTED, WAITING, listed
+from mailstack.spool.settling import SAVED, finished_by, remember, settle
+from mailstack.spool.states import DONE, HELD, WAITING, listed
 from mailstack.spool.transaction import transaction
 
-#: What the administrator has decided during the attempt holds, unless the letter has arrived. One that is recorded once
-#: more, because the sync has failed, is in the history already, and counts once.
-SETTLE = f"""
-UPDATE recipients SET state = new.value ->> 2, next_attempt = new.value ->> 3,
-       attempts = attempts + NOT EXISTS (SELECT 1 FROM history WHERE history.id = recipients.id
-           AND history.number = recipients.number AND history.at = new.value ->> 8),
-       code = new.value ->> 4, status = new.value ->> 5, reply = new.value ->> 6, relay = new.value ->> 7
-FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
-      AND (state IN {listed(WAITING)} OR new.value ->> 2 IN {listed(ARRIVED)})
-"""
-#: A letter that somebody has dropped meanwhile has none.
-REMEMBER = """
-INSERT OR REPLACE INTO history (id, number, at, state, code, status, reply, relay)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
-FROM json_each(?) WHERE EXISTS (SELECT 1 FROM recipients WHERE id = value ->> 0 AND number = value ->> 1)
-"""
 REROUTE = """
 UPDATE recipients SET destination = new.value ->> 2 FROM json_each(?) AS new
 WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
-"""
-#: A file or rows that are damaged. All ends that are not told of yet are still told.
-QUARANTINE = f"""
-UPDATE recipients SET state = 'hold', code = 451, status = '4.3.0', reply = new.value ->> 1
-FROM json_each(?) AS new WHERE recipients.id = new.value ->> 0 AND state IN {listed(WAITING)}
-"""
-#: Not one that its sender holds back: it is "active" until its first attempt.
-HASTEN = """
-UPDATE recipients SET next_attempt = new.value ->> 2 FROM json_each(?) AS new
-WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
-      AND state = 'deferred' AND next_attempt > new.value ->> 2
-"""
-CORRECT = (
-    """
-UPDATE messages SET arrived = new.value ->> 1, not_before = new.value ->> 2 FROM json_each(?) AS new
-WHERE messages.id = new.value ->> 0
-""",
-    """
-UPDATE recipients SET next_attempt = max(new.value ->> 1, new.value ->> 2) FROM json_each(?) AS new
-WHERE recipients.id = new.value ->> 0 AND state = 'active'
-""",
-)
-#: What came to be meanwhile, of other recipients, is still to be told.
-REPORTED = f"""
-UPDATE recipients SET state = iif(state = 'bounced', 'reported', 'sent') FROM json_each(?) AS told
-WHERE recipients.id = told.value ->> 0 AND recipients.number = told.value ->> 1 AND state IN {listed(UNREPORTED)}
-"""
-WARNED = """
-UPDATE messages SET warned = new.value ->> 1 FROM json_each(?) AS new WHERE messages.id = new.value ->> 0
 """
 FINISHED = f"""
 SELECT value FROM json_each(?) WHERE NOT EXISTS
     (SELECT 1 FROM recipients WHERE id = value AND state NOT IN {listed(DONE)})
     AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value)
 """
-REMOVE = tuple(
+REMOVE_FINISHED = tuple(
     f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
-    for table in ("history", "unsaved", "recipients", "messages")
+    for table in ("history", "recipients", "messages")
 )
-SAVED = "DELETE FROM unsaved WHERE id IN (SELECT value FROM json_each(?))"
+REMOVE = (SAVED, *REMOVE_FINISHED)
 
 PATIENCE = 10_000  # milliseconds to wait for another process
 CHECKPOINT = 4_000  # changed rows after which the log is copied into the database
-
-
-def held(why: str) -> str:
-    """The last reply of a recipient that is on hold for that reason."""
-    return f"Held for the administrator: {why}"
 
 
 class Store:
@@ -237,50 +187,25 @@ class Store:
                 self._db.execute("UPDATE counter SET batch = batch + 1")
             self._remove(self._undo)
             add_letters(self._db, batch.letters, self._destination)
-            self._settle(batch)
-            finished = self._finished(batch.touched)
-            self._remember(batch, set(finished))
-            self._remove(finished)
+            over = dict.fromkeys(finished_by(self._db, batch.settlements))
+            settlements = [done for done in batch.settlements if done.id not in over]
+            settle(self._db, batch, settlements)
+            finished = over | dict.fromkeys(self._finished([id for id in batch.touched if id not in over]))
+            remember(self._db, [done for done in settlements if done.id not in finished])
+            self._remove(list(finished), REMOVE_FINISHED)
         self._undo.clear()
-        return finished
+        return list(finished)
 
     def _finished(self, touched: list[str]) -> list[str]:
         if not touched:
             return []
         return [row[0] for row in self._db.execute(FINISHED, (json.dumps(touched),))]
 
-    def _remember(self, batch: Batch, finished: set[str]) -> None:
-        """For who asks why a letter is still there; of those that go nobody asks."""
-        staying = [done for done in batch.settlements if done.id not in finished]
-        if staying:
-            rows = [history_row(done.id, result) for done in staying for result in done.results]
-            self._db.execute(REMEMBER, (json.dumps(rows),))
-
-    def _settle(self, batch: Batch) -> None:
-        if batch.settlements:
-            rows = [result_row(done.id, result) for done in batch.settlements for result in done.results]
-            self._db.execute(SETTLE, (json.dumps(rows),))
-        if batch.quarantined:
-            self._db.execute(QUARANTINE, (json.dumps([(id, held(why)) for id, why in batch.quarantined]),))
-        if batch.hastened:
-            self._db.execute(
-                HASTEN, (json.dumps([(each.id, each.number, each.next_attempt) for each in batch.hastened]),)
-            )
-        if batch.corrected:
-            corrected = json.dumps([(each.id, each.arrived, each.not_before) for each in batch.corrected])
-            for statement in CORRECT:
-                self._db.execute(statement, (corrected,))
-        if batch.saved:
-            self._db.execute(SAVED, (json.dumps(batch.saved),))
-        if batch.reported:
-            told = [(report.id, number) for report in batch.reported for number in report.numbers]
-            self._db.execute(REPORTED, (json.dumps(told),))
-            self._db.execute(WARNED, (json.dumps([(report.id, report.warned) for report in batch.reported]),))
-
-    def _remove(self, ids: list[str]) -> None:
+    def _remove(self, ids: list[str], statements: Iterable[str] = REMOVE) -> None:
         if ids:
-            for statement in REMOVE:
-                self._db.execute(statement, (json.dumps(ids),))
+            rows = (json.dumps(ids),)
+            for statement in statements:
+                self._db.execute(statement, rows)
 
     def changed(self) -> bool:
         """Whether another connection has changed the database since the last call."""

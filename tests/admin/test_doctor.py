@@ -17,7 +17,7 @@ from mailstack.admin import doctor_looks, running
 from mailstack.model.condition import FULL
 from mailstack.server import alarms
 from mailstack.spool.lock import locked
-from mailstack.spool.store import held
+from mailstack.spool.settling import held
 from tests.admin.office import Office
 
 

@@ -43,7 +43,7 @@ def play(octets: bytes, places: Sequence[int]) -> tuple[Office, list[bytes]]:
         session.receive(piece)
         while event := session.next_event():
             if isinstance(event, Body):
-                reception.body(event.chunk)
+                reception.body(event.chunk, event.lines)
             else:
                 replies.append(session.answer(at_once(reception.decide(event))))
     return office, replies

@@ -44,7 +44,7 @@ def codes(reception: Reception, *events: Event) -> list[int]:
 def send(reception: Reception, body: bytes = b"x: 1\n", *to: Address) -> Reply:
     """A whole letter; the last answer."""
     codes(reception, Mail(FRIEND), *(Rcpt(each) for each in to or (ALICE,)), Data())
-    reception.body(body)
+    reception.body(body, body.count(b"\n"))
     return ask(reception, BodyEnd(stray=False))[0]
 
 
@@ -93,7 +93,7 @@ def test_log_of_a_letter(office: Office, reception: Reception) -> None:
 
 def test_client_that_vanishes_leaves_nothing(office: Office, reception: Reception) -> None:
     codes(reception, Mail(FRIEND), Rcpt(ALICE), Data())
-    reception.body(b"x: 1\n")
+    reception.body(b"x: 1\n", 1)
     assert office.spool.begun
     reception.closed()
     assert not office.spool.begun
@@ -104,7 +104,7 @@ def test_client_that_vanishes_leaves_nothing(office: Office, reception: Receptio
 @pytest.mark.parametrize("event", [Reset(), Hello("a", True), Hello("a", False)])
 def test_what_forgets_the_message(office: Office, reception: Reception, event: Event) -> None:
     assert codes(reception, Mail(FRIEND), Rcpt(ALICE), event, Mail(None), Rcpt(BOB), Data()) == [250] * 5 + [354]
-    reception.body(b"x: 1\n")
+    reception.body(b"x: 1\n", 1)
     ask(reception, BodyEnd(stray=False))
     (letter,) = office.letters
     assert [each.address for each in letter.recipients] == [BOB]
@@ -132,7 +132,7 @@ def test_disk_that_refuses(office: Office, reception: Reception, place: str, num
     setattr(office.spool, place, OSError(number, "refused"))
     answers = ask(reception, Mail(FRIEND), Rcpt(ALICE), Data())
     if place == "add_error":
-        reception.body(b"x: 1\n")
+        reception.body(b"x: 1\n", 1)
         answers += ask(reception, BodyEnd(stray=False))
     assert answers[-1] == reply
     assert not office.letters
@@ -150,9 +150,9 @@ def test_disk_that_fills_up_in_the_middle(office: Office, reception: Reception) 
     codes(reception, Mail(FRIEND), Rcpt(ALICE), Data())
     office.spool.write_error, office.spool.writes = OSError(errno.ENOSPC, "full"), 1
     for _ in range(5):
-        reception.body(b"x: 1\n")
+        reception.body(b"x: 1\n", 1)
     office.spool.work_again()
-    reception.body(b"x: 1\n")
+    reception.body(b"x: 1\n", 1)
     assert ask(reception, BodyEnd(stray=False)) == [DISK_FULL]
     assert len(office.log.warnings) == 1
     assert not office.letters
@@ -165,7 +165,7 @@ def test_disk_that_fails_all_the_way(office: Office, reception: Reception) -> No
     error = OSError(errno.EIO, "broken")
     codes(reception, Mail(FRIEND), Rcpt(ALICE), Data())
     office.spool.write_error = office.spool.discard_error = error
-    reception.body(b"x: 1\n")
+    reception.body(b"x: 1\n", 1)
     assert ask(reception, BodyEnd(stray=False)) == [OUR_FAULT]
     assert codes(reception, Mail(FRIEND), Rcpt(ALICE), Data(), Reset(), Noop()) == [250, 250, 451, 250, 250]
     reception.closed()
@@ -197,7 +197,7 @@ def test_bug_in_the_spool(office: Office, reception: Reception, place: str) -> N
     """Logged with the queue id and its traceback, 451, nothing kept, and the next letter is taken."""
     codes(reception, Mail(FRIEND), Rcpt(ALICE), Data())
     setattr(office.spool, place, RuntimeError("a bug"))
-    reception.body(b"x: 1\n")
+    reception.body(b"x: 1\n", 1)
     assert ask(reception, BodyEnd(stray=False)) == [OUR_FAULT]
     assert office.log.failures == ["ID1: RuntimeError('a bug')"]
     assert not office.letters

@@ -42,7 +42,7 @@ def send_on(reception: Reception, *pieces: bytes) -> Reply:
     """From DATA on."""
     at_once(reception.decide(Data()))
     for piece in pieces:
-        reception.body(piece)
+        reception.body(piece, piece.count(b"\n"))
     return at_once(reception.decide(BodyEnd(stray=False)))
 
 
@@ -148,7 +148,7 @@ def test_other_servers_mail_is_not_touched() -> None:
     message = b"Bcc: x\nFrom: a, b\nFrom: c\nno field\n\nhello\n"
     for event in (Mail(FRIEND), Rcpt(ALICE), Data()):
         at_once(reception.decide(event))
-    reception.body(message)
+    reception.body(message, message.count(b"\n"))
     assert at_once(reception.decide(BodyEnd(stray=False))).code == 250
     assert office.contents == [message]
 

@@ -65,7 +65,7 @@ def test_letter_has_the_measures_of_its_file(spool: RefusingSpool, body: bytes) 
         spool.begun.clear()
         transaction = begun(spool)
         for piece in pieces:
-            transaction.body(piece)
+            transaction.body(piece, piece.count(b"\n"))
         content = stored(spool)
         letter = transaction.letter()
         assert letter.size == len(content)
@@ -94,16 +94,16 @@ def test_size_is_that_of_the_wire(spool: RefusingSpool, size: int, refusal: obje
     body = b"x: 1\n\n" + b"y\n" * 300
     body += b"z" * (size - len(body) - body.count(b"\n") - 2) + b"\n"
     for octet in range(len(body)):
-        transaction.body(body[octet : octet + 1])
+        transaction.body(body[octet : octet + 1], body.count(b"\n", octet, octet + 1))
     assert transaction.verdict(stray=False) == refusal
 
 
 def test_too_big_is_not_kept(spool: RefusingSpool) -> None:
     """Not a moment longer: the rest may be large."""
     transaction = begun(spool, max_size=100)
-    transaction.body(b"x" * 101)
+    transaction.body(b"x" * 101, 0)
     assert not spool.begun
-    transaction.body(b"x" * 1000)
+    transaction.body(b"x" * 1000, 0)
     assert not spool.begun
     transaction.discard()
 
@@ -122,7 +122,7 @@ def test_header_size_is_that_of_the_wire(
         spool.begun.clear()
         transaction = begun(spool, max_size=10_000, max_header=100, edit=edit)
         for piece in pieces:
-            transaction.body(piece)
+            transaction.body(piece, piece.count(b"\n"))
         assert transaction.verdict(stray=False) == refusal
         assert bool(spool.begun) == (refusal is None)
 
@@ -131,7 +131,7 @@ def test_endless_header_is_not_kept(spool: RefusingSpool) -> None:
     """Not while it is held back, either."""
     transaction = begun(spool, max_size=10**9, edit=lambda header, id, now: header)
     for _ in range(1000):
-        transaction.body(b"x: y\n" * 1000)
+        transaction.body(b"x: y\n" * 1000, 1000)
         assert len(transaction.header.octets) <= 1000 + 5000
     assert not spool.begun
     assert transaction.verdict(stray=False) == HEADER_TOO_BIG
@@ -151,7 +151,7 @@ def test_header_is_edited_once_whole(spool: RefusingSpool, message: bytes) -> No
 
         transaction = begun(spool, edit=edit)
         for piece in pieces:
-            transaction.body(piece)
+            transaction.body(piece, piece.count(b"\n"))
         assert transaction.verdict(stray=False) is None
         header = message[: max(0, message.find(b"\n\n")) + 1] if b":" in message[:2] else b""
         header = message if message == b"x: 1\n" else header
@@ -175,7 +175,7 @@ def test_last_line_without_its_end(spool: RefusingSpool, message: bytes, kept: b
         spool.begun.clear()
         transaction = begun(spool, edit=edit)
         for piece in pieces:
-            transaction.body(piece)
+            transaction.body(piece, piece.count(b"\n"))
         assert transaction.verdict(stray=False) is None
         assert stored(spool).endswith(b"+0000" + kept)
         assert transaction.letter().size == len(stored(spool))
@@ -186,14 +186,14 @@ def test_edit_may_refuse(spool: RefusingSpool) -> None:
     refusal = Reply(553, "5.7.1", "no")
     transaction = begun(spool, edit=lambda header, id, now: refusal)
     for piece in (b"x: 1\n", b"\n", b"body\n"):
-        transaction.body(piece)
+        transaction.body(piece, piece.count(b"\n"))
     assert not spool.begun
     assert transaction.verdict(stray=False) == refusal
 
 
 def test_stray_is_told_before_all_else(spool: RefusingSpool) -> None:
     transaction = begun(spool, max_size=1)
-    transaction.body(b"a\rb\n")
+    transaction.body(b"a\rb\n", 1)
     refusal = transaction.verdict(stray=True)
     assert refusal is not None
     assert refusal.status == "5.6.0"
@@ -204,7 +204,7 @@ def test_second_data_after_an_error(spool: RefusingSpool) -> None:
     transaction = begun(spool)
     transaction.begin(spool, "ID2", HOP, NOW)
     assert len(spool.begun) == 1
-    transaction.body(b"x: 1\n")
+    transaction.body(b"x: 1\n", 1)
     assert transaction.letter().size == len(stored(spool))
 
 
@@ -284,7 +284,8 @@ def test_expanded_alias_counts_for_nothing_else(spool: RefusingSpool) -> None:
 def test_what_the_next_hop_must_know(spool: RefusingSpool, said: bool, header: str, body: str, needed: bool) -> None:
     """The parameter alone asks for nothing, if all of the header is ASCII; without it 8-bit is just 8-bit."""
     transaction = begun(spool, mail=Mail(SENDER, smtputf8=said))
-    transaction.body(f"Subject: {header}\n\n{body}\n".encode())
+    content = f"Subject: {header}\n\n{body}\n".encode()
+    transaction.body(content, content.count(b"\n"))
     assert transaction.letter().smtputf8 == needed
 
 
@@ -293,6 +294,6 @@ def test_our_own_fields_ask_for_nothing_more(spool: RefusingSpool) -> None:
     transaction = Transaction(Mail(SENDER, smtputf8=True), Limits())
     transaction.add((Recipient(Address("alice", "far.test"), Address("用户", "office.test")),), Rcpt(SENDER))
     transaction.begin(spool, "ID1", HOP, NOW)
-    transaction.body(b"Subject: x\n")
+    transaction.body(b"Subject: x\n", 1)
     assert not transaction.letter().smtputf8
     assert stored(spool).isascii()

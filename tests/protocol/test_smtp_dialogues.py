@@ -161,7 +161,7 @@ class Server:
             self.session.receive(data)
         while event := self.session.next_event():
             if isinstance(event, Body):
-                self.reception.body(event.chunk)
+                self.reception.body(event.chunk, event.lines)
                 continue
             reply = at_once(self.reception.decide(event))
             self._said += self.session.answer(reply)

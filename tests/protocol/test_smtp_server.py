@@ -314,7 +314,7 @@ class Session:
         self.server.receive(data)
         while event := self.server.next_event():
             if isinstance(event, Body):
-                self.reception.body(event.chunk)
+                self.reception.body(event.chunk, event.lines)
                 continue
             assert self.server.next_event() is None
             reply = at_once(self.reception.decide(event))

@@ -423,7 +423,7 @@ class TestFailingDisk:
     def test_rows_that_cannot_be_taken_back_yet_are_seen_by_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not by the queue, nor by who fetches mail or asks for it: their sender has heard 4xx."""
 
-        def refuse(ids: list[str]) -> None:
+        def refuse(ids: list[str], statements: object = ()) -> None:
             if ids:
                 raise sqlite3.OperationalError("database is locked")
 
