@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import time
 from typing import Any, TextIO
@@ -48,10 +48,12 @@ def _visible(character: str) -> str:
 def line(id: str, fields: Mapping[str, object]) -> str:
     """``id: what key=value, key=value note``."""
     what, note = fields.get("what"), fields.get("note")
-    pairs = ", ".join(
-        [f"{key.rstrip('_')}={value}" for key, value in fields.items() if value is not None and key not in FREE]
-    )
+    pairs = ", ".join(_pairs(fields))
     return escape(f"{id}:{f' {what}' if what else ''}{f' {pairs}' if pairs else ''}{f' {note}' if note else ''}")
+
+
+def _pairs(fields: Mapping[str, object]) -> list[str]:
+    return [f"{key.rstrip('_')}={value}" for key, value in fields.items() if value is not None and key not in FREE]
 
 
 @implementer(IEventLog)
@@ -64,19 +66,25 @@ class EventLog:
         self._logger = Logger(namespace=NAMESPACE, observer=publish)
 
     def event(self, id: str, **fields: object) -> None:
-        self._emit(LogLevel.info, id, fields)
+        self._emit(LogLevel.info, id, fields, line(id, fields))
+
+    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
+        end = escape(", ".join(_pairs(shared)))
+        for own in several:
+            pairs = escape(", ".join(_pairs(own)))
+            self._emit(LogLevel.info, id, {**own, **shared}, f"{id}: {pairs}, {end}")
 
     def detail(self, id: str, **fields: object) -> None:
-        self._emit(LogLevel.debug, id, fields)
+        self._emit(LogLevel.debug, id, fields, line(id, fields))
 
     def warn(self, id: str, **fields: object) -> None:
-        self._emit(LogLevel.warn, id, fields)
+        self._emit(LogLevel.warn, id, fields, line(id, fields))
 
     def failure(self, id: str, note: str) -> None:
         fields = {"what": f"a bug, please report it: {note}"}
         self._logger.failure("{line}", line=line(id, fields), id=id, fields=fields)
 
-    def _emit(self, level: Level, id: str, fields: dict[str, object]) -> None:
+    def _emit(self, level: Level, id: str, fields: dict[str, object], line: str) -> None:
         # One ready string, published as Logger.emit would: that and its formatting cost three times as much.
         self._publish(
             {
@@ -84,7 +92,7 @@ class EventLog:
                 "log_level": level,
                 "log_format": "{line}",
                 "log_time": self._now(),
-                "line": line(id, fields),
+                "line": line,
                 "id": id,
                 "fields": fields,
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,6 +67,10 @@ class ListLog:
 
     def event(self, id: str, **fields: object) -> None:
         self.events.append((id, fields))
+
+    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
+        for own in several:
+            self.event(id, **own, **shared)
 
     def detail(self, id: str, **fields: object) -> None:
         self.details.append((id, fields))

@@ -57,6 +57,19 @@ def test_values_are_written_as_text(written: Written) -> None:
     assert written.lines[0].endswith('ID: user="two words"@office.test, delay=0.5')
 
 
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_lines_that_share_most_of_their_fields_are_ordinary_lines(monkeypatch: pytest.MonkeyPatch, format: str) -> None:
+    """For each the same as if it had come alone."""
+    together, alone = Written(monkeypatch, format), Written(monkeypatch, format)
+    several: list[dict[str, object]] = [{"to": f"<{NASTY}>", "orig_to": None}, {"to": "<b>", "orig_to": "<c>"}]
+    shared: dict[str, object] = {"dsn": "2.0.0", "no": None, "status": f"sent (250 {NASTY})"}
+    together.log.each("ID", several, **shared)
+    for own in several:
+        alone.log.event("ID", **own, **shared)
+    assert together.lines == alone.lines
+    assert len(together.lines) == 2
+
+
 @pytest.mark.parametrize("place", ["what", "note", "helo"])
 @pytest.mark.parametrize("format", ["text", "json"])
 def test_one_event_is_one_line(monkeypatch: pytest.MonkeyPatch, place: str, format: str) -> None:

@@ -31,7 +31,7 @@ UNSURE = Reply(451, "4.3.0", "The list of our users cannot be used now, try agai
 FAULTS = {"forged": NOT_GIVEN_OUT, "expired": EXPIRED}
 
 NO_ALIASES = Aliases({})
-MAX_KNOWN = 1_000  # addresses of one recipient that are remembered, as long as the files do not change
+MAX_KNOWN = 1_000  # addresses of one recipient, and mailboxes, that are remembered as long as the files do not change
 
 
 @implementer(IDirectory)
@@ -51,6 +51,7 @@ class Directory:
         self._srs: Srs | None = None
         self._book = Book(settings, None, None, self._origin)
         self._known: dict[Address, Resolution] = {}
+        self._mailboxes: dict[Address, str | None] = {}
 
     def remember(self, key: bytes) -> None:
         """What return addresses are signed with. Before, none is given out, and none is known."""
@@ -110,6 +111,17 @@ class Directory:
 
     def mailbox(self, address: Address) -> str | None:
         book = self.book()
+        known = self._mailboxes.get(address)
+        if known is not None:
+            return known
+        found = self._mailbox(book, address)
+        if found is not None:
+            if len(self._mailboxes) >= MAX_KNOWN:
+                self._mailboxes.clear()
+            self._mailboxes[address] = found
+        return found
+
+    def _mailbox(self, book: Book, address: Address) -> str | None:
         # With no list to look at, a letter that was accepted earlier is delivered rather than bounced.
         if not book.has_mailbox(address) and (book.users is not None or not self.is_local(address.domain)):
             return None
@@ -143,7 +155,8 @@ class Directory:
         """The files as they are now."""
         known, named = self.users.value(), self._aliases.value() if self._aliases else NO_ALIASES
         if known is not self._book.users or named is not self._book.aliases:
-            self._book, self._known = Book(self._settings, known, named, self._origin), {}
+            self._book = Book(self._settings, known, named, self._origin)
+            self._known, self._mailboxes = {}, {}
             for line in list(dangling(self._book))[:MAX_REPORTS]:
                 self._log.warn("accounts", note=str(line))
         return self._book

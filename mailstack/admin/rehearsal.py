@@ -3,7 +3,7 @@ written to the disk, and nothing leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from sys import maxsize
 from time import monotonic, time
@@ -60,6 +60,9 @@ class OnlyBugs:
         self.failures: list[str] = []
 
     def event(self, id: str, **fields: object) -> None:
+        pass
+
+    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
         pass
 
     def detail(self, id: str, **fields: object) -> None:

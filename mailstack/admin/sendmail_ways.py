@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,9 @@ class Trouble:
         self.warnings: list[str] = []
 
     def event(self, id: str, **fields: object) -> None:
+        pass
+
+    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
         pass
 
     def detail(self, id: str, **fields: object) -> None:

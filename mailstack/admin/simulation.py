@@ -5,7 +5,7 @@ Only the spool is one in memory, and the way out a script: it answers, or it doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from random import Random
@@ -66,6 +66,9 @@ class _Log:
     note: Callable[[str, str], None]
 
     def event(self, id: str, **fields: object) -> None:
+        pass
+
+    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
         pass
 
     def detail(self, id: str, **fields: object) -> None:

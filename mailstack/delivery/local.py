@@ -45,29 +45,25 @@ class Maildir:
 
     new: Path
     tmp: Path
-
-
-@frozen
-class Placed:
-    """A letter in a Maildir, not durable yet. ``name`` is the file."""
-
-    folder: Path
-    name: str
-
-    def take_back(self) -> None:
-        """The sync failed. The next attempt must write the folder anew, or its sync would succeed for nothing."""
-        with suppress(OSError):
-            Path(self.name).unlink()
+    arrivals: str  #: ``new`` with a slash, for the paths of letters: they are mostly text, see DiskSpool
 
 
 @define
 class Attempt:
-    """What has become of one letter before the sync: by recipient number the links, and what failed. ``held_up``: it
-    must be copied, and would hold up the others."""
+    """What has become of one letter before the sync: by recipient number the Maildirs that it is in, not durably yet,
+    and what failed. ``held_up``: it must be copied, and would hold up the others."""
 
-    placed: dict[int, Placed] = Factory(dict)
+    source: str  #: the spooled file
+    name: str = ""  #: of the file in each Maildir, once it is known
+    placed: dict[int, Maildir] = Factory(dict)
     failed: dict[int, Outcome] = Factory(dict)
     held_up: bool = False
+
+    def take_back(self) -> None:
+        """The sync failed. The next attempt must write the folders anew, or its sync would succeed for nothing."""
+        for maildir in self.placed.values():
+            with suppress(OSError):
+                (maildir.new / self.name).unlink()
 
 
 @implementer(ITransport)
@@ -91,11 +87,10 @@ class LocalDelivery:
         self._durable = durable
         self._log = log
         self._maildirs: dict[str, Maildir] = {}
-        self._measured: tuple[str, int] = ("", 0)
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
         attempts = [await self._place_all(due, alone=len(dues) == 1) for due in dues]
-        problem = await self._make_durable([each for attempt in attempts for each in attempt.placed.values()])
+        problem = await self._make_durable(attempts)
         return [self._outcomes(due, attempt, problem) for due, attempt in zip(dues, attempts, strict=True)]
 
     def _outcomes(self, due: Due, attempt: Attempt, problem: OSError | None) -> Outcomes | None:
@@ -107,72 +102,77 @@ class LocalDelivery:
         return {**attempt.failed, **dict.fromkeys(attempt.placed, came)}
 
     async def _place_all(self, due: Due, alone: bool) -> Attempt:
-        attempt = Attempt()
+        letter = due.letter
+        attempt = Attempt(self._spool.path(letter.id))
         for each in due.pending:
             mailbox = self._directory.mailbox(each.recipient.address)
             if mailbox is None:
                 attempt.failed[each.number] = Failed(NO_USER, RELAY)
                 continue
             try:
-                placed = await self._place(due.letter, mailbox, alone)
+                attempt.name = attempt.name or await self._name(letter)
+                maildir = self._linked(attempt, mailbox) or await self._place(attempt, mailbox, alone)
             except OSError as error:
-                attempt.failed[each.number] = self._trouble(due.letter, error)
+                attempt.failed[each.number] = self._trouble(letter, error)
                 continue
-            if placed is None:
+            if maildir is None:
                 attempt.held_up = True
                 break
-            attempt.placed[each.number] = placed
+            attempt.placed[each.number] = maildir
         return attempt
 
-    async def _make_durable(self, placed: Sequence[Placed]) -> OSError | None:
-        if not placed:
+    async def _make_durable(self, attempts: Sequence[Attempt]) -> OSError | None:
+        folders = {maildir.new for attempt in attempts for maildir in attempt.placed.values()}
+        if not folders:
             return None
         try:
-            await self._durable.flush({each.folder for each in placed})
+            await self._durable.flush(folders)
         except OSError as error:
-            for each in placed:
-                each.take_back()
+            for attempt in attempts:
+                attempt.take_back()
             return error
         return None
 
-    async def _place(self, letter: Letter, mailbox: str, alone: bool) -> Placed | None:
+    def _linked(self, attempt: Attempt, mailbox: str) -> Maildir | None:
+        """Most letters go this way. None: the Maildir is not there, or links are impossible."""
+        maildir = self._maildirs.get(mailbox)
+        try:
+            return maildir if maildir and _link(attempt, maildir) else None
+        except FileNotFoundError:
+            return None
+
+    async def _place(self, attempt: Attempt, mailbox: str, alone: bool) -> Maildir | None:
         """None: it must be copied, which takes its time, so not unless it is ``alone``."""
         maildir = self._maildirs.get(mailbox) or self._make(mailbox)
         try:
-            return await self._link(letter, maildir, alone)
+            return await self._put(attempt, maildir, alone)
         except FileNotFoundError:
             # Somebody may have removed the Maildir that was there a moment ago.
-            return await self._link(letter, self._make(mailbox), alone)
+            return await self._put(attempt, self._make(mailbox), alone)
 
     def _make(self, mailbox: str) -> Maildir:
         root = self._mail / mailbox
         for part in ("tmp", "new", "cur"):
             make_folders(root / part, within=self._mail)
-        self._maildirs[mailbox] = Maildir(root / "new", root / "tmp")
+        self._maildirs[mailbox] = Maildir(root / "new", root / "tmp", f"{root}/new/")
         return self._maildirs[mailbox]
 
-    async def _link(self, letter: Letter, maildir: Maildir, alone: bool) -> Placed | None:
-        source = self._spool.path(letter.id)
-        name = file_name(letter, self._hostname, await self._surrogate(letter))
-        target = f"{maildir.new}/{name}"
-        # If it is there, a crash came between the delivery and its record.
-        with suppress(FileExistsError):
-            if not hard_link(source, target):
-                if not alone:
-                    return None
-                await self._in_thread(copy_into, source, target, f"{maildir.tmp}/{name}")
-        return Placed(maildir.new, target)
-
-    async def _surrogate(self, letter: Letter) -> int | None:
-        """The octets of its surrogate, None where it needs none. That of the last letter is remembered, as it may have
-        many recipients."""
-        if not letter.smtputf8:
+    async def _put(self, attempt: Attempt, maildir: Maildir, alone: bool) -> Maildir | None:
+        if _link(attempt, maildir):
+            return maildir
+        if not alone:
             return None
-        id, octets = self._measured
-        if id != letter.id:
+        with suppress(FileExistsError):
+            target, scratch = maildir.new / attempt.name, maildir.tmp / attempt.name
+            await self._in_thread(copy_into, attempt.source, str(target), str(scratch))
+        return maildir
+
+    async def _name(self, letter: Letter) -> str:
+        """Of the file; with the octets of its surrogate, if it may need one."""
+        octets = None
+        if letter.smtputf8:
             octets = await self._in_thread(surrogate_octets, self._spool.path(letter.id))
-            self._measured = letter.id, octets
-        return octets
+        return file_name(letter, self._hostname, octets)
 
     def _trouble(self, letter: Letter, error: OSError) -> Delayed:
         self._log.warn(letter.id, what=f"cannot deliver to a Maildir: {error}")
@@ -181,3 +181,11 @@ class LocalDelivery:
         if error.errno in FULL:
             return Delayed(Reply(452, "4.2.2", "Disk full"), RELAY)
         return Delayed(Reply(451, "4.3.0", f"The Maildir cannot be written: {error.strerror}"), RELAY)
+
+
+def _link(attempt: Attempt, maildir: Maildir) -> bool:
+    """False: links are impossible there."""
+    try:
+        return hard_link(attempt.source, maildir.arrivals + attempt.name)
+    except FileExistsError:
+        return True  # a crash came between the delivery and its record

@@ -26,7 +26,7 @@ class Record:
     def accepted(self, letter: Letter, message_id: str) -> None:
         self._log.event(
             letter.id,
-            client=self._visitor,
+            client=str(self._visitor),
             from_=path(letter.sender),
             size=letter.wire_size,
             nrcpt=letter.addressees,
@@ -88,7 +88,7 @@ class Record:
         """An account has sent to as many recipients as it may in an hour; ``pause`` in seconds."""
         user = self._visitor.user
         what = f"{user} has sent to {limit} recipients within an hour, its limit: more are put off for {pause:.0f} s,"
-        self._log.warn(NO_ID, what=what, client=self._visitor, sasl_username=user)
+        self._log.warn(NO_ID, what=what, client=str(self._visitor), sasl_username=user)
 
     def hopeless(self, what: str) -> None:
         self._log.event(NO_ID, what=f"{what} from {self._visitor}: cut off")

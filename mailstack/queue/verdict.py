@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from random import Random
 
 from mailstack.interfaces.delivery import Outcomes
@@ -18,6 +20,7 @@ from mailstack.queue.transports import Terms
 
 #: Postfix's words for states that say more.
 _STATUS = {"reported": "bounced", "delivered": "sent", "relayed": "sent"}
+Fields = Mapping[str, object]
 
 
 class Verdict:
@@ -35,14 +38,14 @@ class Verdict:
         now = self._now()
         tried = [each for each in due.pending if each.number in outcomes]
         results = [self._judge(due.letter, each, outcomes[each.number], now) for each in tried]
-        for each, result in zip(tried, results, strict=True):
-            self._note(due, each, outcomes[each.number], result, started)
+        self._tell(due, tried, outcomes, results, started)
         return results
 
     def _judge(self, letter: Letter, pending: Pending, outcome: Outcome, now: float) -> Result:
-        result = partial(Result, pending.number, reply=outcome.reply, relay=outcome.relay, at=now)
         if isinstance(outcome, Delivered):
-            return result(state=_success(letter, pending.recipient, outcome))
+            state = _success(letter, pending.recipient, outcome)
+            return Result(pending.number, state, outcome.reply, outcome.relay, at=now)
+        result = partial(Result, pending.number, reply=outcome.reply, relay=outcome.relay, at=now)
         failure = "bounced" if pending.recipient.reports_failure else "reported"
         if isinstance(outcome, Failed):
             return result(state=failure)
@@ -59,25 +62,40 @@ class Verdict:
             return result(state=failure, reply=reply)
         return result(state="deferred", next_attempt=following, waits=waits)
 
-    def _note(self, due: Due, pending: Pending, outcome: Outcome, result: Result, started: float) -> None:
-        """The line that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""
-        if result.waits and pending.attempts:
-            return  # as the log has it already
-        address, original = pending.recipient.address, pending.recipient.original
+    def _tell(
+        self, due: Due, tried: Sequence[Pending], outcomes: Outcomes, results: Sequence[Result], started: float
+    ) -> None:
+        """A line for each recipient. What is the same for several in a row is put into words once."""
+        told = [
+            (each.recipient, (outcomes[each.number], result.state, result.reply))
+            for each, result in zip(tried, results, strict=True)
+            if not (result.waits and each.attempts)  # as the log has it already
+        ]
+        for (outcome, state, reply), group in groupby(told, itemgetter(1)):
+            self._note(due, [_to(recipient) for recipient, _ in group], outcome, state, reply, started)
+
+    def _note(
+        self, due: Due, several: Sequence[Fields], outcome: Outcome, state: str, reply: Reply, started: float
+    ) -> None:
+        """Lines that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""
         arrived = due.letter.arrived
         entered = arrived if due.entered is None else due.entered
         times = (entered - arrived, started - entered, outcome.setup, self._now() - started - outcome.setup)
-        self._log.event(
+        self._log.each(
             due.letter.id,
-            to=path(address),
-            orig_to=None if original == address else path(original),
+            several,
             relay=outcome.relay,
             conn_use=outcome.conn_use if outcome.conn_use > 1 else None,
             delay=_seconds(sum(times)),
-            delays="/".join(map(_seconds, times)),
-            dsn=result.reply.full_status,
-            status=f"{_STATUS.get(result.state, result.state)} ({_words(result.reply)})",
+            delays="/".join([_seconds(each) for each in times]),
+            dsn=reply.full_status,
+            status=f"{_STATUS.get(state, state)} ({_words(reply)})",
         )
+
+
+def _to(recipient: Recipient) -> Fields:
+    address, original = recipient.address, recipient.original
+    return {"to": path(address), "orig_to": None if original == address else path(original)}
 
 
 def _success(letter: Letter, recipient: Recipient, outcome: Delivered) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from pathlib import Path
@@ -24,6 +24,10 @@ from mailstack.model.moment import precise
 DAY_SHARE, NOISE_SHARE = 1 / 2, 1 / 4
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl\Z", re.ASCII)
 _QUOTED = json.encoder.encode_basestring
+
+Fields = Mapping[str, object]
+#: Unix time, the queue id or a word, its own fields, and those that it shares with its neighbours.
+Entry = tuple[float, str, Fields, Fields]
 
 
 @frozen
@@ -58,10 +62,21 @@ def path_of(folder: Path, day: date) -> Path:
     return folder / f"{day.isoformat()}.jsonl"
 
 
-def encode(moment: float, id: str, fields: Mapping[str, object]) -> str:
-    """All values are text: so it takes half of the time that a JSON encoder does."""
+def encode(entries: Iterable[Entry]) -> str:
+    """A line each. All values are text: so it takes half of the time that a JSON encoder does."""
+    lines: list[str] = []
+    known: Fields = {}
+    end = ""
+    for moment, id, fields, shared in entries:
+        if shared is not known:
+            known, end = shared, _pairs(shared)
+        lines.append(f'{{"time":"{precise(moment)}","id":{_QUOTED(id)}{_pairs(fields)}{end}}}\n')
+    return "".join(lines)
+
+
+def _pairs(fields: Fields) -> str:
     pairs = [f',"{name.rstrip("_")}":{_QUOTED(str(value))}' for name, value in fields.items() if value is not None]
-    return f'{{"time":"{precise(moment)}","id":{_QUOTED(id)}{"".join(pairs)}}}'
+    return "".join(pairs)
 
 
 def decode(line: bytes) -> Event | None:

@@ -358,6 +358,14 @@ class TestWithoutFiles(Asking):
         assert self.directory.mailbox(Address("../alice", "office.test")) is None
         assert self.directory.mailbox(Address("alice", "far.test")) is None
 
+    def test_a_mailbox_is_remembered_until_the_files_change(self) -> None:
+        bob, nobody = Address("bob", "office.test"), Address("nobody", "office.test")
+        assert [self.directory.mailbox(each) for each in (bob, nobody)] == ["office.test/bob", "office.test/nobody"]
+        self.place.write(users=USERS)
+        self.clock.advance(1.0)
+        self.directory.reload()
+        assert [self.directory.mailbox(each) for each in (bob, nobody)] == ["office.test/bob", None]
+
     def test_nothing_is_known_for_sure(self) -> None:
         """An account may have an alias in the file that cannot be read."""
         for name in ("alice@office.test", "nobody@office.test", "postmaster@office.test"):

@@ -56,6 +56,10 @@ class Notes:
     def event(self, id: str, **fields: object) -> None:
         self.lines.append((id, fields))
 
+    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
+        for own in several:
+            self.event(id, **own, **shared)
+
     detail = warn = event
 
     def failure(self, id: str, note: str) -> None:

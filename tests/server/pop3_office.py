@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from attrs import define, field
 from zope.interface import implementer
 
@@ -38,6 +40,10 @@ class Notebook:
 
     def event(self, id: str, **fields: object) -> None:
         self._note("event", id, fields)
+
+    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
+        for own in several:
+            self.event(id, **own, **shared)
 
     def detail(self, id: str, **fields: object) -> None:
         self._note("detail", id, fields)

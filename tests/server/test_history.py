@@ -76,6 +76,18 @@ def test_one_line(place: Place) -> None:
     assert place.folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_what_several_share_stands_behind_what_is_their_own(place: Place) -> None:
+    place.log.each(ID, [{"to": "<a>"}, {"to": "<b>", "orig_to": "<c>"}], dsn="2.0.0", no=None)
+    place.log.event(ID, what="x")
+    place.clock.advance(0)
+    assert place.below.events[0] == (ID, {"to": "<a>", "dsn": "2.0.0", "no": None})
+    assert [list(json.loads(line).values())[2:] for line in place.text().splitlines()] == [
+        ["<a>", "2.0.0"],
+        ["<b>", "<c>", "2.0.0"],
+        ["x"],
+    ]
+
+
 def test_the_log_is_told_all_the_same(place: Place) -> None:
     place.log.event(ID, a=1)
     place.log.warn("pop3", b=2)
@@ -290,7 +302,8 @@ NASTY = 'a"\\\r\n{}\x00\x1b[31m\x85\u2028\udcff中'
 
 
 def test_whatever_a_client_says_is_one_line() -> None:
-    line = encode(NOON + 0.25, ID, {"helo": NASTY, "to": "<x>"}).encode("utf-8", "backslashreplace")
+    text = encode([(NOON + 0.25, ID, {"helo": NASTY, "to": "<x>"}, {})])
+    line = text.encode("utf-8", "backslashreplace").removesuffix(b"\n")
     assert b"\n" not in line
     found = decode(line)
     assert found is not None

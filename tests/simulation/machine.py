@@ -58,6 +58,10 @@ class MachineLog:
     def event(self, id: str, **fields: object) -> None:
         self._machine.note(id, fields)
 
+    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
+        for own in several:
+            self.event(id, **own, **shared)
+
     detail = event
 
     def warn(self, id: str, **fields: object) -> None:
