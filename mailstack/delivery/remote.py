@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from random import Random
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define
 from twisted.internet.ssl import Certificate
 from zope.interface import implementer
 
@@ -28,6 +28,7 @@ from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Waits
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 from mailstack.protocol.smtp_dialogue import Login, Patience
 from mailstack.protocol.smtp_opening import LOOP_STATUS
 

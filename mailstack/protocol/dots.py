@@ -5,7 +5,7 @@ RFC 5321 §4.5.2 for SMTP; RFC 1939 §3 says the same for POP3. Inside, lines en
 
 from __future__ import annotations
 
-from attrs import frozen
+from mailstack.model.value import frozen
 
 END = b"\r\n.\r\n"
 
