@@ -6,8 +6,6 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import BinaryIO
 
-from attrs import frozen
-
 from mailstack.delivery.connection import Connection, Content
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -15,6 +13,7 @@ from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Letter, Pending
 from mailstack.model.outcome import from_reply
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 from mailstack.protocol.dots import DotEncoder
 from mailstack.protocol.smtp_transaction import Envelope
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstack.delivery.connection import Connection
 from mailstack.interfaces.delivery import NextHop
+from mailstack.model.value import frozen
 from mailstack.protocol.smtp_dialogue import Login
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from random import Random
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define
 from twisted.internet.ssl import Certificate
 from zope.interface import implementer
 
@@ -28,6 +28,7 @@ from mailstack.interfaces.spool import ISpool
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Waits
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 from mailstack.protocol.smtp_dialogue import Login, Patience
 from mailstack.protocol.smtp_opening import LOOP_STATUS
 
@@ -99,6 +100,7 @@ class RemoteDelivery:
         see :class:`Connection`."""
         self._clock = reactor
         self._next_hop = lru_cache(REMEMBERED)(partial(next_hop, settings))
+        self._ways = lru_cache(REMEMBERED)(Way)
         self._hosts = Hosts(resolver, settings.server.hostname, rng, here)
         self._spool = spool
         self._log = log
@@ -125,9 +127,13 @@ class RemoteDelivery:
         if isinstance(parcel, Reply):
             return outcomes(dict.fromkeys(numbers, parcel))
         # RFC 8689 §5: a report goes its way as best it can.
-        way = Way(hop, login, letter.require_tls and letter.sender is not None)
+        way = self._way(hop, login, letter.require_tls and letter.sender is not None)
         with parcel:
             return await self._attempt(way, parcel)
+
+    def _way(self, hop: NextHop, login: Login | None, require_tls: bool) -> Way:
+        """Mostly one that is known: so the pool finds it without a comparison. Passwords are not remembered."""
+        return self._ways(hop, None, require_tls) if login is None else Way(hop, login, require_tls)
 
     def _login(self, hop: NextHop, id: str) -> Login | Reply | None:
         """The password is read anew each time, so a new one works at once."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import field
 from zope.interface import Interface
 
 from mailstack.model.address import Address
 from mailstack.model.folder import alike, below_inbox
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 from mailstack.protocol.sasl_steps import Lookup, Proof
 
 #: What a TLS channel can be told from others by, under the names of RFC 5929 and RFC 9266; empty without TLS.

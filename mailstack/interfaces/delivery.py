@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
-from attrs import frozen
 from zope.interface import Interface
 
 from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 
 OPPORTUNISTIC = "opportunistic"
 LOCAL = "local"  #: the key of the destination that our own Maildirs are

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
 from zope.interface import Interface
 
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 
 #: A line of the client without secrets; a reply; the octets of a message; a note.
 Said = bytes | Reply | int | str

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from attrs import frozen
 from zope.interface import Interface
 
 from mailstack.model.deed import Deed
@@ -15,6 +14,7 @@ from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
 from mailstack.model.selection import Selection
+from mailstack.model.value import frozen
 
 
 @frozen

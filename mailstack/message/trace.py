@@ -5,10 +5,9 @@ from __future__ import annotations
 from email.utils import formatdate
 from functools import lru_cache
 
-from attrs import frozen
-
 from mailstack.model.address import DOMAIN, Address
 from mailstack.model.letter import Recipient
+from mailstack.model.value import frozen
 
 
 @frozen

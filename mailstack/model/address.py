@@ -6,9 +6,10 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from mailstack.model.domain import to_ascii, to_unicode
+from mailstack.model.value import frozen
 
 #: What RFC 6531 §3.3 adds to atoms, quoted strings and labels. Which of these characters are invisible or control
 #: something is a question of their own: see :func:`visible`.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from attrs import frozen
-
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 
 
 @frozen

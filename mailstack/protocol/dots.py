@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
+from mailstack.model.value import frozen
 
 END = b"\r\n.\r\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from mailstack.model.value import frozen
 
 TLS_RECORD = b"\x16\x03"  # RFC 8446 §5.1: a record of type handshake, version 3.x
 START = 5  # octets that are kept of a line that is too long: an SMTP verb, and the blank behind it

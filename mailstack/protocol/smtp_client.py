@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from attrs import frozen
-
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 from mailstack.protocol.replies import Garbled, ReplyReader
 from mailstack.protocol.smtp_dialogue import Break, Dialogue, Hear, Patience, Pour, Rest, Say, Secure, Wait
 from mailstack.protocol.smtp_limits import limits

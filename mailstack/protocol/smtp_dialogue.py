@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import field
 
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 
 
 @frozen

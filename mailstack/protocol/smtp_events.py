@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from mailstack.model.address import Address
 from mailstack.model.hold import Hold
 from mailstack.model.letter import NOT_SAID, Notify
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 from mailstack.protocol.sasl_steps import Agreed, Lookup, Proof
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from attrs import frozen
-
 from mailstack.model.address import Address
 from mailstack.model.letter import Recipient
 from mailstack.model.reply import Reply
+from mailstack.model.value import frozen
 from mailstack.model.xtext import in_ascii
 from mailstack.protocol.smtp_dialogue import Break, Dialogue, Patience, Pour, Say, ask, hear, refusal
 from mailstack.protocol.smtp_limits import within

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from attrs import Factory, define, frozen
 
@@ -38,10 +38,16 @@ class Line:
     terms: Terms
     parts: deque[Part] = Factory(deque)  #: waiting
     ids: set[str] = Factory(set)  #: letters with a part here: waiting, attempted, being recorded
+    recorded: int = 0  #: so many of them are just being recorded: the disk takes its time, and they need no room
     more: bool = False  #: there may be others in the database
     hurry: Hurry | None = None
     newest: bool = False  #: whether the next ones are taken from that end
     turns: Lane | None = None  #: in which it takes part
+
+    @property
+    def length(self) -> int:
+        """Those that wait or are attempted."""
+        return len(self.ids) - self.recorded
 
     @property
     def needed(self) -> bool:
@@ -76,6 +82,10 @@ class Lines:
     def get(self, key: str) -> Line | None:
         return self._lines.get(key)
 
+    def of(self, parts: Iterable[Part]) -> Iterator[Line]:
+        """For each part its line, if it has one."""
+        return filter(None, map(self._lines.get, [part.key for part in parts]))
+
     def open(self, key: str, terms: Terms) -> Line:
         line = self._lines.get(key)
         if line is None:
@@ -99,7 +109,7 @@ class Lines:
 
     def room(self, line: Line | None = None) -> int:
         """How many more may come into a line (one that does not exist yet) from the database."""
-        return min(self._bound(line) - (len(line.ids) if line else 0), BACKLOG - self.size)
+        return min(self._bound(line) - (line.length if line else 0), BACKLOG - self.size)
 
     def _bound(self, line: Line | None, least: int = SHORT) -> int:
         """How many may be in a line; ``least``, while there is no crowd."""
@@ -113,7 +123,7 @@ class Lines:
     def admits(self, key: str) -> bool:
         """Whether a new letter may come in. If not, it is known that there is more."""
         line = self._lines.get(key)
-        full = line is not None and len(line.ids) >= self._bound(line, FRESH)
+        full = line is not None and line.length >= self._bound(line, FRESH)
         if self.size < CROWD and not full:
             return True
         if line is None:
@@ -128,7 +138,7 @@ class Lines:
 
     def low(self, line: Line) -> bool:
         """Whether it is time to look for more of it."""
-        return len(line.ids) <= self._bound(line) // 2
+        return line.length <= self._bound(line) // 2
 
     # ---- Coming and going
 

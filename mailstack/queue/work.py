@@ -269,9 +269,11 @@ class Work:
                 alone.append(part)
             else:
                 results[part.id] = self._attempts.results(part.due, found, started)
+        self._recorded(parts, 1)
         try:
             await self._attempts.record(results)
         finally:
+            self._recorded(parts, -1)
             for part, found in zip(parts, outcomes, strict=True):
                 if part not in alone:
                     self._let_go(part, found or {}, results.get(part.id, []))
@@ -280,6 +282,13 @@ class Work:
         deferred = [each.next_attempt for part in results.values() for each in part if each.state == "deferred"]
         if deferred:
             self.on_deferred(min(deferred))
+
+    def _recorded(self, parts: Sequence[Part], by: int) -> None:
+        """They are being recorded, or are not any more. Others may come in their place meanwhile."""
+        for line in self.lines.of(parts):
+            line.recorded += by
+            if line.more:
+                self.on_room(line)
 
     def _let_go(self, part: Part, outcomes: Outcomes, results: Sequence[Result]) -> None:
         """Who had no turn in the attempt has one now: what it came to for the others is recorded."""

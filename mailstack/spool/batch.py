@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 
 from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter
+from mailstack.model.value import frozen
 
 #: Seconds by which a letter may come from the future: clocks are set by that much, and it does no harm.
 TOLERANCE = 60.0

@@ -36,6 +36,7 @@ class Net(FakeTransport):
     def __init__(self) -> None:
         super().__init__()
         self.clock: Any = None
+        self.quick = QUICK
         self.on_the_way: dict[str, int] = {}
         self.most: dict[str, int] = {}
         self.times: dict[str, float] = {}
@@ -47,7 +48,7 @@ class Net(FakeTransport):
         self.on_the_way[domain] = self.on_the_way.get(domain, 0) + 1
         self.most[domain] = max(self.most.get(domain, 0), self.on_the_way[domain])
         gate: Deferred[None] = Deferred()
-        self.clock.callLater(LONG if dead else QUICK, gate.callback, None)
+        self.clock.callLater(LONG if dead else self.quick, gate.callback, None)
         await gate
         self.on_the_way[domain] -= 1
         outcome: Outcome = DOWN if dead else TAKEN
@@ -121,6 +122,17 @@ class Crowd(World):
 @pytest.fixture
 def crowd(tmp_path: Path) -> Crowd:
     return Crowd(tmp_path)
+
+
+def test_a_quick_host_need_not_wait_for_the_disk(tmp_path: Path) -> None:
+    """While what it has taken is being recorded, it gets the next letters; and little is in memory all the same."""
+    crowd = Crowd(tmp_path, evolve(SETTINGS, concurrency_per_destination=20))
+    crowd.net.quick = 0.005
+    crowd.fill(*["alive.test"] * 2_000)
+    crowd.pass_time(1.2)
+    assert crowd.delivered() == 2_000
+    assert crowd.most < 200
+    assert not crowd.log.failures
 
 
 def test_twenty_thousand_letters_of_which_most_are_for_a_dead_host(crowd: Crowd) -> None:

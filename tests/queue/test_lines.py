@@ -7,7 +7,7 @@ from mailstack.model.letter import Due
 from mailstack.model.outcome import Delayed, Delivered
 from mailstack.model.reply import Reply
 from mailstack.queue.active import Active, Part
-from mailstack.queue.lines import Line, Lines
+from mailstack.queue.lines import SHORT, Line, Lines
 from mailstack.queue.places import Lane, Places
 from mailstack.queue.transports import Terms
 from tests.spool.contract import letter
@@ -99,3 +99,15 @@ def test_the_count_of_what_is_in_memory() -> None:
     for _ in range(2):
         street.lines.unmark(line, part.id)
         assert street.lines.size == 0
+
+
+def test_letters_that_are_only_being_recorded_take_no_room_in_their_line() -> None:
+    """The disk takes its time, and others can be tried meanwhile; all together are still counted."""
+    street = Street()
+    for _ in range(2 * SHORT):
+        street.join("a.test")
+    line = street.line("a.test")
+    assert street.lines.room(line) <= 0 and not street.lines.low(line)
+    line.recorded = 2 * SHORT - 5
+    assert street.lines.room(line) == SHORT - 5 and street.lines.low(line)
+    assert street.lines.size == 2 * SHORT
