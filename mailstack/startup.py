@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from twisted.internet.main import installReactor
 from twisted.logger import ILogObserver
 from twisted.python import logfile
 from twisted.python.usage import Options as UsageOptions
@@ -42,6 +44,16 @@ def make_observer() -> ILogObserver:
     return LogFile(options.settings.log, options.log_file(), soon)
 
 
+def choose_reactor() -> None:
+    """Ours, unless ``twistd --reactor`` has chosen one, or one is in use already."""
+    if "twisted.internet.reactor" in sys.modules:
+        return
+    with suppress(ImportError):  # this system has no epoll(7)
+        from mailstack.reactor import Reactor
+
+        installReactor(Reactor())  # type: ignore[no-untyped-call]  # Twisted's reactors have no types
+
+
 class Options(UsageOptions):
     """``twistd mailstack -c FILE``."""
 
@@ -61,6 +73,8 @@ class Options(UsageOptions):
         except ConfigurationError as error:
             print(error, file=sys.stderr)
             sys.exit(EX_CONFIG)
+        if self.parent is not None:
+            choose_reactor()
         if self.parent is not None and not self.parent.get("logger") and not self.parent.get("syslog"):
             _running.append(self)
             self.parent["logger"] = f"{__name__}.{make_observer.__name__}"

@@ -24,7 +24,8 @@ LAYERS: dict[str, set[str]] = {
     "eager": set(),
     "versions": set(),
     "log": {"config", "interfaces", "model"},
-    "startup": {"config", "log"},
+    "reactor": set(),
+    "startup": {"config", "log", "reactor"},
     # The server is put together in three pieces.
     "outbound": {"delivery", "maildir", "queue", "spool"} | COMMON,
     "inbound": {"accounts", "intake", "maildir", "outbound", "server"} | COMMON,
@@ -70,6 +71,7 @@ TWISTED = {
     "mailstack.queue.sweep",
     "mailstack.queue.telling",
     "mailstack.queue.work",
+    "mailstack.reactor",
     "mailstack.service",
     "mailstack.spool.commit",
     "mailstack.spool.disk",

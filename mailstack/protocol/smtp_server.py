@@ -125,25 +125,30 @@ class SmtpServer:
         event, self._pending = self._pending, None
         if event is None:
             raise ValueError("nothing was asked")
+        if type(event) not in _PLAIN:
+            return self._answer_special(event, reply)
+        self.closing = reply.code in (221, 421)
+        self._move_on(event, reply)
+        return reply.wire()
+
+    def _answer_special(self, event: Event, reply: Reply) -> bytes:
         if isinstance(event, Obsolete):
             event = event.instead
         self.closing = reply.code in (221, 421) or isinstance(event, Hopeless)
         if isinstance(event, Bdat):
             return self._chunk(event, reply)
-        positive = reply.code < 400
-        if positive or self._stretch is not None:
-            self._stretch = None
-            self._state = TRANSITIONS[self._state].get(type(event), self._state)
-            if isinstance(event, Data):
-                self._stretch = DottedData()
-        if type(event) in _PLAIN:
-            return reply.wire()
-        if positive:
+        self._move_on(event, reply)
+        if reply.positive:
             self._entered(event)
         elif isinstance(event, _ASKED):
             self._mechanism = None
         # AUTH, and what its exchange asks for, are answered by the next step of the exchange.
-        return b"" if positive and isinstance(event, _BY_EXCHANGE) else reply.wire()
+        return b"" if reply.positive and isinstance(event, _BY_EXCHANGE) else reply.wire()
+
+    def _move_on(self, event: Event, reply: Reply) -> None:
+        if reply.positive or self._stretch is not None:
+            self._stretch = DottedData() if isinstance(event, Data) else None
+            self._state = TRANSITIONS[self._state].get(type(event), self._state)
 
     def _entered(self, event: Event) -> None:
         self.turned = self._state is State.TURNED

@@ -161,8 +161,6 @@ class Conversation(Protocol):
     def connectionMade(self) -> None:
         self._connected = True
         self.peer = peer_of(self.transport.getPeer())
-        if hasattr(self.transport, "setTcpNoDelay"):
-            self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
         admitted = self.connections.enter(self)
         self.greet(admitted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 
 from attrs import frozen
@@ -69,8 +70,9 @@ class Ports(Service):
             raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {error}") from error
         if not results or isinstance(results[0], Failure):
             raise CannotListen(f"[{self.name}] {port.key} = {port.endpoint}: {_reason(results)}")
-        _lengthen_backlog(results[0])
         if isinstance(results[0], tcp.Port):
+            _lengthen_backlog(results[0])
+            let_answers_leave(results[0].socket)
             rest_when_nothing_comes(results[0], self._reactor)
         return results[0]
 
@@ -94,10 +96,16 @@ class Ports(Service):
         await sessions
 
 
-def _lengthen_backlog(port: IListeningPort) -> None:
+def _lengthen_backlog(port: Any) -> None:
     """Endpoint strings have 50 unless they say otherwise, too few for a burst of clients."""
-    if isinstance(port, tcp.Port) and port.backlog < BACKLOG:
+    if port.backlog < BACKLOG:
         port.socket.listen(BACKLOG)
+
+
+def let_answers_leave(listening: Any) -> None:  # Any: a socket
+    """At once, and not with the next one (TCP_NODELAY). Each connection has this from the socket that it came by."""
+    if listening.family in (AF_INET, AF_INET6):
+        listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, True)
 
 
 def rest_when_nothing_comes(port: Any, clock: IReactorTime) -> None:  # Any: tcp.Port, whose methods have no types

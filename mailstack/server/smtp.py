@@ -117,10 +117,9 @@ class SmtpConversation(TurningConversation):
         self._reply(event, await reply)
 
     def _reply(self, event: Event, reply: Reply) -> None:
-        if isinstance(event, XClient) and reply.positive and not self._renamed(event):
-            reply = TOO_MANY
-        elif isinstance(event, _MAY_TURN) and reply.positive and not self.turnable and _turns(event):
-            reply = STOPPING if self._stopping else NOBODY_ANSWERS
+        far_reaching = isinstance(event, _FAR_REACHING) and reply.positive
+        if far_reaching:
+            reply = self._reconsidered(event, reply)
         octets = self.session.answer(reply)
         if octets:
             self._recording.add(CHALLENGE if reply.code == CHALLENGE.code else reply)
@@ -128,7 +127,20 @@ class SmtpConversation(TurningConversation):
         else:
             # What follows a BDAT has all its time.
             self._answered = True
-        if isinstance(event, StartTls) and reply.positive and self._listening.tls is not None:
+        if far_reaching and reply.positive:
+            self._follow(event)
+
+    def _reconsidered(self, event: Event, reply: Reply) -> Reply:
+        """What to say instead of yes, where the connection does not allow what the command asks for."""
+        if isinstance(event, XClient) and not self._renamed(event):
+            return TOO_MANY
+        if isinstance(event, _MAY_TURN) and not self.turnable and _turns(event):
+            return STOPPING if self._stopping else NOBODY_ANSWERS
+        return reply
+
+    def _follow(self, event: Event) -> None:
+        """The yes is said: what becomes of the connection."""
+        if isinstance(event, StartTls) and self._listening.tls is not None:
             self.start_tls(self._listening.tls)
         elif isinstance(event, _MAY_TURN) and self.session.turned:
             self.hand_over(self._reception.turned(), self.session.rest())
@@ -175,6 +187,8 @@ class SmtpConversation(TurningConversation):
 
 
 _MAY_TURN = (Atrn, Obsolete)
+#: With a positive reply, these change the connection itself.
+_FAR_REACHING = (XClient, StartTls, *_MAY_TURN)
 
 
 def _turns(event: Event) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailstack.server.connections import Connections, Peer
-from mailstack.server.ports import GRACE, CannotListen, Port, Ports
+from mailstack.server.ports import GRACE, CannotListen, Port, Ports, let_answers_leave
 from mailstack.server.proxied import Gate, ProxiedFactory
 from tests.fakes import ListCounts, ListLog
 
@@ -166,3 +167,26 @@ def test_haproxy_is_ours(reactor: Reactor) -> None:
     (bound,) = reactor.bound
     assert bound.port == 25
     assert isinstance(bound.factory, ProxiedFactory)
+
+
+@define
+class Socket:
+    family: int
+    options: list[tuple[int, int, int]] = field(factory=list)
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.options.append((level, option, value))
+
+
+@pytest.mark.parametrize("family", [AF_INET, AF_INET6])
+def test_answers_do_not_wait_for_the_next_one(family: int) -> None:
+    """A connection has it from the socket that it came by."""
+    listening = Socket(family)
+    let_answers_leave(listening)
+    assert listening.options == [(IPPROTO_TCP, TCP_NODELAY, True)]
+
+
+def test_unix_sockets_have_no_such_option() -> None:
+    listening = Socket(AF_UNIX)
+    let_answers_leave(listening)
+    assert not listening.options
