@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from mailstack.model.deed import Deed
 from mailstack.model.entry import Ages, Changed, Entry, Moment
@@ -74,6 +74,10 @@ class ILetterbox(Interface):
 
 class ISpool(ILetterbox):
     """Accepted mail, durable. All times are Unix times."""
+
+    on_sync: Callable[[], None] = Attribute(
+        "Called when a sync has begun, and whoever waits for the disk leaves us time for other work. Set by whoever has it."
+    )
 
     async def settle(results: Mapping[str, Sequence[Result]]) -> None:
         """Record one attempt at each of these letters. One without anything left to do is removed with its file.

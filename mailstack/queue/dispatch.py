@@ -26,6 +26,8 @@ from mailstack.queue.work import Work
 
 SET_BACK = 60.0  # seconds by which the clock must be set back for times in the queue to be doubted
 SET_FORWARD = 5.0  # seconds by which it must go forward for something to be due that nobody looks for
+#: Seconds after which the first attempts begin, if the disk leaves no time for them before.
+BREAK = 0.005
 GRACE = 3.0  # seconds that attempts get to end when the server stops
 
 
@@ -63,6 +65,7 @@ class Dispatcher(Service):
         self._ahead = 0.0
         self._changed = False  #: by somebody else, and we have not seen yet how
         self._poll: IDelayedCall | None = None
+        self._getting_up: IDelayedCall | None = None
         self._taken_up = 0.0  #: when reports were last tried again
         self._trouble = ""  #: why the queue cannot be read
 
@@ -85,8 +88,9 @@ class Dispatcher(Service):
         self._work.stop()
         self._sweep.stop()
         self._telling.stop()
-        if self._poll is not None and self._poll.active():
-            self._poll.cancel()
+        for call in (self._poll, self._getting_up):
+            if call is not None and call.active():
+                call.cancel()
         done = Deferred.fromCoroutine(self._settled())
         done.addTimeout(GRACE, self._clock)
         return done.addErrback(lambda _: None)
@@ -128,13 +132,18 @@ class Dispatcher(Service):
             self._sweep.soon(letter.not_before - self._now())
             return
         if not self._work.coming:
-            # Not in the next round of the reactor, when the answers leave, but in the one after.
-            self._clock.callLater(0, self._clock.callLater, 0, self._get_up)
+            self._getting_up = self._clock.callLater(BREAK, self._get_up)
         self._work.coming[letter.id] = Due.at_first(letter, self._now())
 
     def _get_up(self) -> None:
         if self.running:
             self._work.take()
+
+    def meanwhile(self) -> None:
+        """Others wait for the disk, and leave us time."""
+        if self._getting_up is not None and self._getting_up.active():
+            self._getting_up.cancel()
+            self._get_up()
 
     def run(self) -> None:
         """Somebody has made letters due, and wants them to be tried whatever is known of their destination."""

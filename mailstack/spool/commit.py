@@ -82,9 +82,12 @@ class GroupCommit:
         arriving: MutableSet[Any],
         log: IEventLog,
         care: Care,
+        on_sync: Callable[[], None] = lambda: None,
     ) -> None:
-        """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with; it
-        does not raise. ``arriving`` are messages that have begun and not ended yet; each is waited for once."""
+        """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with,
+        while nothing is being synced; it does not raise. ``arriving`` are messages that have begun and not ended yet;
+        each is waited for once. ``on_sync`` is called when a sync has begun."""
+        self._on_sync = on_sync
         self._log = log
         self._care = care
         self._ledger = ledger
@@ -208,7 +211,9 @@ class GroupCommit:
 
     async def _sync(self, batch: Batch) -> None:
         try:
-            await self._in_thread(self._ledger.sync, batch)
+            synced = self._in_thread(self._ledger.sync, batch)
+            self._clock.callLater(0, self._on_sync)
+            await synced
             if batch.letters:
                 # Or they would be ours in a folder where nobody will look for them. Not in the thread: it would have to
                 # get the interpreter's lock once more.

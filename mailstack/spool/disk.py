@@ -75,6 +75,7 @@ class DiskSpool(Questions):
         self._log = log
         self._adding: set[str] = set()
         self._notes = Retold(log)
+        self.on_sync: Callable[[], None] = lambda: None
         self._health = Health(data, least, clock.seconds, alarms)
         self._in_thread = self._health.watching(in_thread)
         self._files = Files(self._folder / "messages", self._health.noticed)
@@ -110,7 +111,14 @@ class DiskSpool(Questions):
         self._sync([self._folder, self._files.folder])
         self._health.start()
         self._commit = GroupCommit(
-            self._store, self._in_thread, self._clock, self._remove, self._files.arriving, self._log, self._health
+            self._store,
+            self._in_thread,
+            self._clock,
+            self._remove,
+            self._files.arriving,
+            self._log,
+            self._health,
+            lambda: self.on_sync(),
         )
         self._examination = Examination(self._health, self._commit, self._files, self._in_thread)
         self._reschedule = Reschedule(self._reader, self._commit, self._in_thread, self._visible)
@@ -192,7 +200,7 @@ class DiskSpool(Questions):
             self._files.discard(file)
             raise
         file.keep()
-        self._files.written(letter.id, self._clock.seconds())
+        self._files.written(letter.id, self._clock.seconds(), light=bool(file.whole))
         if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):
             self._files.remember(letter.id, file.whole)
 
@@ -252,12 +260,13 @@ class DiskSpool(Questions):
         await self._commit.flush(paths)
 
     def _remove(self, ids: list[str]) -> None:
-        self._files.forget(ids)
         for id in ids:
             self._log.event(id, what="removed")
-        # Not in the reactor's thread: where no Maildir has a link to the file, its blocks are freed, and that waits for
-        # the file system's journal while a sync is under way.
-        Deferred.fromCoroutine(self._unlink(ids))
+        # Between two syncs, so that nothing waits for the file system's journal; and a thread would have to get the
+        # interpreter's lock again after each of these short calls.
+        heavy = self._files.forget(ids)
+        if heavy:
+            Deferred.fromCoroutine(self._unlink(heavy))
 
     async def _unlink(self, ids: Sequence[str]) -> None:
         await self._in_thread(self._files.unlink, ids)

@@ -37,6 +37,7 @@ class Files:
         self._recent: dict[str, bytes] = {}
         self._size = 0
         self._fresh: dict[str, float] = {}  #: by id, when we have written it
+        self._light: set[str] = set()  #: of these the small ones
 
     def path(self, id: str) -> str:
         return f"{self.folder}/{id}"
@@ -44,11 +45,17 @@ class Files:
     def receive(self, id: str) -> FileIncoming:
         return FileIncoming(self.path(id), self.arriving, self._troubled)
 
-    def written(self, id: str, now: float) -> None:
-        """By ourselves, and whole. ``now`` in seconds, whatever they count from."""
+    def written(self, id: str, now: float, light: bool) -> None:
+        """By ourselves, and whole. ``now`` in seconds, whatever they count from. ``light``: it is small."""
         self._fresh[id] = now
+        if light:
+            self._light.add(id)
         if len(self._fresh) > MOST_FRESH:
-            del self._fresh[next(iter(self._fresh))]
+            self._grow_old(next(iter(self._fresh)))
+
+    def _grow_old(self, id: str) -> None:
+        self._fresh.pop(id, None)
+        self._light.discard(id)
 
     def is_fresh(self, id: str, now: float) -> bool:
         return now - self._fresh.get(id, -FRESH) < FRESH
@@ -62,10 +69,15 @@ class Files:
         while self._size > MOST:
             self._drop(next(iter(self._recent)))
 
-    def forget(self, ids: Iterable[str]) -> None:
+    def forget(self, ids: Iterable[str]) -> list[str]:
+        """Letters that are done with. The files of small ones are removed; the others are returned, as that may take its
+        time."""
+        heavy = [id for id in ids if id not in self._light]
+        self.unlink(id for id in ids if id in self._light)
         for id in ids:
-            self._fresh.pop(id, None)
+            self._grow_old(id)
             self._drop(id)
+        return heavy
 
     def _drop(self, id: str) -> None:
         self._size -= len(self._recent.pop(id, b""))

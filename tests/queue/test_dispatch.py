@@ -168,12 +168,14 @@ class World:
     def turn(self) -> None:
         """A few rounds of the reactor, in no time: for the letter, and for the report that may come of it."""
         for _ in range(3):
+            self.dispatcher.meanwhile()
             self.clock.advance(0)
 
     def pass_time(self, seconds: float) -> None:
         end = self.clock.seconds() + seconds
         while self.clock.seconds() < end:
             self.clock.advance(min(1.0, end - self.clock.seconds()))
+        self.turn()
 
 
 @pytest.fixture
