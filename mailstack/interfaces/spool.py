@@ -76,7 +76,7 @@ class ISpool(ILetterbox):
     """Accepted mail, durable. All times are Unix times."""
 
     on_sync: Callable[[], None] = Attribute(
-        "Called when a sync has begun, and whoever waits for the disk leaves us time for other work. Set by whoever has it."
+        "Called when a sync has begun: whoever waits for the disk leaves us time for other work. Set by who has some."
     )
 
     async def settle(results: Mapping[str, Sequence[Result]]) -> None:

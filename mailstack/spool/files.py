@@ -70,8 +70,7 @@ class Files:
             self._drop(next(iter(self._recent)))
 
     def forget(self, ids: Iterable[str]) -> list[str]:
-        """Letters that are done with. The files of small ones are removed; the others are returned, as that may take its
-        time."""
+        """Letters that are done with. The files of small ones are removed; others take their time, and are returned."""
         heavy = [id for id in ids if id not in self._light]
         self.unlink(id for id in ids if id in self._light)
         for id in ids:
