@@ -131,7 +131,7 @@ class Outbound:
         self.queue = dispatcher(
             settings, self.spool, local, onward, where, mailer, self._voice, log, reactor, now, rng, slow, looks
         )
-        self.spool.on_sync = self.queue.meanwhile
+        self.spool.on_leisure = self.queue.meanwhile
         message_ids = MessageIds(data / "state" / "sent.db")
         folders = SentFolders(data / "mail", hostname, self.spool.path, directory.mailbox, message_ids)
         lifetime = settings.queue.lifetime

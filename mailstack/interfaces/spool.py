@@ -75,8 +75,8 @@ class ILetterbox(Interface):
 class ISpool(ILetterbox):
     """Accepted mail, durable. All times are Unix times."""
 
-    on_sync: Callable[[], None] = Attribute(
-        "Called when a sync has begun: whoever waits for the disk leaves us time for other work. Set by who has some."
+    on_leisure: Callable[[], None] = Attribute(
+        "Called when there is time for other work: clients wait for the disk, or are few. Set by whoever has some."
     )
 
     async def settle(results: Mapping[str, Sequence[Result]]) -> None:

@@ -145,6 +145,7 @@ class Sweep:
             self._log.warn("queue", what=f"cannot read the queue: {error}")
 
     async def _look(self, all: bool) -> None:
+        self._work.take()  # or what has just come would be found, and left alone, again and again
         now = self._now() + HAIR
         if all:
             await self._look_at_all(now)

@@ -20,6 +20,8 @@ from mailstack.spool.errors import Busy
 LEISURE = 0.05
 #: Seconds that a batch waits for messages that are just arriving: fewer syncs, and each serves more.
 COMPANY = 0.003
+#: Letters in a batch that are no crowd.
+FEW = 2
 
 #: Seconds until what must be durable is tried again.
 PATIENCE = 5.0
@@ -82,12 +84,13 @@ class GroupCommit:
         arriving: MutableSet[Any],
         log: IEventLog,
         care: Care,
-        on_sync: Callable[[], None] = lambda: None,
+        on_leisure: Callable[[], None] = lambda: None,
     ) -> None:
         """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with,
         while nothing is being synced; it does not raise. ``arriving`` are messages that have begun and not ended yet;
-        each is waited for once. ``on_sync`` is called when a sync has begun."""
-        self._on_sync = on_sync
+        each is waited for once. ``on_leisure`` is called when others than the
+        clients have their turn: after few letters at once, after many when their senders wait for the next sync."""
+        self._on_leisure = on_leisure
         self._log = log
         self._care = care
         self._ledger = ledger
@@ -99,6 +102,7 @@ class GroupCommit:
         self._waiters: list[Deferred[None]] = []
         self._pressing = 0
         self._busy = False
+        self._owed = False  #: time for others, since the last letters
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
         self._done: list[str] = []  #: letters whose rows are removed, but not durably yet
@@ -168,9 +172,16 @@ class GroupCommit:
         await self._tidy()
         self._busy = False
         self._plan()
+        self._owed |= bool(batch.letters)
+        if self._owed and len(batch.letters) <= FEW and not (self._pressing or self._arriving):
+            self._give_time()
         idle, self._idle = self._idle, []
         for each in idle:
             each.callback(None)
+
+    def _give_time(self) -> None:
+        self._owed = False
+        self._clock.callLater(0, self._on_leisure)
 
     def _tell(self, batch: Batch, error: Exception | None) -> None:
         if isinstance(error, OSError):
@@ -212,7 +223,8 @@ class GroupCommit:
     async def _sync(self, batch: Batch) -> None:
         try:
             synced = self._in_thread(self._ledger.sync, batch)
-            self._clock.callLater(0, self._on_sync)
+            if self._owed:
+                self._give_time()
             await synced
             if batch.letters:
                 # Or they would be ours in a folder where nobody will look for them. Not in the thread: it would have to

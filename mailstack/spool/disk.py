@@ -75,7 +75,7 @@ class DiskSpool(Questions):
         self._log = log
         self._adding: set[str] = set()
         self._notes = Retold(log)
-        self.on_sync: Callable[[], None] = lambda: None
+        self.on_leisure: Callable[[], None] = lambda: None
         self._health = Health(data, least, clock.seconds, alarms)
         self._in_thread = self._health.watching(in_thread)
         self._files = Files(self._folder / "messages", self._health.noticed)
@@ -118,7 +118,7 @@ class DiskSpool(Questions):
             self._files.arriving,
             self._log,
             self._health,
-            lambda: self.on_sync(),
+            lambda: self.on_leisure(),
         )
         self._examination = Examination(self._health, self._commit, self._files, self._in_thread)
         self._reschedule = Reschedule(self._reader, self._commit, self._in_thread, self._visible)

@@ -15,6 +15,7 @@ from mailstack.spool.incoming import FileIncoming
 
 LARGEST = 64 * 1024  #: octets of a letter that is kept in memory when it has just come
 MOST = 4 * 1024 * 1024  #: octets of those in all; beyond that the oldest are read from the disk
+FEW = 2  #: files for which a hand-over to a thread costs less than the wait of whoever sends the next letter
 FRESH = 60.0  #: seconds in which a file needs no look, as we have written it
 MOST_FRESH = 10_000  #: files that are known to be fresh
 
@@ -70,13 +71,15 @@ class Files:
             self._drop(next(iter(self._recent)))
 
     def forget(self, ids: Iterable[str]) -> list[str]:
-        """Letters that are done with. The files of small ones are removed; others take their time, and are returned."""
-        heavy = [id for id in ids if id not in self._light]
-        self.unlink(id for id in ids if id in self._light)
+        """Letters that are done with. The files of many small ones are removed; others take their time: returned."""
+        light = {id for id in ids if id in self._light}
+        if len(light) <= FEW:
+            light = set()
+        self.unlink(light)
         for id in ids:
             self._grow_old(id)
             self._drop(id)
-        return heavy
+        return [id for id in ids if id not in light]
 
     def _drop(self, id: str) -> None:
         self._size -= len(self._recent.pop(id, b""))

@@ -56,7 +56,7 @@ class MemorySpool:
     def __init__(self, destination: Callable[[str], str] = str) -> None:
         """``destination``: by domain, where a recipient goes next."""
         self._destination = destination
-        self.on_sync: Callable[[], None] = lambda: None
+        self.on_leisure: Callable[[], None] = lambda: None
         self.stored: dict[str, _Stored] = {}
 
     def receive(self, id: str) -> IIncoming:

@@ -69,7 +69,8 @@ class Days(World):
         while self.clock.seconds() < end:
             following = min((call.getTime() for call in self.clock.getDelayedCalls()), default=end)
             self.clock.advance(max(0.0, min(following, end) - self.clock.seconds()))
-            self.turn()
+            self.dispatcher.meanwhile()
+            self.clock.advance(0)
 
     def asleep(self, seconds: float) -> None:
         """The laptop is closed: the clock on the wall goes on, ours stands."""

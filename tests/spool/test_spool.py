@@ -407,7 +407,7 @@ class TestFailingDisk:
         store = self.spool._store
         remove, locked = store._remove, sqlite3.OperationalError("database is locked")
 
-        def refuse(ids: list[str]) -> None:
+        def refuse(ids: list[str], statements: object = ()) -> None:
             if ids:
                 raise locked
 
@@ -546,6 +546,41 @@ class TestGroupCommit:
         assert done and self.sync.calls == 2
         slow.write(b"x\n")
         self.run(self.spool.add(letter("L4"), slow))
+
+    def test_after_few_letters_others_have_their_turn_at_once(self) -> None:
+        turns: list[int] = []
+        self.spool.on_leisure = lambda: turns.append(self.sync.calls)
+        self.run(self.add("L1"))
+        self.run.clock.advance(0)
+        assert turns == [1]
+
+    def test_after_many_letters_others_have_their_turn_during_the_next_sync(self) -> None:
+        turns: list[int] = []
+        self.spool.on_leisure = lambda: turns.append(self.sync.calls)
+        done = [self.begin(self.add(f"L{number}")) for number in range(5)]
+        self.run.clock.advance(0)
+        self.run.clock.advance(0)
+        assert all(done) and turns == []
+        self.run(self.add("L5"))
+        self.run.clock.advance(0)
+        assert turns[0] == 2
+
+    def test_small_files_are_removed_together_and_others_in_the_thread(self) -> None:
+        calls: list[str] = []
+        thread = self.spool._in_thread
+
+        async def noted(function: Any, *args: Any) -> Any:
+            calls.append(function.__name__)
+            return await thread(function, *args)
+
+        self.spool._in_thread = noted
+        done = [self.begin(self.add(f"L{number}")) for number in range(5)]
+        self.run.clock.advance(0)
+        self.run(self.spool.settle({f"L{number}": [Result(0, "sent", LATER)] for number in range(4)}))
+        assert all(done) and calls == []
+        self.run(self.spool.settle({"L4": [Result(0, "sent", LATER)]}))
+        assert calls == ["unlink"]
+        assert not list(self.spool._files.folder.iterdir())
 
     def test_nobody_waits_for_a_message_that_was_given_up(self) -> None:
         self.spool.receive("L1").discard()
