@@ -6,7 +6,7 @@ in the same run.
 Needs root, and Debian's ``postfix`` and ``dovecot-pop3d`` (``.ci/install``). Makes an ext4 with a journal in a file,
 mounts it, runs two servers there by turns (A B A B …), and prints the medians and the median of the ratios of
 neighbours. Figures of two different runs say little; nothing else should run on the machine meanwhile. All takes some
-25 minutes; what has ``million`` in its name is run by itself, and takes as long again.
+10 minutes; what has ``million`` in its name is run by itself, and takes longer.
 """
 
 from __future__ import annotations

@@ -110,16 +110,8 @@ class DiskSpool(Questions):
         database.chmod(0o600)
         self._sync([self._folder, self._files.folder])
         self._health.start()
-        self._commit = GroupCommit(
-            self._store,
-            self._in_thread,
-            self._clock,
-            self._remove,
-            self._files.arriving,
-            self._log,
-            self._health,
-            lambda: self.on_leisure(),
-        )
+        around = (self._in_thread, self._clock, self._remove, self._files.arriving, self._log, self._health)
+        self._commit = GroupCommit(self._store, *around, lambda: self.on_leisure())
         self._examination = Examination(self._health, self._commit, self._files, self._in_thread)
         self._reschedule = Reschedule(self._reader, self._commit, self._in_thread, self._visible)
         return repairs
@@ -264,8 +256,7 @@ class DiskSpool(Questions):
             self._log.event(id, what="removed")
         # Between two syncs, so that nothing waits for the file system's journal; and a thread would have to get the
         # interpreter's lock again after each of these short calls.
-        heavy = self._files.forget(ids)
-        if heavy:
+        if heavy := self._files.forget(ids):
             Deferred.fromCoroutine(self._unlink(heavy))
 
     async def _unlink(self, ids: Sequence[str]) -> None:
