@@ -126,6 +126,7 @@ class DiskSpool(Questions):
             self._store.end_batch()
             # Or the first batch would not be the only one that a crash can take.
             self._store.sync(Batch())
+            self._store.begun()
             self._reader = Reader(database)
         except sqlite3.Error as error:
             raise as_os_error(error) from error

@@ -64,7 +64,6 @@ class Store:
         self._doubtful = left
         if left:
             self._begin_anew()
-        self._db.execute("PRAGMA busy_timeout = 0")
         self._copied = self._db.total_changes
         self._version = self._data_version()
 
@@ -81,6 +80,10 @@ class Store:
         changed = [(id, number, now) for id, number, now, was in found if now != was]
         if changed:
             self._db.execute(REROUTE, (json.dumps(changed),))
+
+    def begun(self) -> None:
+        """The start is over: from now on nobody is waited for but by :meth:`write_patiently`."""
+        self._db.execute("PRAGMA busy_timeout = 0")
 
     @property
     def taken_back(self) -> set[str]:

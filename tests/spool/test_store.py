@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from twisted.internet.task import Clock
 
 from mailstack.interfaces.spool import Result
 from mailstack.model.letter import Letter
 from mailstack.spool.adding import MOST
 from mailstack.spool.batch import Batch, Reported, Settlement
-from mailstack.spool.store import Store
+from mailstack.spool.disk import DiskSpool
+from mailstack.spool.store import PATIENCE, Store
+from tests.fakes import ListLog, in_place
 from tests.spool.contract import ALICE, LATER, NEVER, OK, letter
 
 TABLES = ("messages", "recipients", "history", "unsaved")
@@ -136,3 +139,20 @@ def test_what_was_settled_before_a_failed_sync_may_be_settled_again(rows: Rows) 
     assert rows.write(sent("L1", 0)) == ["L1"]
     rows.store.take_back(Batch(settlements=[sent("L1", 0)]))
     assert rows.write(sent("L1", 0)) == ["L1"]
+
+
+def test_a_start_waits_for_its_neighbours_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody's ``sendmail`` may be in the middle of a transaction."""
+    patience: list[int] = []
+    end_batch = Store.end_batch
+
+    def noted(store: Store) -> None:
+        patience.append(store._db.execute("PRAGMA busy_timeout").fetchone()[0])
+        end_batch(store)
+
+    monkeypatch.setattr(Store, "end_batch", noted)
+    spool = DiskSpool(tmp_path, "filesystem", in_place, Clock(), ListLog(), str)
+    spool.start()
+    at_work = spool._store._db.execute("PRAGMA busy_timeout").fetchone()[0]
+    spool.close()
+    assert patience == [PATIENCE] and at_work == 0, "later the reactor must not wait"
