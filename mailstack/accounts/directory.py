@@ -51,7 +51,7 @@ class Directory:
         self._srs: Srs | None = None
         self._book = Book(settings, None, None, self._origin)
         self._known: dict[Address, Resolution] = {}
-        self._mailboxes: dict[Address, str | None] = {}
+        self._mailboxes: dict[Address, str] = {}
 
     def remember(self, key: bytes) -> None:
         """What return addresses are signed with. Before, none is given out, and none is known."""

@@ -88,8 +88,8 @@ class GroupCommit:
     ) -> None:
         """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with,
         while nothing is being synced; it does not raise. ``arriving`` are messages that have begun and not ended yet;
-        each is waited for once. ``on_leisure`` is called when others than the
-        clients have their turn: after few letters at once, after many when their senders wait for the next sync."""
+        each is waited for once. ``on_leisure`` is called when others than the clients have their turn: after few
+        letters at once, after many when clients wait for the next sync."""
         self._on_leisure = on_leisure
         self._log = log
         self._care = care
