@@ -138,6 +138,7 @@ class Inbound:
             self._log,
             out.wake,
             out.waiting,
+            out.own_mail,
             self._new_id,
             self._now,
             submission=submission,

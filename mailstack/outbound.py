@@ -37,6 +37,7 @@ from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.looks import Looks
 from mailstack.queue.mailer import Mailer
 from mailstack.queue.notices import Notices
+from mailstack.queue.own_mail import OwnMail
 from mailstack.queue.places import Places
 from mailstack.queue.report import Reporter
 from mailstack.queue.schedule import Schedule
@@ -45,6 +46,7 @@ from mailstack.queue.transports import REMEMBERED, TermsByDomain, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
 from mailstack.queue.wording import Voices
+from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool, OpenSync
 
 Run = Callable[..., Awaitable[Any]]  #: calls a function in a thread
@@ -144,6 +146,7 @@ class Outbound:
         self.damage = DamageNotices(self.notices.send, hostname, postmaster, reactor, now)
         self.spool.custody.on_damage = self.damage.add
         line = partial(Line, reactor, hostname, self.spool, log)
+        self.own_mail = OwnMail(QueueDesk(data), pools.mailboxes, self.queue.recall, now)
         self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, reactor.seconds)
 
     def wake(self, letter: Letter) -> None:

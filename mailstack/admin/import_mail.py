@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 from attrs import evolve
@@ -15,6 +12,7 @@ from mailstack.admin import import_maildir, import_pop3, import_uidls
 from mailstack.admin.import_place import Place, account, warn_of_expiry
 from mailstack.admin.import_run import Tally, sentences
 from mailstack.admin.output import clean, json_out
+from mailstack.admin.password import in_file, on_stdin, password
 from mailstack.admin.site import Failed, Site
 from mailstack.maildir import folders
 
@@ -73,8 +71,8 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--folder", metavar="NAME", default="", help="Into this folder, such as Junk, and not the mailbox itself."
 )
-@click.option("--password-file", type=click.Path(path_type=Path), help="The password is the first line of this file.")
-@click.option("--password-stdin", is_flag=True, help="The password is the first line of standard input.")
+@in_file
+@on_stdin
 @click.option(
     "--tls-fingerprint", metavar="HEX", default="", help="Believe the certificate with this SHA-256, whoever made it."
 )
@@ -110,7 +108,8 @@ def pop3(
         raise click.UsageError(str(error)) from None
     server = evolve(found.server, fingerprint=_fingerprint(tls_fingerprint), plain=insecure_plaintext)
     place = Place(site.settings, account(site, address), "").within(folder, new)
-    wishes = import_pop3.Wishes(_password(found.user, password_file, password_stdin), by_content, again, dry_run)
+    secret = password(f"{found.user} there", password_file, password_stdin)
+    wishes = import_pop3.Wishes(secret, by_content, again, dry_run)
     warn_of_expiry(place)
     tally = Tally(f"{found.user}@{server.host}", str(place.account), folders.shown(place.folder))
     import_pop3.bring(place, evolve(found, server=server), wishes, tally)
@@ -162,27 +161,6 @@ def _fingerprint(text: str) -> str:
     if digits and (len(digits) != _FINGERPRINT or not set(digits) <= set("0123456789abcdef")):
         raise click.UsageError("--tls-fingerprint: a SHA-256 fingerprint has 64 hex digits")
     return digits
-
-
-def _password(user: str, file: Path | None, from_stdin: bool) -> str:
-    if file is not None and from_stdin:
-        raise click.UsageError("--password-file or --password-stdin, not both")
-    if file is not None:
-        with file.open("rb") as opened:
-            return _first_line(opened, str(file))
-    if from_stdin:
-        return _first_line(sys.stdin.buffer, "standard input")
-    if not os.isatty(0):
-        raise click.UsageError("there is no terminal to ask for the password: use --password-file or --password-stdin")
-    answer: str = click.prompt(f"Password of {clean(user)} there", hide_input=True, err=True)
-    return answer
-
-
-def _first_line(stream: Any, name: str) -> str:  # Any: what click's own runner puts in the place of standard input
-    line: str = stream.readline().decode("utf-8", "surrogateescape").rstrip("\r\n")
-    if not line:
-        raise Failed(f"there is no password in the first line of {name}")
-    return line
 
 
 def _tell(tallies: list[Tally], as_json: bool, dry_run: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from mailstack.admin import letters
 from mailstack.admin.output import clean, count
 from mailstack.admin.queue_filters import filters
+from mailstack.admin.queue_own import dropped, for_users
 from mailstack.admin.site import Failed, Site, warn
 from mailstack.model import deed as deeds
 from mailstack.model.deed import Deed
@@ -51,11 +52,21 @@ VERBS = (
          "{what} on hold"),
     Verb(deeds.RELEASE, "Let letters on hold go on. They are due now.", "Release {what}?", "{what} released",
          useless="the letter {id} is not on hold"),
-    Verb(deeds.DROP, "Remove letters for good. Nobody is told, not even the sender.", "Remove {what} for good?",
-         "{what} removed", final=True),
+    Verb(deeds.DROP, "Remove letters for good. Nobody is told, not even the sender. With --user, one's own ones.",
+         "Remove {what} for good?", "{what} removed", final=True),
     Verb(deeds.BOUNCE, "Return letters. The sender gets a report that they were not delivered.",
          "Return {what} to the sender?", "{what} returned", final=True, reason=True),
 )  # fmt: skip
+
+
+#: Arguments and options of all verbs.
+_ABOUT_LETTERS: tuple[Callable[[Any], Any], ...] = (
+    click.argument("ids", nargs=-1, metavar="[ID]..."),
+    filters,
+    click.option("--all", "everything", is_flag=True, help="All that is there."),
+    click.option("--dry-run", is_flag=True, help="Only say what would be done."),
+    click.option("--yes", is_flag=True, help="Do not ask."),
+)
 
 
 def commands() -> Iterator[click.Command]:
@@ -63,16 +74,15 @@ def commands() -> Iterator[click.Command]:
 
 
 def _command(verb: Verb) -> click.Command:
-    @click.argument("ids", nargs=-1, metavar="[ID]...")
-    @filters
-    @click.option("--all", "everything", is_flag=True, help="All that is there.")
-    @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-    @click.option("--yes", is_flag=True, help="Do not ask.")
     def command(site: Site, ids: tuple[str, ...], selection: Selection | None, **options: Any) -> None:
         _run(site, verb, _Order(ids, selection, **options))
 
+    if verb.name == deeds.DROP:
+        command = for_users(dropped)(command)
     if verb.reason:
         command = click.option("--reason", default="", metavar="TEXT", help="Why, in the report.")(command)
+    for decorate in reversed(_ABOUT_LETTERS):
+        command = decorate(command)
     asks = "Asks first" if verb.final else "With filters it asks first"
     without = ", and filters need --yes" if verb.final else ""
     note = f"{asks} on a terminal; a script is not asked{without}."

@@ -27,6 +27,7 @@ def duration(context: click.Context, parameter: click.Parameter, text: str | Non
 
 _OPTIONS = (
     click.option("--sender", metavar="PATTERN", help="From this sender; <> is the null sender, of reports."),
+    click.option("--account", metavar="ADDRESS", help="From this user, who was logged in, whatever the sender is."),
     click.option("--recipient", metavar="PATTERN", help="To this recipient, as it is or as the client gave it."),
     click.option("--destination", metavar="PATTERN", help="To a next hop: local, smarthost, mx:far.example, …"),
     click.option("--state", type=click.Choice(STATES), multiple=True, help="With recipients in this state."),
@@ -36,7 +37,7 @@ _OPTIONS = (
     click.option("--younger", callback=duration, metavar="TIME", help="That came at most so long ago."),
     click.option("--reply", metavar="TEXT", help="Whose last reply has this text in it, in any case of letters."),
 )
-NAMES = ("sender", "recipient", "destination", "state", "older", "younger", "reply")
+NAMES = ("sender", "account", "recipient", "destination", "state", "older", "younger", "reply")
 
 
 def filters(command: Command) -> Command:
@@ -57,6 +58,7 @@ def filters(command: Command) -> Command:
 def selection(
     site: Site,
     sender: str | None,
+    account: str | None,
     recipient: str | None,
     destination: str | None,
     state: tuple[str, ...],
@@ -67,6 +69,7 @@ def selection(
     now = site.now()
     return Selection(
         sender=None if sender is None else _address(site, sender, null=True),
+        account=None if account is None else str(site.address(_text(account)).canonical),
         recipient=None if recipient is None else _address(site, recipient),
         destination=None if destination is None else _text(destination),
         states=state,

@@ -9,6 +9,7 @@ import click
 from mailstack.admin import letters
 from mailstack.admin.output import count, json_stream
 from mailstack.admin.queue_filters import filters
+from mailstack.admin.queue_own import for_users, listed
 from mailstack.admin.site import Site
 from mailstack.model.entry import Entry
 from mailstack.model.selection import EVERYTHING, Selection
@@ -18,6 +19,7 @@ from mailstack.model.selection import EVERYTHING, Selection
 @filters
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N letters.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, an object a letter.")
+@for_users(listed)
 def list_(site: Site, selection: Selection | None, limit: int | None, as_json: bool) -> None:
     """Letters, the oldest first, and why they still wait.
 

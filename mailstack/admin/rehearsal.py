@@ -21,8 +21,9 @@ from mailstack.intake.surroundings import Surroundings
 from mailstack.interfaces.accounts import Bindings, IAuthenticator, Identity, IDirectory
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.spool import ILetterbox
-from mailstack.interfaces.waiting import ITurn, IWaitingMail
+from mailstack.interfaces.waiting import Dropped, IOwnMail, ITurn, IWaitingMail
 from mailstack.model.address import Address
+from mailstack.model.entry import Entry
 from mailstack.model.letter import Letter
 from mailstack.model.reply import Reply
 from mailstack.protocol import sasl
@@ -83,7 +84,7 @@ class Uncounted:
         pass
 
 
-@implementer(IWaitingMail)
+@implementer(IWaitingMail, IOwnMail)
 class NothingWaits:
     """Every call finds an empty queue."""
 
@@ -91,6 +92,12 @@ class NothingWaits:
         return 0
 
     async def fetch(self, domains: Sequence[str]) -> ITurn | None:
+        return None
+
+    async def waiting(self, user: Address, limit: int) -> Sequence[Entry]:
+        return ()
+
+    async def drop(self, user: Address, id: str) -> Dropped | None:
         return None
 
 
@@ -118,6 +125,7 @@ def without_server(
         log,
         wake=lambda letter: None,
         waiting=NothingWaits(),
+        own_mail=NothingWaits(),
         new_id=new_id,
         now=time,
         submission=submission,

@@ -35,6 +35,8 @@ def sheet(entry: Entry, history: Sequence[Moment], future: Forecasts, now: float
 
 def _facts(entry: Entry, future: Forecasts, now: float) -> Iterator[tuple[str, str]]:
     yield "Sender", path(entry.sender)
+    if entry.account:
+        yield "Account", entry.account
     yield "Size", f"{size(entry.size)}{' octets' if entry.size < 1024 else ''}"
     yield "Arrived", when(entry.arrived, now)
     if entry.not_before:
@@ -115,6 +117,7 @@ def further(entry: Entry, history: Sequence[Moment], future: Forecasts) -> dict[
         "requiretls": entry.require_tls,
         "ret": entry.ret,
         "envid": entry.envid,
+        "account": entry.account,
         "not_before": utc(entry.not_before) if entry.not_before else None,
         "warned": entry.warned,
         "next_warning": utc(warning),

@@ -96,7 +96,8 @@ def _refused(session: Session, refusal: Reply) -> Reply:
 
 
 async def _accept(session: Session, transaction: Transaction) -> Reply:
-    letter = transaction.letter(not_before(session, transaction.mail), sent_by(session, transaction.sender))
+    saved_by = sent_by(session, transaction.sender)
+    letter = transaction.letter(not_before(session, transaction.mail), saved_by, session.visitor.user)
     assert transaction.content is not None, "a message without content was refused"
     await session.around.spool.add(letter, transaction.content)
     # From here on the letter is ours: the 250 must leave, or the client sends it again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mailstack.intake.authentication import mechanisms, offers_login, offers_tls
+from mailstack.intake.own_mail import offers_xdrop
 from mailstack.intake.release import bounds, offers_future_release
 from mailstack.intake.session import Session
 from mailstack.intake.waiting import offers_atrn, offers_etrn
@@ -36,6 +37,7 @@ EXTENSIONS: tuple[tuple[str, Callable[[Session], bool] | None], ...] = (
     ("SAML", lambda session: session.rfc821),
     ("STARTTLS", offers_tls),
     ("AUTH {mechanisms}", offers_login),
+    ("XDROP", offers_xdrop),
     ("XCLIENT NAME ADDR HELO{login}", lambda session: session.may_name_client),
 )
 

@@ -41,6 +41,10 @@ def _no_backup(session: Session) -> str:
 def _no_fetching(session: Session) -> str:
     if not session.settings.relay.fetch:
         return "Nobody may fetch mail here"
+    return _no_users(session)
+
+
+def _no_users(session: Session) -> str:
     return "" if session.around.submission else "Not on this port: log in on a submission port, usually 587 or 465"
 
 
@@ -232,6 +236,20 @@ LESSONS: dict[str, Lesson] = {
         "XCLIENT NAME=client.example.com ADDR=192.0.2.7",
         ("220 we greet that client", "501 an attribute is wrong", "503 not now", "550 not for you"),
         elsewhere=lambda session: "" if session.may_name_client else "Only for proxies that are known here",
+    ),
+    "XDROP": Lesson(
+        "XDROP [queue-id]",
+        "Takes back a letter that you have sent, for those who have not got it yet; without an id it lists what waits",
+        "XDROP 06A4X5N9W3QK",
+        (
+            "250 dropped, or the list",
+            "451 not possible now",
+            "502 not on this port",
+            "530 log in first",
+            "550 none such",
+        ),
+        elsewhere=_no_users,
+        first=_no_login_yet,
     ),
     "SEND": _obsolete("SEND", "Shows a message on the recipient's terminal; nobody has one, so RCPT is answered 450"),
     "SOML": _obsolete("SOML", "Shows a message on a terminal or mails it: here it is mailed, as after MAIL"),

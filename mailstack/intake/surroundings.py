@@ -12,7 +12,7 @@ from mailstack.intake.relay import RelayRule
 from mailstack.interfaces.accounts import IAuthenticator, IDirectory
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.spool import ILetterbox
-from mailstack.interfaces.waiting import IWaitingMail
+from mailstack.interfaces.waiting import IOwnMail, IWaitingMail
 from mailstack.message.voice import Voice
 from mailstack.model.letter import Letter
 
@@ -30,6 +30,7 @@ class Surroundings:
     log: IEventLog
     wake: Callable[[Letter], None]  #: tells the queue of a letter that just became ours
     waiting: IWaitingMail
+    own_mail: IOwnMail
     new_id: Callable[[], str]
     now: Callable[[], float]
     submission: bool  #: for our users, who log in; else for other servers

@@ -190,9 +190,9 @@ class Transaction:
             return LOOP
         return self.refusal
 
-    def letter(self, not_before: float = 0.0, sent_by: Address | None = None) -> Letter:
+    def letter(self, not_before: float = 0.0, sent_by: Address | None = None, account: Address | None = None) -> Letter:
         """``not_before`` is the Unix time of its first attempt, if that is to be later; ``sent_by`` the account in
-        whose Sent folder it is to be saved."""
+        whose Sent folder it is to be saved; ``account`` the one that is logged in."""
         return Letter(
             self.id,
             self.sender,
@@ -210,6 +210,7 @@ class Transaction:
             not_before,
             "" if self.mail.hold is None else str(self.mail.hold),
             sent_by,
+            account,
         )
 
     def discard(self) -> None:

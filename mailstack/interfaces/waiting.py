@@ -1,4 +1,4 @@
-"""The seams for mail that waits for whoever asks for it: ETRN, and ATRN with its turned roles."""
+"""The seams for mail in the queue that somebody in a session asks for: ETRN, ATRN with its turned roles, XDROP."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 from zope.interface import Interface
 
 from mailstack.interfaces.delivery import ITransport
+from mailstack.model.address import Address
+from mailstack.model.entry import Entry
+from mailstack.model.value import frozen
 
 
 class ITurn(Interface):
@@ -54,3 +57,22 @@ class IWaitingMail(Interface):
     async def fetch(domains: Sequence[str]) -> ITurn | None:
         """What waits for these domains, for the client to have on its own connection; None: nothing. OSError when
         the queue cannot be read."""
+
+
+@frozen
+class Dropped:
+    """A letter that its sender has taken back."""
+
+    recipients: int  #: who had not got it yet
+    under_way: bool  #: an attempt may have begun before, and succeed
+
+
+class IOwnMail(Interface):
+    """The queue for a user who has sent letters. OSError when it cannot be read or changed."""
+
+    async def waiting(user: Address, limit: int) -> Sequence[Entry]:
+        """Letters that this user has sent, logged in, and that somebody has not got yet: the latest first."""
+
+    async def drop(user: Address, id: str) -> Dropped | None:
+        """Remove one of them, for those who have not got it yet. Nobody is told. Durable on return. None: there is no
+        such letter of this user."""

@@ -1,4 +1,4 @@
-"""What an administrator does to letters in the queue."""
+"""What is done to letters in the queue: by an administrator, or by the user who has sent them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ RETURNED = Reply(554, "5.7.0", "Returned by the administrator")
 @frozen
 class Deed:
     verb: str
-    by: str  #: the name of the administrator's account
+    by: str  #: the name of the administrator's account; the address of the sender's
     at: float  #: Unix time
     reason: str = ""  #: why, in one line; for the sender too, when the letter is returned
+    own: bool = False  #: it is the sender who does it
 
     @property
     def verdict(self) -> Reply:

@@ -45,6 +45,7 @@ class Entry:
     envid: str = ""
     not_before: float = 0.0  #: Unix time of the first attempt, if its sender wants it later
     warned: int = 0  #: delay warnings sent so far
+    account: str = ""  #: the address with which its sender was logged in; "" without
 
     @property
     def released(self) -> float:
@@ -60,7 +61,7 @@ class Moment:
     at: float  #: Unix time
     state: str  #: what it came to be: sent, deferred, bounced, hold, active
     reply: str  #: one line: the answer, or what was done
-    by: str  #: ``host[ip]:port``, ``local`` or ``none``; of the administrator, the account's name
+    by: str  #: ``host[ip]:port``, ``local`` or ``none``; of the administrator, or the sender, the account's name
     administrator: bool = False
 
 

@@ -71,6 +71,7 @@ class Letter:
     not_before: float = 0.0  #: Unix time of the first attempt, if it is to be later
     hold: str = ""  #: ``for;3600`` or ``until;2026-…``, if that was the sender's wish (RFC 4865)
     sent_by: Address | None = None  #: the account in whose Sent folder a copy is to be saved
+    account: Address | None = None  #: the account that was logged in: whoever has it may take the letter back
     opening: bytes = b""  #: ASCII fields, LF, that go before what is relayed; made for one attempt, and not stored
 
     @property

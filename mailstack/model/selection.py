@@ -1,4 +1,4 @@
-"""Which letters of the queue, and which of their recipients, an administrator means."""
+"""Which letters of the queue, and which of their recipients, somebody means."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Selection:
     """
 
     sender: str | None = None  #: "" is the null sender
+    account: str | None = None  #: the address with which its sender was logged in; no pattern
     recipient: str | None = None  #: where it goes, or what the client has given
     destination: str | None = None
     states: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ SHORT = 100  #: octets of a line that is remembered
 FREQUENT = {b"DATA", b"EHLO", b"HELO", b"MAIL", b"QUIT", b"RCPT", b"RSET"}  #: none of them holds a secret
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_QUEUE_ID = re.compile(r"[0-9A-Za-z]{1,40}")
 
 #: Commands that may carry UTF-8: those with addresses. RFC 6531 §3.3, §3.7.4.2.
 UTF8_VERBS = {"MAIL", "SEND", "SOML", "SAML", "RCPT", "VRFY", "EXPN"}
@@ -206,6 +207,13 @@ def _atrn(rest: str) -> events.Event:
     return events.Atrn(tuple(name.rstrip(".").lower() for name in names))
 
 
+def _xdrop(rest: str) -> events.Event:
+    """Our own, and private (RFC 5321 §4.1.5): ``XDROP [SP queue-id]``."""
+    if rest and not _QUEUE_ID.fullmatch(rest):
+        return _bad("Syntax: XDROP [queue-id]")
+    return events.TakeBack(rest.upper())
+
+
 def _obsolete(verb: str) -> Callable[[str], events.Event]:
     """RFC 821 §4.1.1: the three are written like MAIL."""
     return lambda rest: events.Obsolete(verb, _mail(rest))
@@ -233,6 +241,7 @@ PARSERS: dict[str, Callable[[str], events.Event]] = {
     "STARTTLS": _alone(events.StartTls()),
     "AUTH": _auth,
     "XCLIENT": xclient.parse,
+    "XDROP": _xdrop,
     "SEND": _obsolete("SEND"),
     "SOML": _obsolete("SOML"),
     "SAML": _obsolete("SAML"),

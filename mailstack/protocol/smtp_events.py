@@ -135,6 +135,13 @@ class Atrn:
 
 
 @frozen
+class TakeBack:
+    """XDROP: the sender wants a letter back, by its queue id; "" asks which there are."""
+
+    id: str = ""
+
+
+@frozen
 class StartTls:
     pass
 
@@ -213,6 +220,7 @@ Event = (
     | Obsolete
     | Etrn
     | Atrn
+    | TakeBack
     | StartTls
     | XClient
     | Auth

@@ -19,6 +19,7 @@ from mailstack.protocol.smtp_events import (
     Rcpt,
     Reset,
     StartTls,
+    TakeBack,
     XClient,
 )
 
@@ -47,6 +48,7 @@ TRANSITIONS: dict[State, dict[type[Event], State]] = {
         Auth: State.READY,
         Etrn: State.READY,
         Atrn: State.TURNED,
+        TakeBack: State.READY,
         Mail: State.SENDER,
     },
     State.SENDER: {Hello: State.READY, Reset: State.READY, Rcpt: State.RECIPIENTS},
@@ -78,6 +80,7 @@ ORDERED_VERBS: dict[str, type[Event]] = {
     "TURN": Atrn,
     "STARTTLS": StartTls,
     "XCLIENT": XClient,
+    "XDROP": TakeBack,
     "AUTH": Auth,
     "SEND": Mail,
     "SOML": Mail,

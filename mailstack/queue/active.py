@@ -17,7 +17,7 @@ class Active:
     #: where something of it waits for its turn, is attempted, or is being recorded
     keys: set[str] = Factory(set)
     telling: int = 0  #: how many reports on parts of it are on their way
-    dropped: bool = False  #: the administrator has removed it
+    dropped: bool = False  #: the administrator, or its sender, has removed it
 
     @classmethod
     def of(cls, due: Due) -> Active:

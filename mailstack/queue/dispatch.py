@@ -118,8 +118,8 @@ class Dispatcher(Service):
         Deferred.fromCoroutine(guarded())
 
     def _complain(self, error: OSError) -> None:
-        """Once, however often it is tried."""
-        if str(error) != self._trouble:
+        """Once, however often it is tried; a queue that was closed meanwhile is no trouble."""
+        if self.running and str(error) != self._trouble:
             self._trouble = str(error)
             self._log.warn("queue", what=f"cannot read the queue: {error}")
 
@@ -149,6 +149,13 @@ class Dispatcher(Service):
         """Somebody has made letters due, and wants them to be tried whatever is known of their destination."""
         self._work.calls += 1
         self._sweep.soon()
+
+    async def recall(self, id: str) -> bool:
+        """A letter was just dropped, by somebody else than the queue. On return no attempt at it begins any more;
+        whether one goes on. OSError: the queue cannot be read."""
+        self._work.coming.pop(id, None)
+        await self._look_for_changes()
+        return id in self._telling.letters
 
     async def out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
         """One attempt at those recipients of a letter that wait in these domains, by a transport of one's own. Nothing

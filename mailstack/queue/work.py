@@ -263,7 +263,7 @@ class Work:
         alone: list[Part] = []
         for part, found in zip(parts, outcomes, strict=True):
             if part.active.dropped:
-                what = "was dropped by the administrator during an attempt: nobody is told"
+                what = "was dropped during an attempt: nobody is told"
                 self._log.event(part.id, what=what)
             elif found is None:
                 alone.append(part)

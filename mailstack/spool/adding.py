@@ -18,15 +18,15 @@ def _by_number(statement: str, row: str) -> list[str]:
     return [f"{statement} VALUES {', '.join([row] * number)}" for number in range(MOST + 1)]
 
 
-#: Most letters come without wishes, and do not pay for them.
+#: Most letters come from strangers and without wishes, and do not pay for them.
 ADD_MESSAGES = _by_number(
     "INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, seal, batch)",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT batch FROM counter))",
 )
 ADD_MESSAGES_WITH_WISHES = _by_number(
     """INSERT INTO messages (id, sender, arrived, size, lines, relay_offset, eight_bit, checksum, seal,
-                             smtputf8, require_tls, ret, envid, not_before, hold, batch)""",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT batch FROM counter))",
+                             smtputf8, require_tls, ret, envid, not_before, hold, account, batch)""",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT batch FROM counter))",
 )
 ADD_RECIPIENTS = _by_number(
     "INSERT INTO recipients (id, number, address, original, next_attempt, destination, state)",

@@ -1,4 +1,4 @@
-"""What the administrator's verbs do to the rows."""
+"""What the administrator's verbs do to the rows; one of them is also the sender's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mailstack.model.deed import BOUNCE, DROP, HOLD, RELEASE, RETRY, Deed
 from mailstack.model.entry import Changed
 from mailstack.model.selection import Selection
 from mailstack.spool import notes
-from mailstack.spool.entries import ADMINISTRATOR
+from mailstack.spool.entries import ADMINISTRATOR, SENDER
 from mailstack.spool.selection import condition, id_list
 from mailstack.spool.states import HELD, UNREPORTED, WAITING, listed
 from mailstack.spool.store import FINISHED, REMOVE
@@ -116,7 +116,7 @@ def _apply(db: sqlite3.Connection, deed: Deed, rows: Sequence[tuple[Any, ...]]) 
         "rows": json.dumps([row[:2] for row in rows]),
         "at": deed.at,
         "words": _words(deed),
-        "by": f"{ADMINISTRATOR}{deed.by}",
+        "by": f"{SENDER if deed.own else ADMINISTRATOR}{deed.by}",
         "code": verdict.code,
         "status": verdict.status,
         "reply": verdict.text,
@@ -126,7 +126,8 @@ def _apply(db: sqlite3.Connection, deed: Deed, rows: Sequence[tuple[Any, ...]]) 
 
 
 def _words(deed: Deed) -> str:
-    return f"{CHANGES[deed.verb].words} by the administrator" + (f": {deed.reason}" if deed.reason else "")
+    who = "its sender" if deed.own else "the administrator"
+    return f"{CHANGES[deed.verb].words} by {who}" + (f": {deed.reason}" if deed.reason else "")
 
 
 def _remove(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:

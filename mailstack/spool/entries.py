@@ -18,9 +18,10 @@ from mailstack.spool.states import WAITING
 PAGE = 500  # letters read at a time
 
 _LETTER = (
-    "m.id, m.sender, m.size + m.lines, m.arrived, m.smtputf8, m.require_tls, m.ret, m.envid, m.not_before, m.warned"
+    "m.id, m.sender, m.size + m.lines, m.arrived, m.smtputf8, m.require_tls, m.ret, m.envid, m.not_before, m.warned,"
+    " m.account"
 )
-_LETTER_COLUMNS = 10
+_LETTER_COLUMNS = 11
 _RECIPIENT = (
     "r.number, r.address, r.original, r.state, r.attempts, r.next_attempt, r.destination, r.notify, r.code, r.status,"
     " r.reply"
@@ -37,8 +38,8 @@ WHERE r.id > :last AND {condition} ORDER BY r.id LIMIT :limit
 _HISTORY = """
 SELECT number, at, state, code, status, reply, relay FROM history WHERE id = ? ORDER BY at, number
 """
-#: What the administrator has done stands in the history behind this, where else the next hop's name is.
-ADMINISTRATOR = "admin:"
+#: What the administrator, or the sender, has done stands in the history behind this, where else the next hop's name is.
+ADMINISTRATOR, SENDER = "admin:", "sender:"
 DAMAGED = "damaged.invalid"  # the domain that is shown of what is no address
 #: States that only say whether the sender was told; what they mean is shown.
 AS_SHOWN = {"reported": "bounced", "delivered": "sent", "relayed": "sent", "expanded": "sent"}
@@ -70,7 +71,8 @@ def history(db: sqlite3.Connection, id: str) -> list[Moment]:
 
 
 def _entry(rows: list[tuple[Any, ...]]) -> Entry:
-    id, sender, size, arrived, smtputf8, require_tls, ret, envid, not_before, warned = rows[0][:_LETTER_COLUMNS]
+    id, sender, size, arrived, smtputf8, require_tls, ret, envid, *rest = rows[0][:_LETTER_COLUMNS]
+    not_before, warned, account = rest
     recipients = tuple(_recipient(arrived, *row[_LETTER_COLUMNS:]) for row in rows)
     waiting = [recipient.next_attempt for recipient in recipients if recipient.next_attempt is not None]
     return Entry(
@@ -87,6 +89,7 @@ def _entry(rows: list[tuple[Any, ...]]) -> Entry:
         envid,
         not_before,
         warned,
+        account,
     )
 
 
@@ -135,8 +138,9 @@ def _words(code: int, status: str, text: str) -> str:
 
 
 def _moment(number: int, at: float, state: str, code: int, status: str, text: str, relay: str) -> Moment:
-    who = relay.removeprefix(ADMINISTRATOR)
-    return Moment(number, at, AS_SHOWN.get(state, state), _words(code, status, text), who, who != relay)
+    who = relay.removeprefix(ADMINISTRATOR).removeprefix(SENDER)
+    administrator = relay.startswith(ADMINISTRATOR)
+    return Moment(number, at, AS_SHOWN.get(state, state), _words(code, status, text), who, administrator)
 
 
 def _state(states: set[str]) -> str:

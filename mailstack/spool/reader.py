@@ -78,7 +78,7 @@ UNBELIEVABLE = f"""
 SELECT id, number FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ? AND state = 'deferred'
 """
 UNSAVED = """
-SELECT id, account FROM unsaved JOIN messages USING (id)
+SELECT id, unsaved.account FROM unsaved JOIN messages USING (id)
 WHERE not_before <= :now AND id NOT IN (SELECT value FROM json_each(:exclude)) ORDER BY id LIMIT :limit
 """
 NEXT_DUE = f"SELECT min(next_attempt) FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ?"

@@ -11,7 +11,7 @@ from mailstack.model.letter import Letter, Recipient
 Row = tuple[object, ...]
 Rows = list[Row]
 
-NO_WISHES = (0, 0, "", "", 0.0, "")  #: as :func:`letter_wishes` has them
+NO_WISHES = (0, 0, "", "", 0.0, "", "")  #: as :func:`letter_wishes` has them
 NO_RECIPIENT_WISHES = ("", "", 0)
 UNSEALED = -1  #: of a letter that an older mailstack has accepted
 
@@ -34,7 +34,7 @@ def seal(message: Row, recipients: Iterable[Row]) -> int:
 def sealed(message: Row, wishes: Row, recipients: Iterable[tuple[Row, Row]]) -> int:
     """The seal of rows as they are about to be written."""
     id, sender, _, *measures = message
-    smtputf8, require_tls, ret, envid, _, hold = wishes or NO_WISHES
+    smtputf8, require_tls, ret, envid, _, hold, _ = wishes or NO_WISHES
     those = [row[2:4] + (rest or NO_RECIPIENT_WISHES) for row, rest in recipients]
     return seal((id, sender, *measures, smtputf8, require_tls, ret, envid, hold), those)
 
@@ -54,9 +54,11 @@ def message_row(letter: Letter) -> Row:
 
 def letter_wishes(letter: Letter) -> Row:
     """Empty: there are none, as usual."""
-    if not (letter.smtputf8 or letter.require_tls or letter.ret or letter.envid or letter.not_before):
+    account = str(letter.account or "")
+    if not (letter.smtputf8 or letter.require_tls or letter.ret or letter.envid or letter.not_before or account):
         return ()
-    return (int(letter.smtputf8), int(letter.require_tls), letter.ret, letter.envid, letter.not_before, letter.hold)
+    wishes = (int(letter.smtputf8), int(letter.require_tls), letter.ret, letter.envid, letter.not_before, letter.hold)
+    return (*wishes, account)
 
 
 def recipient_row(letter: Letter, number: int, recipient: Recipient, destination: str) -> Row:

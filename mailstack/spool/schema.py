@@ -6,7 +6,7 @@ import sqlite3
 
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
-VERSION = 6  #: ``PRAGMA user_version``
+VERSION = 7  #: ``PRAGMA user_version``
 SQLITE = (3, 38, 0)  #: has the operator ->> that the statements use
 
 SCHEMA = f"""
@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS messages (
     envid TEXT NOT NULL DEFAULT '',  -- xtext
     not_before REAL NOT NULL DEFAULT 0, -- Unix time of the first attempt, if that is later than arrived
     hold TEXT NOT NULL DEFAULT '',   -- if that was the sender's wish: for;SECONDS or until;DATE
-    seal INTEGER NOT NULL DEFAULT -1 -- CRC-32 of what never changes of the envelope; -1: of an older mailstack
+    seal INTEGER NOT NULL DEFAULT -1, -- CRC-32 of what never changes of the envelope; -1: of an older mailstack
+    account TEXT NOT NULL DEFAULT '' -- the address with which its sender was logged in
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS recipients (
     id TEXT NOT NULL,
@@ -61,7 +62,8 @@ CREATE TABLE IF NOT EXISTS history (  -- what attempts came to, while the letter
     code INTEGER NOT NULL,
     status TEXT NOT NULL,
     reply TEXT NOT NULL,
-    relay TEXT NOT NULL,             -- 'admin:' and a name: what that administrator did
+    relay TEXT NOT NULL,             -- 'admin:' and a name: what that administrator did;
+                                     -- 'sender:' and an address: what the sender did
     PRIMARY KEY (id, number, at)
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS unsaved (  -- letters of which a copy is still to be saved in a Sent folder
@@ -91,6 +93,7 @@ ADDED = (
     ("recipients", "destination", "TEXT NOT NULL DEFAULT ''"),
     ("messages", "hold", "TEXT NOT NULL DEFAULT ''"),
     ("messages", "seal", "INTEGER NOT NULL DEFAULT -1"),
+    ("messages", "account", "TEXT NOT NULL DEFAULT ''"),
 )
 
 

@@ -45,6 +45,8 @@ def condition(selection: Selection) -> Condition:
 def _clauses(chosen: Selection) -> Iterator[tuple[str, dict[str, Any]]]:
     if chosen.sender is not None:
         yield "m.sender LIKE :sender ESCAPE '\\'", {"sender": like(chosen.sender)}
+    if chosen.account is not None:
+        yield "m.account = :account", {"account": chosen.account}
     if chosen.recipient is not None:
         sql = "r.address LIKE :recipient ESCAPE '\\' OR r.original LIKE :recipient ESCAPE '\\'"
         yield sql, {"recipient": like(chosen.recipient)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from mailstack.admin import queue_change
@@ -178,6 +180,33 @@ def test_who_did_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     run(office, "hold", "L2")
     moment = office.json("queue", "show", "L2")["history"][-1]
     assert moment["administrator"] and moment["by"].startswith("alice as ")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("drop", "L1", "--user", "alice", "--yes", "--sender", "x@y.test"), "go only IDs"),
+        (("drop", "--user", "alice", "--all"), "go only IDs"),
+        (("list", "--user", "alice", "--limit", "3"), "go only IDs"),
+        (("list", "--password-stdin"), "A password is for --user"),
+        (("drop", "L1", "--user", "alice"), "there is no terminal to ask for the password"),
+    ],
+)
+def test_users_say_who_they_are_and_which_letters(office: Office, words: Sequence[str], says: str) -> None:
+    result = office.run("queue", *words)
+    assert result.exit_code == 64 and says in result.stderr
+    assert len(states(office)) == 3
+
+
+@pytest.mark.parametrize(
+    ("listen", "says"),
+    [("unix:/tmp/nothing", "has no port to ask"), ("tcp:1:interface=127.0.0.1", "cannot connect to 127.0.0.1:1")],
+)
+def test_users_need_a_server_that_runs(office: Office, listen: str, says: str) -> None:
+    office.ini.write_text(f"{office.ini.read_text()}[submission]\nlisten = {listen}\n")
+    result = office.run("queue", "drop", "L1", "--user", "alice", "--password-stdin", input="sesame\n")
+    assert result.exit_code == 1 and says in result.stderr
+    assert len(states(office)) == 3
 
 
 def test_before_the_server_has_run(office: Office) -> None:

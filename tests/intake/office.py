@@ -18,7 +18,7 @@ from mailstack.model.address import Address
 from mailstack.model.letter import Letter
 from mailstack.protocol.srs import Srs
 from mailstack.spool.memory import MemoryIncoming, MemorySpool
-from tests.fakes import FakeWaitingMail, ListCounts, ListLog
+from tests.fakes import FakeOwnMail, FakeWaitingMail, ListCounts, ListLog
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
 from tests.message.meanings import VOICES
 
@@ -132,6 +132,7 @@ class Office:
         )
     )
     waiting: FakeWaitingMail = field(factory=FakeWaitingMail)
+    own_mail: FakeOwnMail = field(init=False)
     woken: list[str] = field(factory=list)
     notices: list[bytes] = field(factory=list)
     rates: SendingRates = field(init=False)
@@ -139,6 +140,10 @@ class Office:
     counts: ListCounts = field(factory=ListCounts)
     free_space: int = 1_000_000_000
     ids: int = 0
+
+    @own_mail.default
+    def _of_the_spool(self) -> FakeOwnMail:
+        return FakeOwnMail(self.spool)
 
     @rates.default
     def _rates_of_the_settings(self) -> SendingRates:
@@ -157,6 +162,7 @@ class Office:
             self.log,
             lambda letter: self.woken.append(letter.id),
             self.waiting,
+            self.own_mail,
             self.new_id,
             lambda: self.now,
             submission,

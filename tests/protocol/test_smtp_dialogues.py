@@ -9,14 +9,16 @@ offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one o
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write``, ``add``,
 ``queue`` fails; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ waiting DOMAIN N``
-(so many letters wait for it), ``@ turned DOMAIN…`` (the roles are, to fetch mail for these), ``@ letters N`` (so many
+(so many letters wait for it), ``@ under_way ID`` and ``@ on_hold ID`` (in the queue), ``@ later SECONDS`` (the time
+is), ``@ turned DOMAIN…`` (the roles are, to fetch mail for these), ``@ letters N`` (so many
 are in the spool), ``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the
 postmaster, and warnings in the log), ``@ struck LIMIT…`` (these have been counted, in this order), ``@ free OCTETS``
 (so much room the disk has).
 
 Of the letter that came last: ``@ letter CONTENT`` (as it came), ``@ content TEXT`` (somewhere in it, with our own
 fields), ``@ envelope SENDER RECIPIENT…``, ``@ smtputf8`` and ``@ require_tls`` with ``yes`` or ``no``, ``@ wishes RET
-ENVID ADDRESS:NOTIFY:ORCPT…``, ``@ held SECONDS [WISH]`` (how long after now the first attempt is).
+ENVID ADDRESS:NOTIFY:ORCPT…``, ``@ held SECONDS [WISH]`` (how long after now the first attempt is). ``@ account
+ADDRESS``: it is that user's.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from mailstack.config.settings import SmtpListener
 from mailstack.intake.rate import SendingRates
 from mailstack.intake.reception import Reception
 from mailstack.log import line
+from mailstack.model.address import Address
 from mailstack.protocol.smtp_events import Body, StartTls
 from mailstack.protocol.smtp_server import SmtpServer
 from tests import dialogue
@@ -105,6 +108,15 @@ class Server:
             case "waiting":
                 domain, number = value.split()
                 self.office.waiting.letters[domain] = int(number)
+            case "under_way":
+                self.office.own_mail.under_way.add(value)
+            case "on_hold":
+                self.office.own_mail.held.add(value)
+            case "account":
+                stored = self.office.spool.stored[self.office.letters[-1].id]
+                stored.letter = evolve(stored.letter, account=Address.parse(value))
+            case "later":
+                self.office.now += float(value)
             case "turned":
                 assert self.session.turned
                 assert self.office.waiting.fetched[-1] == value.split()
@@ -146,12 +158,12 @@ class Server:
     def _disk(self, what: str, error: str = "") -> None:
         if what == "works":
             self.office.spool.work_again()
-            self.office.waiting.error = None
+            self.office.waiting.error = self.office.own_mail.error = None
         else:
             number = getattr(errno, error)
             refusal = OSError(number, os.strerror(number))
             if what == "queue":
-                self.office.waiting.error = refusal
+                self.office.waiting.error = self.office.own_mail.error = refusal
             else:
                 setattr(self.office.spool, f"{what}_error", refusal)
 
@@ -178,7 +190,7 @@ def test_dialogue(path: Path, cut: str) -> None:
     dialogue.check(steps, server.send, lambda: server.session.closing, server.setting, dialogue.CUTS[cut])
     server.reception.closed()
     assert not server.office.spool.begun, "a message that is no letter was not discarded"
-    assert len(server.office.woken) == len(server.office.letters)
+    assert len(server.office.woken) == len(server.office.letters) + len(server.office.own_mail.dropped)
     expects_bug = any(step.text.startswith("bug ") for step in steps if step.kind == "@")
     assert bool(server.office.log.failures) == expects_bug
 

@@ -539,6 +539,28 @@ def test_what_the_command_line_dropped_is_not_sent_any_more(world: World) -> Non
     assert slow.delivered == [("L0", "x@one.test"), ("L1", "x@one.test")]
 
 
+def test_what_its_sender_has_dropped_does_not_begin_any_more() -> None:
+    """At once, not with the next look: whether it waits for its turn, or has come just now."""
+    slow = SlowTransport()
+    world = World(slow)
+    for number in range(3):
+        world.accept(f"L{number}", "x@one.test")
+    world.dispatcher.wake(world.accept("L3", "x@two.test", wake=False))
+    assert len(slow.held) == 2, "L2 waits in line, and L3 for a moment of leisure"
+    dropped = []
+    for id in ("L0", "L2", "L3"):
+        del world.spool.stored[id]
+        world.spool.touched = True
+        dropped.append(at_once(world.dispatcher.recall(id)))
+    assert dropped == [True, False, False], "of the first an attempt goes on"
+    world.turn()
+    while slow.held:
+        slow.held.pop(0).callback(None)
+    world.turn()
+    assert [id for id, _ in slow.delivered] == ["L0", "L1"]
+    assert world.log.events.count(("L0", {"what": "was dropped during an attempt: nobody is told"})) == 1
+
+
 def test_a_letter_that_is_dropped_during_its_attempt_makes_no_report() -> None:
     """Whether the poll has seen the drop already, or not."""
     for seen in (True, False):

@@ -38,6 +38,7 @@ def letter(
     not_before: float = 0.0,
     hold: str = "",
     sent_by: Address | None = None,
+    account: Address | None = None,
 ) -> Letter:
     return Letter(
         id,
@@ -52,6 +53,7 @@ def letter(
         not_before=not_before,
         hold=hold,
         sent_by=sent_by,
+        account=account,
     )
 
 

@@ -75,6 +75,9 @@ class TestLooking(Desk):
         assert self.ids(states=("deferred", "active")) == ["L1", "L2", "L3"]
         assert self.ids(arrived_before=2000.0) == ["L1", "L2"]
         assert self.ids(arrived_after=2000.0) == ["L2", "L3"]
+        self.queue.add("L4", account=ALICE)
+        assert self.ids(account=str(ALICE)) == ["L4"] and self.ids(account="*") == [], "it is no pattern"
+        assert self.desk.entry("L4").account == str(ALICE)  # type: ignore[union-attr]
         assert self.ids(reply="GREY") == ["L3"] and self.ids(reply="451 4.7.1 Grey") == ["L3"]
         assert self.ids(reply="0%") == ["L3"] and self.ids(reply="4%7") == []
         assert self.ids(destination="x.test") == ["L1"], "the fixture calls a destination as its domain"
@@ -223,6 +226,16 @@ class TestChanging(Desk):
         self.change(DROP, "L1", "L2")
         assert self.queue.rows("SELECT id FROM unsaved") == [("L2",)]
         assert self.queue.files == {"L2"}
+
+    def test_drop_by_its_sender(self) -> None:
+        self.queue.add("L1", "a@x.test", "b@y.test", account=ALICE)
+        assert self.desk.change(deed(DROP), ["L1"], Selection(account="bob@office.test")) == Changed()
+        mine = Deed(DROP, str(ALICE), NOW, own=True)
+        changed = self.desk.change(mine, ["L1"], Selection(account=str(ALICE), recipient="*@y.test"))
+        assert (changed.ids, changed.recipients) == (("L1",), 1)
+        (moment,) = self.desk.history("L1")
+        assert (moment.reply, moment.by, moment.administrator) == ("Dropped by its sender", str(ALICE), False)
+        assert "Dropped by its sender" in self.queue.rows("SELECT fields FROM notes")[0][0]
 
     def test_drop_of_some_recipients(self) -> None:
         self.queue.add("L1", "a@x.test", "b@y.test")

@@ -690,6 +690,11 @@ class TestOlderAndNewer:
         self.script("DROP TABLE unsaved; PRAGMA user_version = 4;")
         self.check()
 
+    def test_version_6_becomes_this_one(self) -> None:
+        self.check()
+        self.script("ALTER TABLE messages DROP COLUMN account; PRAGMA user_version = 6;")
+        self.check()
+
     def test_newer_one_is_refused_and_left_alone(self) -> None:
         self.script(f"PRAGMA user_version = {VERSION + 1}")
         before = (self.data / "spool/queue.db").read_bytes()
