@@ -73,6 +73,7 @@ class Changed:
     due: int = 0  #: letters that were due, so perhaps are being sent at this moment
     untold: int = 0  #: letters from the null sender, of which nobody can be told
     lost: tuple[str, ...] = ()  #: letters left alone, because their file is missing
+    unsure: bool = False  #: a power loss may undo it
 
     def __add__(self, other: Changed) -> Changed:
         return Changed(
@@ -81,6 +82,7 @@ class Changed:
             self.due + other.due,
             self.untold + other.untold,
             self.lost + other.lost,
+            self.unsure or other.unsure,
         )
 
 

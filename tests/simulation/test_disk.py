@@ -13,6 +13,7 @@ from mailstack.interfaces.spool import Result
 from mailstack.model.reply import Reply
 from mailstack.spool import store
 from mailstack.spool.batch import Batch, Settlement
+from mailstack.spool.neighbours import Doubt
 from mailstack.spool.store import Store
 from tests.simulation.disk import Disk
 from tests.simulation.tree import DATABASE
@@ -110,7 +111,7 @@ def survives(disk: Disk) -> bool:
 
 def begun(disk: Disk) -> Store:
     (disk.root / "spool").mkdir()
-    queue = Store(disk.root / DATABASE, disk.open_sync(disk.root, True), str)
+    queue = Store(disk.root / DATABASE, disk.open_sync(disk.root, True), str, Doubt(disk.root / "spool"))
     disk.settle()
     return queue
 
