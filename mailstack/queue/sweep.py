@@ -217,7 +217,7 @@ class Sweep:
         if line.hurry is not hurry:
             return  # it has died again
         line.hurry = None if after is None else evolve(hurry, after=after)
-        line.more = after is not None
+        line.more |= after is not None  # some may have found no room meanwhile
         self._lines.close(line)
 
     async def _find_untold(self) -> None:

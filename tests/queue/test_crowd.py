@@ -20,7 +20,7 @@ from mailstack.interfaces.spool import Wanted
 from mailstack.model.letter import Due
 from mailstack.model.outcome import Delayed, Delivered, Outcome
 from mailstack.model.reply import Reply
-from mailstack.queue.lines import BACKLOG, CROWD, FRESH
+from mailstack.queue.lines import BACKLOG, CROWD, FRESH, Hurry
 from mailstack.spool.disk import DiskSpool
 from tests.fakes import FakeTransport, ListLog, at_once, in_place
 from tests.queue.test_dispatch import SETTINGS, START, SlowTransport, World, where
@@ -157,6 +157,26 @@ def test_what_finds_no_room_while_the_database_is_asked_is_not_forgotten(crowd: 
     gate.callback(None)
     crowd.pass_time(20)
     assert crowd.delivered() == 81 + FRESH + 20
+
+
+def test_nor_while_the_database_is_asked_what_was_put_off(crowd: Crowd) -> None:
+    gate = Deferred[None]()
+
+    async def slow(*_: object) -> None:
+        """Nothing was."""
+        await gate
+
+    crowd.spool.hurry = slow
+    work, sweep = crowd.dispatcher._work, crowd.dispatcher._sweep
+    line = work.lines.open("alive.test", work._transports.terms("alive.test"))
+    line.hurry = Hurry(crowd.now(), crowd.now())
+    sweep._refill_soon()
+    for number in range(FRESH + 20):
+        crowd.fresh(f"N{number}", "alive.test")
+    crowd.pass_time(0.1)
+    gate.callback(None)
+    crowd.pass_time(20)
+    assert crowd.delivered() == FRESH + 20
 
 
 def test_twenty_thousand_letters_of_which_most_are_for_a_dead_host(crowd: Crowd) -> None:
