@@ -175,6 +175,8 @@ def _progress(verb: Verb, ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _remark(verb: Verb, changed: Changed) -> None:
+    if changed.unsure:
+        warn("the disk has just refused a write of the server's: if the power fails, this may be undone; look again")
     if verb.name == deeds.BOUNCE:
         click.echo("The server writes the reports.")
         if changed.untold:

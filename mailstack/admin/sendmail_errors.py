@@ -22,7 +22,7 @@ _BY_REPLY = (
 
 
 class Unsent(Exception):
-    """Nothing was sent, to nobody."""
+    """Nothing was sent, to nobody; or it is not sure that it was."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)

@@ -97,16 +97,20 @@ class Inside:
             with suppress(FileNotFoundError):
                 directory.remember(key_file(data).read_bytes())
         try:
-            letterbox = Letterbox(data, partial(destination, settings), userid, message_id)
+            self._letterbox = Letterbox(data, partial(destination, settings), userid, message_id)
         except OSError as error:
             raise Unsent(EX_TEMPFAIL, f"{_words(error)}; nothing was sent") from None
         free_space = FreeSpace(data, monotonic)
-        around = without_server(settings, directory, letterbox, self._trouble, new_id=new_id, free_space=free_space)
+        around = without_server(
+            settings, directory, self._letterbox, self._trouble, new_id=new_id, free_space=free_space
+        )
         self.exchange = Exchange(Reception(around, "", loopback=True, userid=userid))
         self.greeting = replies(self.exchange.greeting)
 
     def say(self, octets: bytes) -> list[str]:
         heard = replies(self.exchange.hear(octets))
+        if self._letterbox.unsure:
+            raise Unsent(EX_TEMPFAIL, self._letterbox.unsure)
         if self._trouble.bugs:
             raise Unsent(EX_SOFTWARE, f"a bug, please report it: {self._trouble.bugs[0]}; nothing was sent")
         if self._trouble.warnings and heard and heard[-1].startswith("4"):

@@ -69,7 +69,7 @@ class ILetterbox(Interface):
 
     async def add(letter: Letter, content: IIncoming) -> None:
         """On return the letter is durable and ours. OSError (ENOSPC: disk full) when it is not, and then nothing of it
-        is left."""
+        is left; in :class:`mailstack.spool.letterbox.Letterbox` see its ``unsure``."""
 
 
 class ISpool(ILetterbox):

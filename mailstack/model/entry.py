@@ -74,6 +74,7 @@ class Changed:
     due: int = 0  #: letters that were due, so perhaps are being sent at this moment
     untold: int = 0  #: letters from the null sender, of which nobody can be told
     lost: tuple[str, ...] = ()  #: letters left alone, because their file is missing
+    unsure: bool = False  #: a power loss may undo it
 
     def __add__(self, other: Changed) -> Changed:
         return Changed(
@@ -82,6 +83,7 @@ class Changed:
             self.due + other.due,
             self.untold + other.untold,
             self.lost + other.lost,
+            self.unsure or other.unsure,
         )
 
 

@@ -40,6 +40,7 @@ class Line:
     ids: set[str] = Factory(set)  #: letters with a part here: waiting, attempted, being recorded
     recorded: int = 0  #: so many of them are just being recorded: the disk takes its time, and they need no room
     more: bool = False  #: there may be others in the database
+    missed: bool = False  #: some found no room since the database was last asked: an answer says nothing of them
     hurry: Hurry | None = None
     newest: bool = False  #: whether the next ones are taken from that end
     turns: Lane | None = None  #: in which it takes part
@@ -129,7 +130,7 @@ class Lines:
         if line is None:
             self.others = True
         else:
-            line.more = True
+            line.more = line.missed = True
         return False
 
     @property

@@ -188,7 +188,7 @@ class Sweep:
         for line in hungry:
             limit = min(self._lines.room(line), max(1, left // len(hungry)))
             # From both ends in turn: so neither what waits long nor what has just come waits for all the rest.
-            line.newest = not line.newest
+            line.newest, line.missed = not line.newest, False
             wanted.append(Wanted(line.key, limit, frozenset(line.ids), line.newest))
             self._lines.behind(line)
         left -= len(hungry) * max(1, left // len(hungry)) if hungry else 0
@@ -200,10 +200,10 @@ class Sweep:
         return wanted
 
     def _found(self, wanted: Wanted, dues: Sequence[Due]) -> None:
-        more = len(dues) == wanted.limit
+        line = self._lines.get(wanted.destination)
+        more = len(dues) == wanted.limit or (line is not None and line.missed)
         if wanted.destination == LOCAL:
             self._more_here = more
-        line = self._lines.get(wanted.destination)
         if line is not None:
             line.more = more
         if dues:
@@ -217,7 +217,7 @@ class Sweep:
         if line.hurry is not hurry:
             return  # it has died again
         line.hurry = None if after is None else evolve(hurry, after=after)
-        line.more = after is not None
+        line.more |= after is not None  # some may have found no room meanwhile
         self._lines.close(line)
 
     async def _find_untold(self) -> None:

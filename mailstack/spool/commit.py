@@ -42,6 +42,8 @@ class Ledger(Protocol):
 
     def take_back(self, batch: Batch) -> None: ...
 
+    doubtful: bool
+
     @property
     def full(self) -> bool: ...
 
@@ -106,6 +108,11 @@ class GroupCommit:
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
         self._done: list[str] = []  #: letters whose rows are removed, but not durably yet
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a batch, of whatever, would make good what a failed sync has left."""
+        return self._ledger.doubtful
 
     async def idle(self) -> None:
         """Until nothing is on its way to the disk, and nothing waits for that."""

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from attrs import evolve
 from zope.interface import implementer
 
 from mailstack.interfaces.spool import IQueueDesk
@@ -21,7 +22,7 @@ from mailstack.spool import changes, entries
 from mailstack.spool.ages import ages
 from mailstack.spool.content import opened
 from mailstack.spool.errors import as_os_error
-from mailstack.spool.neighbours import connected, neighbour
+from mailstack.spool.neighbours import beyond_doubt, connected, neighbour
 from mailstack.spool.schema import VERSION, must_be_current, prepare, version
 
 #: Ids that may be named for a beginning that several share.
@@ -35,6 +36,7 @@ class QueueDesk:
     def __init__(self, data: Path) -> None:
         self._database = data / "spool" / "queue.db"
         self._messages = data / "spool" / "messages"
+        self._unsure = False
 
     def letters(self, selection: Selection, limit: int | None = None) -> Iterator[Entry]:
         with self._read() as db:
@@ -69,6 +71,10 @@ class QueueDesk:
             return Changed()
         with self._transaction() as db:
             changed, finished = changes.change(db, deed, ids, selection, self._messages)
+        # Who has waited in vain does not wait again.
+        self._unsure = self._unsure or not beyond_doubt(self._messages.parent)
+        if self._unsure:
+            return evolve(changed, unsure=True)  # and the files stay: the next start puts them aside
         # After the rows: what a crash in between leaves is a file without a row, which start-up puts aside.
         for id in finished:
             with suppress(OSError, ValueError):  # what stands there may be no file: the next start puts it aside

@@ -30,6 +30,7 @@ from mailstack.spool.files import Files
 from mailstack.spool.health import Health
 from mailstack.spool.incoming import FileIncoming, finished
 from mailstack.spool.lock import locked, mark
+from mailstack.spool.neighbours import Doubt
 from mailstack.spool.notes import Retold
 from mailstack.spool.questions import Questions
 from mailstack.spool.reader import Reader
@@ -90,9 +91,11 @@ class DiskSpool(Questions):
         check_sqlite()
         make_folders(self._files.folder)
         self._lock = locked(self._folder / "lock")
+        self._doubt = Doubt(self._folder)
         try:
             return self._begin()
         except BaseException:
+            self._doubt.close()
             os.close(self._lock)
             raise
 
@@ -120,7 +123,7 @@ class DiskSpool(Questions):
         now = time()
         try:
             salvage = sound_database(self._folder, now)
-            self._store = Store(database, self._sync, self._destination)
+            self._store = Store(database, self._sync, self._destination, self._doubt)
             repairs = recover(database, self._folder, salvage, now)
             self._sync([self._files.folder, *(self._files.folder / id for id in repairs.fresh)])
             self._store.end_batch()
@@ -151,6 +154,7 @@ class DiskSpool(Questions):
         self._store.close()
         if isinstance(self._sync, FilesystemSync):
             self._sync.close()
+        self._doubt.close()
         os.close(self._lock)
 
     # ---- Accepting

@@ -12,7 +12,7 @@ from mailstack.spool.health import Health
 
 class Examination:
     """Where the last batch failed, it also writes one of its own now and then: so it is found out that the disk takes
-    something again, without anybody's mail."""
+    something again, without anybody's mail; and neighbours do not wait for the next mail."""
 
     def __init__(self, health: Health, commit: GroupCommit, files: Files, in_thread: InThread) -> None:
         self._health = health
@@ -27,7 +27,7 @@ class Examination:
         self._running = True
         try:
             self._health.seen(await self._in_thread(self._health.look))
-            if self._health.due:
+            if self._health.due(self._commit.in_doubt):
                 with suppress(OSError):  # which is what we wanted to know
                     await self._commit.join(_probe, must=ALL)
             if self._files.discarded and self._health.fit:

@@ -135,10 +135,10 @@ class Health:
             if condition != LITTLE:
                 raise error
 
-    @property
-    def due(self) -> bool:
-        """Whether it is time to try and write something, as nothing could be written last time."""
-        if self._failure is None or self._now() - self._tried < PATIENCE:
+    def due(self, in_doubt: bool) -> bool:
+        """Whether it is time to try and write something, as nothing could be written last time, or that is
+        ``in_doubt``."""
+        if not (in_doubt or self._failure is not None) or self._now() - self._tried < PATIENCE:
             return False
         self._tried = self._now()
         return True

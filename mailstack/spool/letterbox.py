@@ -18,13 +18,17 @@ from mailstack.model.address import path
 from mailstack.model.letter import Letter
 from mailstack.spool import notes, reserve
 from mailstack.spool.adding import add_letters
-from mailstack.spool.errors import as_os_error
+from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.incoming import FileIncoming
-from mailstack.spool.neighbours import connected, neighbour
+from mailstack.spool.neighbours import beyond_doubt, connected, neighbour
 from mailstack.spool.schema import must_be_current
 
 #: The batch of letters whose files are durable before their rows: a crash cuts off none of them.
 DURABLE = -1
+UNSURE = (
+    "the letter is in the queue, but the disk has just refused a write of the server's: it may be lost if the power"
+    " fails, and may arrive twice if it is sent again"
+)
 
 
 @implementer(ILetterbox)
@@ -42,6 +46,7 @@ class Letterbox:
         self._destination = destination
         self._uid = uid
         self._message_id = message_id
+        self.unsure = ""  #: why the last letter was not promised, though it is in the queue
         for place in (self._database, self._messages):
             place.stat()
             if not os.access(place, os.W_OK):
@@ -58,11 +63,13 @@ class Letterbox:
     async def add(self, letter: Letter, content: IIncoming) -> None:
         """The file is durable before its row is written. While there is no row, a server that is just starting puts
         the file aside. So it is looked for once more when nobody else can write, and nothing is said of a letter
-        without."""
+        without. OSError, and :attr:`unsure`: the letter is there, but a power loss may take it."""
         assert isinstance(content, FileIncoming), "content comes from receive()"
         try:
             if not reserve.whole(self._messages.parent):
                 raise OSError(errno.ENOSPC, "the room that is left is for the outcomes of letters that are here")
+            if not beyond_doubt(self._messages.parent):
+                raise Busy(errno.EAGAIN, "the disk has refused a write of the server's, which is not made good yet")
             content.finish()
             file = Path(content.name)
             sync_paths([file, self._messages])
@@ -71,6 +78,9 @@ class Letterbox:
             content.discard()
             raise as_os_error(error) from error
         content.keep()
+        if not beyond_doubt(self._messages.parent):
+            self.unsure = UNSURE
+            raise OSError(errno.EIO, UNSURE)
 
     def _enter(self, letter: Letter, file: Path) -> None:
         """The row belongs to no batch of the server. One of our own would be the last one then, and the server's last

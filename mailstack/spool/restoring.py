@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sqlite3
 import zlib
@@ -19,8 +20,8 @@ from mailstack.spool.adding import add_letters
 from mailstack.spool.aside import LEFTOVERS, QUARANTINE
 from mailstack.spool.content import BLOCK, opened
 from mailstack.spool.gleaning import valid_id
-from mailstack.spool.letterbox import DURABLE
-from mailstack.spool.neighbours import connected, neighbour
+from mailstack.spool.letterbox import DURABLE, UNSURE
+from mailstack.spool.neighbours import beyond_doubt, connected, neighbour
 from mailstack.spool.schema import must_be_current
 from mailstack.spool.states import HELD
 from mailstack.spool.store import REMOVE
@@ -81,8 +82,8 @@ def found(folder: Path, name: str) -> Path | None:
 def restore(
     folder: Path, path: Path, recipients: Sequence[Recipient], destination: Callable[[str], str], now: float, by: str
 ) -> Letter:
-    """As if it had just come. ``by`` is for the log. Blocking; the server may run. OSError; ValueError: it cannot be
-    sent."""
+    """As if it had just come. ``by`` is for the log. Blocking; the server may run. OSError, also if it is in the queue
+    and a power loss may undo that; ValueError: it cannot be sent."""
     told, id = read(path), path.name.partition(".")[0]
     if not valid_id(id):
         raise ValueError("it is not called as our files are")
@@ -104,6 +105,8 @@ def restore(
         db.execute("UPDATE messages SET batch = ? WHERE id = ?", (DURABLE, id))
         notes.leave(db, id, what="put into the queue again by the administrator", by=by)
         db.execute("COMMIT")
+    if not beyond_doubt(folder):
+        raise OSError(errno.EIO, UNSURE)
     return letter
 
 

@@ -6,13 +6,14 @@ import errno
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from mailstack.durable import Sync, write_anew
 from mailstack.spool.adding import add_letters
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy, as_os_error
+from mailstack.spool.neighbours import Doubt
 from mailstack.spool.schema import prepare, version
 from mailstack.spool.settling import SAVED, finished_by, remember, settle
 from mailstack.spool.states import DONE, HELD, WAITING, listed
@@ -35,6 +36,7 @@ REMOVE = (SAVED, *REMOVE_FINISHED)
 
 PATIENCE = 10_000  # milliseconds to wait for another process
 CHECKPOINT = 4_000  # changed rows after which the log is copied into the database
+FAREWELL = 2  # tries to begin the log anew at the end: the first one may hear of an error that we know of
 
 
 class Store:
@@ -45,9 +47,11 @@ class Store:
     which are made here. Every method raises OSError when SQLite or the disk fail, ENOSPC when it is full.
     """
 
-    def __init__(self, path: Path, sync: Sync, destination: Callable[[str], str]) -> None:
-        """``destination``: by domain, where a recipient goes next."""
+    def __init__(self, path: Path, sync: Sync, destination: Callable[[str], str], doubt: Doubt) -> None:
+        """``destination``: by domain, where a recipient goes next. ``doubt`` is for the neighbours, and not closed."""
+        self._path = path
         self._sync = sync
+        self._doubt = doubt
         self._destination = destination
         self._wal = path.with_name(f"{path.name}-wal")
         # What another process has left. If a sync of its has failed, the kernel does not tell us.
@@ -61,8 +65,9 @@ class Store:
         prepare(self._db)
         self._reroute()
         self._undo: list[str] = []
-        self._doubtful = left
+        self.doubtful = left  #: whether the log may have a hole; the next batch or checkpoint begins it anew
         if left:
+            doubt.begin()
             self._begin_anew()
         self._copied = self._db.total_changes
         self._version = self._data_version()
@@ -91,15 +96,29 @@ class Store:
         return set(self._undo)
 
     def close(self) -> None:
-        """Blocking: SQLite copies the log into the database, and removes it."""
-        if self._doubtful:  # not one with a hole
-            with suppress(OSError):
-                self._begin_anew()
-        self._db.close()
+        """Blocking: SQLite copies the log into the database, and removes it; not one with a hole."""
+        for _ in range(FAREWELL):
+            if self.doubtful:
+                with suppress(OSError):
+                    self._begin_anew()
+        if self.doubtful:
+            self._leave_log()
+        else:
+            self._db.close()
+
+    def _leave_log(self) -> None:
+        """For the next start, which begins it anew. SQLite copies it when the last connection is closed, unless it may
+        only read."""
+        with ExitStack() as stack:
+            with suppress(sqlite3.Error):
+                reader = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+                stack.enter_context(closing(reader))
+                version(reader)
+            self._db.close()
 
     def end_batch(self) -> None:
         """All that was written is durable: so the next start takes nothing of it for cut off. Blocking."""
-        if self._doubtful:
+        if self.doubtful:
             return  # it is not, and the next start looks at the last letters
         try:
             with transaction(self._db):
@@ -132,11 +151,17 @@ class Store:
 
     def sync(self, batch: Batch) -> None:
         """After it all of the batch holds: the transaction, the bodies, the deliveries. Blocking."""
-        if self._doubtful:
+        if self.doubtful:
             self._begin_anew()
-            if self._doubtful:
+            if self.doubtful:
                 raise Busy(errno.EAGAIN, "queue database: another process is reading it")
-        self._sync([*batch.paths, self._wal])
+        try:
+            self._sync([*batch.paths, self._wal])
+        except BaseException:
+            # Before anybody hears of it: what neighbours commit from now on may stand behind a hole.
+            self.doubtful = True
+            self._doubt.begin()
+            raise
 
     def _begin_anew(self) -> None:
         """The log may have a hole that the kernel believes written. SQLite would stop reading there after a power loss:
@@ -149,7 +174,9 @@ class Store:
                 write_anew(self._wal)
         except sqlite3.Error as error:
             raise as_os_error(error) from error
-        self._doubtful = self._checkpoint("TRUNCATE")
+        self.doubtful = self._checkpoint("TRUNCATE")
+        if not self.doubtful:
+            self._doubt.end()
 
     @property
     def full(self) -> bool:
@@ -159,7 +186,7 @@ class Store:
     def checkpoint(self) -> None:
         """Copy the log into the database, so that it can begin anew. Blocking; not while a batch is on its way."""
         self._copied = self._db.total_changes
-        if self._doubtful:
+        if self.doubtful:
             self._begin_anew()
         else:
             self._checkpoint("PASSIVE")
@@ -173,7 +200,6 @@ class Store:
 
     def take_back(self, batch: Batch) -> None:
         """The sync failed: remove the rows whose senders are told 4xx. If that fails too, the next batch does it."""
-        self._doubtful = True
         self._undo += [letter.id for letter in batch.letters]
         try:
             with transaction(self._db):
@@ -184,7 +210,7 @@ class Store:
 
     def _transact(self, batch: Batch) -> list[str]:
         with transaction(self._db):
-            if not self._doubtful:
+            if not self.doubtful:
                 # Else the last one is not durable, and its letters are gone: so both are one to whoever looks after a
                 # crash. No number is passed before it is durable.
                 self._db.execute("UPDATE counter SET batch = batch + 1")

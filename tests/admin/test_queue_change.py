@@ -97,6 +97,14 @@ def test_a_letter_without_its_file_cannot_be_released(office: Office) -> None:
     assert "Warning: L1: its file is missing" in result.stderr
 
 
+def test_what_a_power_loss_may_undo_is_told_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_change, "CHUNK", 1)
+    monkeypatch.setattr("mailstack.spool.desk.beyond_doubt", lambda spool: False)
+    result = office.run("queue", "hold", "--all")
+    assert (result.exit_code, result.stdout) == (0, "3 letters (4 recipients) on hold\n")
+    assert result.stderr.count("Warning") == 1 and "may be undone" in result.stderr
+
+
 def test_drop_in_a_script_does_not_ask(office: Office) -> None:
     assert run(office, "drop", "L1", "L2") == "2 letters (3 recipients) removed\n"
     assert office.queue.files == {"L3"}

@@ -358,6 +358,15 @@ class TestRun:
         assert stored(site) == []
         assert list((site / "data/spool/messages").iterdir()) == []
 
+    def test_what_is_not_sure_is_told_in_a_line(self, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+        """The server's disk has refused something just now: the letter is there, and perhaps not for long."""
+        sure = iter([True, False])
+        monkeypatch.setattr("mailstack.spool.letterbox.beyond_doubt", lambda spool: next(sure))
+        assert sent(monkeypatch, b"x\n", "alice") == 75
+        err = capsys.readouterr().err
+        assert "is in the queue" in err and "nothing was sent" not in err and err.count("\n") == 1
+        assert len(stored(site)) == 1
+
     def test_wishes_are_kept(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert sent(monkeypatch, b"x\n", "-N", "never", "-R", "full", "-V", "id", "-f", "", "alice") == 0
         ((envelope, _, row),) = stored(site)

@@ -16,10 +16,11 @@ from twisted.internet.defer import Deferred
 from mailstack.config.settings import Queue
 from mailstack.durable import Sync
 from mailstack.interfaces.delivery import Outcomes
+from mailstack.interfaces.spool import Wanted
 from mailstack.model.letter import Due
 from mailstack.model.outcome import Delayed, Delivered, Outcome
 from mailstack.model.reply import Reply
-from mailstack.queue.lines import BACKLOG, CROWD
+from mailstack.queue.lines import BACKLOG, CROWD, FRESH, Hurry
 from mailstack.spool.disk import DiskSpool
 from tests.fakes import FakeTransport, ListLog, at_once, in_place
 from tests.queue.test_dispatch import SETTINGS, START, SlowTransport, World, where
@@ -133,6 +134,49 @@ def test_a_quick_host_need_not_wait_for_the_disk(tmp_path: Path) -> None:
     assert crowd.delivered() == 2_000
     assert crowd.most < 200
     assert not crowd.log.failures
+
+
+def test_what_finds_no_room_while_the_database_is_asked_is_not_forgotten(crowd: Crowd) -> None:
+    """The answer is older than the letters: that there is nothing more is not true of them."""
+    crowd.fill(*["alive.test"] * 81)
+    ask, gate, waiting = crowd.spool.due, Deferred[None](), []
+
+    async def slow(now: float, wanted: Sequence[Wanted]) -> Any:  # Any: what the spool gives
+        found = await ask(now, wanted)
+        if not any(found) and any(each.destination == "alive.test" for each in wanted) and not gate.called:
+            waiting.append(wanted)
+            await gate
+        return found
+
+    crowd.spool.due = slow
+    crowd.pass_time(5)
+    assert waiting and crowd.delivered() == 81, "it is asked what more there is, and there is nothing"
+    for number in range(FRESH + 20):
+        crowd.fresh(f"N{number}", "alive.test")
+    crowd.pass_time(0.1)
+    gate.callback(None)
+    crowd.pass_time(20)
+    assert crowd.delivered() == 81 + FRESH + 20
+
+
+def test_nor_while_the_database_is_asked_what_was_put_off(crowd: Crowd) -> None:
+    gate = Deferred[None]()
+
+    async def slow(*_: object) -> None:
+        """Nothing was."""
+        await gate
+
+    crowd.spool.hurry = slow
+    work, sweep = crowd.dispatcher._work, crowd.dispatcher._sweep
+    line = work.lines.open("alive.test", work._transports.terms("alive.test"))
+    line.hurry = Hurry(crowd.now(), crowd.now())
+    sweep._refill_soon()
+    for number in range(FRESH + 20):
+        crowd.fresh(f"N{number}", "alive.test")
+    crowd.pass_time(0.1)
+    gate.callback(None)
+    crowd.pass_time(20)
+    assert crowd.delivered() == FRESH + 20
 
 
 def test_twenty_thousand_letters_of_which_most_are_for_a_dead_host(crowd: Crowd) -> None:

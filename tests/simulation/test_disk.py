@@ -11,11 +11,12 @@ import pytest
 
 from mailstack.interfaces.spool import Result
 from mailstack.model.reply import Reply
-from mailstack.spool import store
+from mailstack.spool import neighbours, store
 from mailstack.spool.batch import Batch, Settlement
+from mailstack.spool.neighbours import Doubt, beyond_doubt, connected
 from mailstack.spool.store import Store
 from tests.simulation.disk import Disk
-from tests.simulation.tree import DATABASE
+from tests.simulation.tree import DATABASE, WAL
 from tests.spool.contract import letter
 
 TRIES = 12
@@ -110,7 +111,7 @@ def survives(disk: Disk) -> bool:
 
 def begun(disk: Disk) -> Store:
     (disk.root / "spool").mkdir()
-    queue = Store(disk.root / DATABASE, disk.open_sync(disk.root, True), str)
+    queue = Store(disk.root / DATABASE, disk.open_sync(disk.root, True), str, Doubt(disk.root / "spool"))
     disk.settle()
     return queue
 
@@ -155,6 +156,35 @@ def test_it_would_not_if_the_log_with_its_hole_were_copied_as_it_is(
 ) -> None:
     monkeypatch.setattr(store, "write_anew", lambda path: None)
     assert not all(survives(Disk(tmp_path / str(seed), Random(seed))) for seed in range(TRIES))
+
+
+def keeps_what_a_neighbour_was_promised(disk: Disk, asks: bool) -> bool:
+    """It commits a row when a sync of the server has failed; the power fails as soon as it is beyond doubt."""
+    queue = begun(disk)
+    fill(disk, queue, FAILING + 1)
+    disk.broken = 0.0
+    with closing(connected(disk.root / DATABASE)) as db:
+        db.execute("INSERT INTO notes (id, fields) VALUES ('N1', '{}')")
+    sync(disk, disk.root / WAL)
+    if asks and not beyond_doubt(disk.root / "spool"):
+        disk.before_checkpoint()
+        queue.checkpoint()
+        disk.after_checkpoint()
+        assert beyond_doubt(disk.root / "spool")
+    disk.lose_power()
+    queue.close()
+    with closing(sqlite3.connect(disk.root / DATABASE)) as db:
+        return bool(db.execute("SELECT 1 FROM notes").fetchall())
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_what_a_neighbour_commits_is_durable_when_it_is_beyond_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks: bool
+) -> None:
+    """And not always when it does not ask."""
+    monkeypatch.setattr(neighbours, "PATIENCE", 0.0)
+    disks = [Disk(tmp_path / str(seed), Random(seed)) for seed in range(TRIES)]
+    assert all(keeps_what_a_neighbour_was_promised(disk, asks) for disk in disks) == asks
 
 
 def survives_a_checkpoint(disk: Disk) -> bool:

@@ -13,9 +13,11 @@ from mailstack.spool import lock
 from mailstack.spool.batch import Batch
 from mailstack.spool.diagnosis import LOG, diagnosed
 from mailstack.spool.lock import locked, mark
+from mailstack.spool.neighbours import Doubt
 from mailstack.spool.pages import FRAME_HEADER
 from mailstack.spool.store import Store
 from tests.spool.contract import letter
+from tests.spool.test_spool import FailingSync
 
 BATCHES = 3
 
@@ -30,7 +32,7 @@ class Crashed:
         mark(lock)
         os.close(lock)
         self.sizes: list[int] = []  #: of the log, behind each batch
-        self.store = Store(live / "queue.db", lambda paths: None, str)
+        self.store = Store(live / "queue.db", lambda paths: None, str, Doubt(live))
         for number in range(BATCHES):
             self.store.write(Batch(letters=[letter(f"L{number}", "x@far.test")]))
             self.sizes.append((live / "queue.db-wal").stat().st_size)
@@ -115,15 +117,17 @@ def test_without_a_word_in_the_lock_nobody_knows(crashed: Crashed) -> None:
 
 
 def test_a_batch_that_is_not_durable_has_its_number_still(tmp_path: Path) -> None:
-    store = Store(tmp_path / "queue.db", lambda paths: None, str)
+    sync = FailingSync()
+    store = Store(tmp_path / "queue.db", sync, str, Doubt(tmp_path))
     numbers = []
     for number in range(4):
         batch = Batch(letters=[letter(f"L{number}", "x@far.test")])
         store.write(batch)
-        if number == 1:
-            store.take_back(batch)
-        else:
+        sync.fails = number == 1
+        try:
             store.sync(batch)
+        except OSError:
+            store.take_back(batch)
         numbers += store._db.execute("SELECT batch FROM counter").fetchone()
     store.close()
     assert numbers == [1, 2, 2, 3]

@@ -279,11 +279,12 @@ class FailingSync:
         self.fails = False
         self.fails_at = -1
         self.calls = 0
+        self.number = errno.EIO
 
     def __call__(self, paths: Any) -> None:
         self.calls += 1
         if self.fails or self.calls - 1 == self.fails_at:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise OSError(self.number, os.strerror(self.number))
 
 
 class TestFailingDisk:

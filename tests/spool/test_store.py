@@ -16,6 +16,7 @@ from mailstack.model.letter import Letter
 from mailstack.spool.adding import MOST
 from mailstack.spool.batch import Batch, Reported, Settlement
 from mailstack.spool.disk import DiskSpool
+from mailstack.spool.neighbours import Doubt
 from mailstack.spool.store import PATIENCE, Store
 from tests.fakes import ListLog, in_place
 from tests.spool.contract import ALICE, LATER, NEVER, OK, letter
@@ -32,7 +33,7 @@ class Rows:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "queue.db"
-        self.store = Store(self._path, lambda paths: None, lambda domain: domain)
+        self.store = Store(self._path, lambda paths: None, lambda domain: domain, Doubt(folder))
 
     def write(self, *settlements: Settlement, letters: tuple[Letter, ...] = (), **rest: list[Reported]) -> list[str]:
         return self.store.write(Batch(letters=[*letters], settlements=[*settlements], **rest))
