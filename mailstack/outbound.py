@@ -146,7 +146,7 @@ class Outbound:
         self.damage = DamageNotices(self.notices.send, hostname, postmaster, reactor, now)
         self.spool.custody.on_damage = self.damage.add
         line = partial(Line, reactor, hostname, self.spool, log)
-        self.own_mail = OwnMail(QueueDesk(data), pools.mailboxes, self.queue.recall, now)
+        self.own_mail = OwnMail(partial(QueueDesk, data), pools.mailboxes, self.queue.recall, now)
         self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, reactor.seconds)
 
     def wake(self, letter: Letter) -> None:

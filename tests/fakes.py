@@ -170,6 +170,7 @@ class FakeOwnMail:
         self.under_way: set[str] = set()
         self.held: set[str] = set()
         self.dropped: list[str] = []
+        self.unsure: set[str] = set()
         self.error: OSError | None = None
 
     def _of(self, user: Address) -> list[Letter]:
@@ -195,7 +196,7 @@ class FakeOwnMail:
             return None
         del self._spool.stored[id]
         self.dropped.append(id)
-        return Dropped(found[0].addressees, id in self.under_way)
+        return Dropped(found[0].addressees, id in self.under_way, id in self.unsure)
 
 
 @implementer(ITransport)

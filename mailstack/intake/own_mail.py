@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mailstack.intake.envelope import LOGIN_FIRST
 from mailstack.intake.session import Session
+from mailstack.interfaces.waiting import Dropped
 from mailstack.model import moment
 from mailstack.model.entry import Entry
 from mailstack.model.reply import Reply
@@ -38,11 +39,17 @@ async def on_take_back(session: Session, event: events.TakeBack) -> Reply:
         return session.record.trouble(session.id, error)
     if dropped is None:
         return session.error(session.record.denied("XDROP", NOT_YOURS))
+    return session.record.asked("XDROP", Reply(250, "2.0.0", _words(event.id, dropped)))
+
+
+def _words(id: str, dropped: Dropped) -> str:
     recipients = f"{dropped.recipients} recipient{'s' * (dropped.recipients != 1)}"
-    words = f"{event.id} dropped for {recipients} who had not got it yet"
+    words = f"{id} dropped for {recipients} who had not got it yet"
     if dropped.under_way:
         words += "; but it was just being sent, and that attempt may succeed"
-    return session.record.asked("XDROP", Reply(250, "2.0.0", words))
+    if dropped.unsure:
+        words += "; but the disk has a problem, and if the power fails, it may be sent all the same"
+    return words
 
 
 def _listed(entries: Sequence[Entry], now: float) -> Reply:

@@ -18,11 +18,12 @@ from mailstack.model.selection import STATES, Selection
 
 @implementer(IOwnMail)
 class OwnMail:
-    """``recall`` makes the queue see that a letter was dropped, and says whether an attempt at it goes on."""
+    """``desk`` opens one for each question; ``recall`` makes the queue see that a letter was dropped, and says whether
+    an attempt at it goes on."""
 
     def __init__(
         self,
-        desk: IQueueDesk,
+        desk: Callable[[], IQueueDesk],
         in_thread: Callable[..., Awaitable[Any]],
         recall: Callable[[str], Awaitable[bool]],
         now: Callable[[], float],
@@ -39,18 +40,20 @@ class OwnMail:
 
     def _read(self, selection: Selection, limit: int) -> list[Entry]:
         # One statement for all of them, who may be many; then the few that are shown.
-        latest = islice(reversed(list(self._desk.choose(DROP, selection))), limit)
-        return [entry for id in latest if (entry := self._desk.entry(id)) is not None]
+        desk = self._desk()
+        latest = islice(reversed(list(desk.choose(DROP, selection))), limit)
+        return [entry for id in latest if (entry := desk.entry(id)) is not None]
 
     async def drop(self, user: Address, id: str) -> Dropped | None:
         deed = Deed(DROP, str(user), self._now(), own=True)
-        changed = await self._in_thread(self._desk.change, deed, [id], _of(user))
+        changed = await self._in_thread(self._desk().change, deed, [id], _of(user))
         if not changed.ids:
             return None
         try:
-            return Dropped(changed.recipients, await self._recall(id))
+            under_way = await self._recall(id)
         except OSError:
-            return Dropped(changed.recipients, under_way=True)  # perhaps; nobody can tell now
+            under_way = True  # perhaps; nobody can tell now
+        return Dropped(changed.recipients, under_way, changed.unsure)
 
 
 def _of(user: Address) -> Selection:

@@ -9,9 +9,9 @@ offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one o
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write``, ``add``,
 ``queue`` fails; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ waiting DOMAIN N``
-(so many letters wait for it), ``@ under_way ID`` and ``@ on_hold ID`` (in the queue), ``@ later SECONDS`` (the time
-is), ``@ turned DOMAIN…`` (the roles are, to fetch mail for these), ``@ letters N`` (so many
-are in the spool), ``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the
+(so many letters wait for it), ``@ under_way ID``, ``@ on_hold ID`` and ``@ unsure ID`` (in the queue), ``@ later
+SECONDS`` (the time is), ``@ turned DOMAIN…`` (the roles are, to fetch mail for these), ``@ letters N`` (so many are in
+the spool), ``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the
 postmaster, and warnings in the log), ``@ struck LIMIT…`` (these have been counted, in this order), ``@ free OCTETS``
 (so much room the disk has).
 
@@ -110,6 +110,8 @@ class Server:
                 self.office.waiting.letters[domain] = int(number)
             case "under_way":
                 self.office.own_mail.under_way.add(value)
+            case "unsure":
+                self.office.own_mail.unsure.add(value)
             case "on_hold":
                 self.office.own_mail.held.add(value)
             case "account":

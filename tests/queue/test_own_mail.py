@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ class Place:
         self.recalled: list[str] = []
         self.under_way = False
         self.error: OSError | None = None
-        self.own = OwnMail(QueueDesk(data), in_place, self.recall, lambda: NOW)
+        self.own = OwnMail(partial(QueueDesk, data), in_place, self.recall, lambda: NOW)
 
     async def recall(self, id: str) -> bool:
         self.recalled.append(id)
@@ -81,6 +82,16 @@ def test_those_who_have_got_it_have_got_it(place: Place) -> None:
     place.queue.settle("L1", Result(1, "sent", LATER))
     place.under_way = True
     assert place.drop(ALICE, "L1") == Dropped(2, under_way=True)
+
+
+def test_a_disk_that_may_undo_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next letter is a question of its own."""
+    for id in ("L1", "L2"):
+        place.queue.add(id, account=ALICE)
+    with monkeypatch.context() as patch:
+        patch.setattr("mailstack.spool.desk.beyond_doubt", lambda spool: False)
+        assert place.drop(ALICE, "L1") == Dropped(1, under_way=False, unsure=True)
+    assert place.drop(ALICE, "L2") == Dropped(1, under_way=False)
 
 
 def test_nobody_can_tell_what_goes_on(place: Place) -> None:
