@@ -70,6 +70,8 @@ GOALS = (
     Goal("memory-queued", "memory: 100,000 queued messages", "MB", 20, 10, less=True, alone=True),
     Goal("startup-queued", "start-up to the first 220, 100,000 queued", "s", 2, 0.5, less=True, alone=True),
     # Told, without a goal.
+    Goal("ceiling-20", "beside the least that could do it: 20 sessions of one message", "msg/s", peer="ceiling"),
+    Goal("ceiling-20-open", "beside the least that could do it: 20 sessions kept open", "msg/s", peer="ceiling"),
     Goal("memory-in-flight", "memory: a message of 20 MB that arrives", "MB", less=True, alone=True),
     Goal("memory-listed", "memory: a message of a mailbox of 100,000, listed", "octets", peer="dovecot", less=True),
     Goal("pop3-cpu-100", "POP3 check, 100 messages, processor", "ms", peer="dovecot", less=True),

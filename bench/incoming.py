@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import load
 import submitting
 from attrs import evolve
+from ceiling import Ceiling
 from dovecot import Dovecot
 from figures import OURS, Row, Series
 from load import Shape
@@ -43,6 +44,23 @@ def inbound(setting: Setting) -> Iterator[Row]:
             shape = Shape(messages, sessions, keep_open)
             key = f"inbound-{sessions}{'-open' * keep_open}"
             yield setting.compare(key, servers, lambda server, s=shape: into_maildir(setting, server, s))
+
+
+def ceiling(setting: Setting) -> Iterator[Row]:
+    """How much of what the machine leaves we use, with all that a server has to look at."""
+    servers, messages = warm(setting), setting.amounts.messages
+    with Ceiling(setting.mount / "ceiling", free_port()) as least:
+        load.inbound(least.port, [least.mail], "x@example.org", Shape(setting.amounts.warm_up))
+
+        def measure(server: Mailstack | Ceiling, shape: Shape) -> float:
+            if isinstance(server, Ceiling):
+                return load.inbound(server.port, [server.mail], "x@example.org", shape)
+            return into_maildir(setting, server, shape)
+
+        for keep_open in (False, True):
+            shape = Shape(messages, 20, keep_open)
+            both = {OURS: servers[OURS], "ceiling": least}
+            yield setting.compare(f"ceiling-20{'-open' * keep_open}", both, lambda server, s=shape: measure(server, s))
 
 
 def sizes(setting: Setting) -> Iterator[Row]:

@@ -48,6 +48,7 @@ def longer(workload: Workload) -> Workload:
 WORKLOADS: dict[str, Workload] = {
     "memory": resources.memory,
     "inbound": incoming.inbound,
+    "ceiling": incoming.ceiling,
     "latency": incoming.latency,
     "sizes": incoming.sizes,
     "recipients": incoming.recipients,
