@@ -12,8 +12,11 @@ from mailstack.model.reply import Reply
 
 def full(session: Session, recipients: int) -> Reply | None:
     """Count more recipients for the user who is logged in; the refusal when the hour is full."""
-    charge, now = session.begun.charge, session.around.now()
-    if charge is None or charge.take(session.visitor.address, now, recipients):
+    charge = session.begun.charge
+    if charge is None:
+        return None
+    now = session.around.now()
+    if charge.take(session.visitor.address, now, recipients):
         return None
     session.struck("recipients_per_hour")
     rate = charge.rate

@@ -126,13 +126,13 @@ class Transaction:
         self._take(self.content, opened, lines if opened is chunk else opened.count(b"\n"))
 
     def _take(self, content: IIncoming, chunk: bytes, lines: int) -> None:
-        behind = self.header.feed(chunk)
+        end = self.header.feed(chunk)
         if self.header.too_big:
             self.give_up(HEADER_TOO_BIG)
         elif not self._held:
             self._write(content, chunk, lines)
         elif self.header.whole:
-            self._release(content, behind)
+            self._release(content, chunk[end:])
 
     def _finish(self, content: IIncoming) -> None:
         """Nothing more comes: store what was held back."""

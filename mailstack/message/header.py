@@ -23,26 +23,25 @@ class HeaderScan:
         self.whole = False  #: the blank line behind it has come
         self.too_big = False
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Returns what stands behind the header, from the blank line on."""
+    def feed(self, chunk: bytes) -> int:
+        """Returns how many octets of it belong to the header; what follows begins with the blank line."""
         if self.whole or self.too_big:
-            return chunk
-        known = len(self._head)
-        self._head += chunk
-        behind = self._split(chunk, known)
-        self._lines += self._head.count(b"\n", known)
+            return 0
+        end = self._end(chunk)
+        more = chunk[:end]
+        self._head += more
+        self._lines += more.count(b"\n")
         self.too_big = len(self._head) + self._lines > self._limit
-        return behind
+        return end
 
-    def _split(self, chunk: bytes, known: int) -> bytes:
-        """Cut the header off at the blank line. There is none within the first ``known`` octets, before the chunk."""
+    def _end(self, chunk: bytes) -> int:
         # A message may begin with the blank line: then it has no header.
-        end = 0 if self._head.startswith(b"\n") else self._head.find(b"\n\n", max(0, known - 1)) + 1
-        self.whole = end > 0 or self._head.startswith(b"\n")
-        if not self.whole:
-            return b""
-        del self._head[end:]
-        return chunk[end - known :]
+        if chunk.startswith(b"\n") and (not self._head or self._head.endswith(b"\n")):
+            self.whole = True
+            return 0
+        end = chunk.find(b"\n\n") + 1
+        self.whole = end > 0
+        return end or len(chunk)
 
     @property
     def octets(self) -> bytes:

@@ -29,6 +29,8 @@ class Recipient:
 
     def is_forwarded(self, is_local: Callable[[str], bool]) -> bool:
         """Whether mail for a name of ours goes on to somewhere else."""
+        if self.address.domain == self.original.domain:
+            return False
         return is_local(self.original.domain) and not is_local(self.address.domain)
 
     @property

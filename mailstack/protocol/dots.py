@@ -5,14 +5,11 @@ RFC 5321 §4.5.2 for SMTP; RFC 1939 §3 says the same for POP3. Inside, lines en
 
 from __future__ import annotations
 
-import re
-
 from mailstack.model.value import frozen
 
 END = b"\r\n.\r\n"
 
-#: A line that begins with a dot is stuffed, or the end. An expression finds it faster than bytes.find().
-DOT = re.compile(re.escape(END[:3]))
+DOT = b"\r\n."  #: a line that begins with a dot is stuffed, or the end
 
 
 @frozen
@@ -39,9 +36,8 @@ class DotDecoder:
 
     def feed(self, data: bytes) -> Decoded:
         data = self._held + data
-        found = DOT.search(data)
-        dot = found.start() if found else -1
-        end = data.find(END, dot) if found else -1
+        dot = data.find(DOT)
+        end = data.find(END, dot) if dot >= 0 else -1
         if end >= 0:
             content, rest = data[: end + 2], data[end + len(END) :]
             return self._decoded(content, dot < end, rest)
@@ -52,18 +48,18 @@ class DotDecoder:
 
     def _decoded(self, content: bytes, stuffed: bool, rest: bytes | None) -> Decoded:
         if stuffed:
-            content = content.replace(b"\r\n.", b"\r\n")
-        # CRLF, CR and LF end a line here; only where it was CRLF does LF make the text shorter. The octet at the end
-        # keeps the last line end from being swallowed.
-        lines = (content + b"$").splitlines()
-        text = b"\n".join(lines)[:-1]
-        ends = len(lines) - 1
-        if len(content) - len(text) != ends:
-            self.stray = True
-        if self._fresh and content:
-            # Drop the borrowed CRLF again.
+            content = content.replace(DOT, b"\r\n")
+        lines = content.splitlines()
+        if not content or content.endswith((b"\r", b"\n")):
+            lines.append(b"")
+        borrowed = self._fresh and bool(content)
+        if borrowed:
             self._fresh = False
-            return Decoded(text[1:], ends - 1, rest)
+            del lines[0]
+        text, ends = b"\n".join(lines), len(lines) - 1
+        # CRLF, CR and LF end a line here; only where it was CRLF does LF make the text shorter.
+        if len(content) - len(text) != ends + (2 if borrowed else 0):
+            self.stray = True
         return Decoded(text, ends, rest)
 
 

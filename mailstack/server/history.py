@@ -22,7 +22,7 @@ from mailstack.server.history_file import Entry, Fields
 #: Seconds between two writes. What comes alone is written in the same round of the reactor; under load each write would
 #: be one more page for every sync of the mail. A kill loses so much at most.
 PAUSE = 0.1
-MOST_WAITING = 100_000  # lines before the start, or between two writes: more are lost
+MOST_WAITING = 100_000  # events before the start, or between two writes: more are lost
 #: Seconds between two looks for old days, and after the start; sooner where the clock is to be believed: the newest day
 #: is one of the last week. So a clock that is wrong for a moment removes nothing.
 LOOK, SOON, BELIEVED = 3600.0, 60.0, timedelta(days=7)
@@ -81,7 +81,7 @@ class History(Service):
             return
         entries, now = self._noise if id in _WITHOUT_END else self._entries, self._now()
         if len(entries) < MOST_WAITING:
-            entries += [(now, id, fields, shared) for fields in several]
+            entries.append((now, id, several, shared))
         if self._timer is None and self._started:
             self._write_soon()
 

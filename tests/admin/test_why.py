@@ -202,7 +202,7 @@ class Past:
 
     def say(self, id: str, fields: dict[str, str]) -> None:
         self.time += 1
-        append(path_of(self.folder, day_of(self.time)), encode([(self.time, id, fields, {})]).encode())
+        append(path_of(self.folder, day_of(self.time)), encode([(self.time, id, [fields], {})]).encode())
 
     def letter(self, *lines: dict[str, str]) -> str:
         id = self.new_id()

@@ -28,7 +28,7 @@ class Past:
         self.new_id = Ids(lambda: self.time, Random(1).getrandbits)
 
     def say(self, id: str, **fields: object) -> None:
-        line = encode([(self.time, id, fields, {})])
+        line = encode([(self.time, id, [fields], {})])
         append(path_of(self.folder, day_of(self.time)), line.encode())
 
     def letter(self, sender: Address, *to: Address, ago: float = 0.0, later: float = 0.0, **more: object) -> str:

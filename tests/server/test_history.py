@@ -302,7 +302,7 @@ NASTY = 'a"\\\r\n{}\x00\x1b[31m\x85\u2028\udcff中'
 
 
 def test_whatever_a_client_says_is_one_line() -> None:
-    text = encode([(NOON + 0.25, ID, {"helo": NASTY, "to": "<x>"}, {})])
+    text = encode([(NOON + 0.25, ID, [{"helo": NASTY, "to": "<x>"}], {})])
     line = text.encode("utf-8", "backslashreplace").removesuffix(b"\n")
     assert b"\n" not in line
     found = decode(line)
