@@ -79,8 +79,8 @@ class Sizes:
             return named
         try:
             if named is not None and not doubted:
-                return self._ends.octets(stem + measures, self._root + path, named, self._count)
-            return self._of_file(stem, self._root + path, named)
+                return self._named(stem, measures, self._root + path, named)
+            return self._of_file(stem, measures, self._root + path, named)
         except FileNotFoundError:
             self.lost = True
             if self._certain:
@@ -91,11 +91,16 @@ class Sizes:
         self.looked = True
         return named or 0
 
-    def _of_file(self, stem: bytes, path: bytes, named: int | None) -> int:
+    def _named(self, stem: bytes, measures: bytes, path: bytes, named: int) -> int:
+        return named if names.is_ours(stem) else self._ends.octets(stem + measures, path, named, self._count)
+
+    def _of_file(self, stem: bytes, measures: bytes, path: bytes, named: int | None) -> int:
         self.looked = True
         found = os.lstat(path)
         kept = key(stem, found)
-        size = self._known.get(kept, named)
+        size = self._known.get(kept)
+        if size is None and named is not None:
+            size = self._named(stem, measures, path, named)
         if size is None:
             size = self._count(path)
             if self._now - found.st_mtime_ns <= TICK:
