@@ -53,14 +53,15 @@ def _words(id: str, dropped: Dropped) -> str:
 
 
 def _listed(entries: Sequence[Entry], now: float) -> Reply:
-    if not entries:
-        return NONE
-    return Reply(250, "2.0.0", "\n".join(["These letters of yours wait here", *_lines(entries, now)]))
+    lines = list(_lines(entries, now))
+    return Reply(250, "2.0.0", "\n".join(["These letters of yours wait here", *lines])) if lines else NONE
 
 
 def _lines(entries: Sequence[Entry], now: float) -> Iterator[str]:
     for entry in entries:
         waiting = [each.address for each in entry.recipients if each.state in STATES]
+        if not waiting:
+            continue  # the last one has got it meanwhile
         # No client has asked for UTF-8 in replies.
         first = str(waiting[0]).encode("ascii", "backslashreplace").decode()
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
@@ -69,7 +70,7 @@ def _lines(entries: Sequence[Entry], now: float) -> Iterator[str]:
 
 def _when(entry: Entry, now: float) -> str:
     if entry.state == HOLD:
-        return "put on hold by the administrator"
+        return "on hold"
     if entry.next_attempt is None or entry.next_attempt <= now:
         return "being sent"
     held = entry.not_before > now
