@@ -3,7 +3,7 @@ written to the disk, and nothing leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from sys import maxsize
 from time import monotonic, time
@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from mailstack.accounts.directory import Directory
 from mailstack.admin.exchange import TLS, Exchange, replies
+from mailstack.admin.quiet_log import QuietLog
 from mailstack.admin.trick_returns import KEY
 from mailstack.config.settings import PortTls, Settings
 from mailstack.intake.rate import SendingRates
@@ -53,24 +54,11 @@ class Gate:
         return WRONG
 
 
-@implementer(IEventLog)
-class OnlyBugs:
+class OnlyBugs(QuietLog):
     """A log that keeps what must not happen."""
 
     def __init__(self) -> None:
         self.failures: list[str] = []
-
-    def event(self, id: str, **fields: object) -> None:
-        pass
-
-    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
-        pass
-
-    def detail(self, id: str, **fields: object) -> None:
-        pass
-
-    def warn(self, id: str, **fields: object) -> None:
-        pass
 
     def failure(self, id: str, note: str) -> None:
         self.failures.append(note)

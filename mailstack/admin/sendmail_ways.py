@@ -9,18 +9,17 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic, time
 
-from zope.interface import implementer
-
 from mailstack.accounts.directory import Directory
 from mailstack.accounts.returns import key_file
 from mailstack.admin.caller import Call, Unanswered
 from mailstack.admin.exchange import Exchange, replies
+from mailstack.admin.quiet_log import QuietLog
 from mailstack.admin.rehearsal import without_server
 from mailstack.admin.sendmail_errors import EX_NOPERM, EX_OSERR, EX_SOFTWARE, EX_TEMPFAIL, Unsent
 from mailstack.config.hosts import Target, reached_here
@@ -28,29 +27,18 @@ from mailstack.config.settings import Settings
 from mailstack.delivery.route import destination
 from mailstack.intake.free_space import FreeSpace
 from mailstack.intake.reception import Reception
-from mailstack.interfaces.log import IEventLog
 from mailstack.spool.letterbox import Letterbox
 
 PIECE = 64 * 1024  # octets that are passed on at once
 PATIENCE = 60.0  # seconds for an answer of the server
 
 
-@implementer(IEventLog)
-class Trouble:
+class Trouble(QuietLog):
     """A log that keeps what went wrong on our side."""
 
     def __init__(self) -> None:
         self.bugs: list[str] = []
         self.warnings: list[str] = []
-
-    def event(self, id: str, **fields: object) -> None:
-        pass
-
-    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
-        pass
-
-    def detail(self, id: str, **fields: object) -> None:
-        pass
 
     def warn(self, id: str, **fields: object) -> None:
         self.warnings.append(str(fields.get("what") or fields.get("note")))

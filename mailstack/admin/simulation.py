@@ -5,7 +5,7 @@ Only the spool is one in memory, and the way out a script: it answers, or it doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from random import Random
@@ -18,11 +18,11 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from mailstack.accounts.directory import Directory
+from mailstack.admin.quiet_log import QuietLog
 from mailstack.config.settings import Settings
 from mailstack.delivery.remote import WAITS
 from mailstack.delivery.route import FETCH, destination
 from mailstack.interfaces.delivery import ITransport, Outcomes
-from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IIncoming
 from mailstack.model.address import Address
 from mailstack.model.ids import Ids
@@ -57,22 +57,12 @@ class Question:
     down: float = inf  #: seconds, from the letter's arrival on, in which the destination does not answer
 
 
-@implementer(IEventLog)
 @frozen
-class _Log:
+class _Log(QuietLog):
     """What would be a warning about the letter is worth a line."""
 
     id: str
     note: Callable[[str, str], None]
-
-    def event(self, id: str, **fields: object) -> None:
-        pass
-
-    def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
-        pass
-
-    def detail(self, id: str, **fields: object) -> None:
-        pass
 
     def warn(self, id: str, **fields: object) -> None:
         if id == self.id:
