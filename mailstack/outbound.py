@@ -46,7 +46,6 @@ from mailstack.queue.transports import REMEMBERED, TermsByDomain, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
 from mailstack.queue.wording import Voices
-from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool, OpenSync
 
 Run = Callable[..., Awaitable[Any]]  #: calls a function in a thread
@@ -146,7 +145,7 @@ class Outbound:
         self.damage = DamageNotices(self.notices.send, hostname, postmaster, reactor, now)
         self.spool.custody.on_damage = self.damage.add
         line = partial(Line, reactor, hostname, self.spool, log)
-        self.own_mail = OwnMail(partial(QueueDesk, data), pools.mailboxes, self.queue.recall, now)
+        self.own_mail = OwnMail(self.spool, self.queue.recall, now)
         self.waiting = WaitingMail(self.spool, self.queue.run, self._out_of_turn, line, log, reactor.seconds)
 
     def wake(self, letter: Letter) -> None:

@@ -11,13 +11,10 @@ from zope.interface import implementer
 from mailstack.interfaces.delivery import ITransport
 from mailstack.interfaces.log import IEventLog, ILimitCounts
 from mailstack.interfaces.spool import IDurable
-from mailstack.interfaces.waiting import Dropped, IOwnMail, ITurn, IWaitingMail
-from mailstack.model.address import Address
-from mailstack.model.entry import Entry, EntryRecipient
+from mailstack.interfaces.waiting import ITurn, IWaitingMail
 from mailstack.model.letter import Due, Letter, Pending
 from mailstack.model.outcome import Delivered, Outcome
 from mailstack.model.reply import Reply
-from mailstack.spool.memory import MemorySpool
 
 T = TypeVar("T")
 
@@ -159,44 +156,6 @@ class FakeWaitingMail:
             raise self.error
         self.fetched.append(list(domains))
         return self.turn if any(self.letters.get(domain) for domain in domains) else None
-
-
-@implementer(IOwnMail)
-class FakeOwnMail:
-    """What of a spool in memory was sent by whom; the letters of ``under_way`` are just attempted."""
-
-    def __init__(self, spool: MemorySpool) -> None:
-        self._spool = spool
-        self.under_way: set[str] = set()
-        self.held: set[str] = set()
-        self.dropped: list[str] = []
-        self.unsure: set[str] = set()
-        self.error: OSError | None = None
-
-    def _of(self, user: Address) -> list[Letter]:
-        if self.error is not None:
-            raise self.error
-        return [stored.letter for stored in self._spool.stored.values() if stored.letter.account == user]
-
-    async def waiting(self, user: Address, limit: int) -> Sequence[Entry]:
-        return [self._entry(letter) for letter in reversed(self._of(user))][:limit]
-
-    def _entry(self, letter: Letter) -> Entry:
-        state = "hold" if letter.id in self.held else "active"
-        due = None if letter.id in self.held else letter.released
-        recipients = [EntryRecipient(each.address, each.original, state, 0, due, "") for each in letter.recipients]
-        return Entry(
-            letter.id, letter.sender, letter.wire_size, letter.arrived, due, state, tuple(recipients),
-            not_before=letter.not_before,
-        )  # fmt: skip
-
-    async def drop(self, user: Address, id: str) -> Dropped | None:
-        found = [letter for letter in self._of(user) if letter.id == id]
-        if not found:
-            return None
-        del self._spool.stored[id]
-        self.dropped.append(id)
-        return Dropped(found[0].addressees, id in self.under_way, id in self.unsure)
 
 
 @implementer(ITransport)

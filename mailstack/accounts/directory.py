@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from attrs import Factory, frozen
 from zope.interface import implementer
 
 from mailstack.accounts import aliases, users
@@ -34,9 +35,19 @@ NO_ALIASES = Aliases({})
 MAX_KNOWN = 1_000  # addresses of one recipient, and mailboxes, that are remembered as long as the files do not change
 
 
+@frozen
+class _Version:
+    """The files at one moment, and what was found out of them: so no thread keeps what it has found of others."""
+
+    book: Book
+    known: dict[Address, Resolution] = Factory(dict)
+    mailboxes: dict[Address, str] = Factory(dict)
+
+
 @implementer(IDirectory)
 class Directory:
-    """``now`` in seconds; ``wall`` is Unix time, as files have it. ``users`` is shared with the log-in."""
+    """``now`` in seconds; ``wall`` is Unix time, as files have it. ``users`` is shared with the log-in. Any thread may
+    ask."""
 
     def __init__(self, settings: Settings, now: Callable[[], float], wall: Callable[[], float], log: IEventLog) -> None:
         domains = settings.server.domains
@@ -49,9 +60,7 @@ class Directory:
         self._log = log
         self._wall = wall
         self._srs: Srs | None = None
-        self._book = Book(settings, None, None, self._origin)
-        self._known: dict[Address, Resolution] = {}
-        self._mailboxes: dict[Address, str] = {}
+        self._version = _Version(Book(settings, None, None, self._origin))
 
     def remember(self, key: bytes) -> None:
         """What return addresses are signed with. Before, none is given out, and none is known."""
@@ -61,16 +70,16 @@ class Directory:
         return domain in self._settings.server.domains
 
     def resolve(self, address: Address) -> Resolution:
-        book = self.book()
-        known = self._known.get(address)
+        version = self._now_in_use()
+        known = version.known.get(address)
         if known is not None:
             return known
-        found = self._follow(book, address)
+        found = self._follow(version.book, address)
         # A return address grows old.
         if len(found.recipients) == 1 and not found.bounces_only:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            self._known[address] = found
+            if len(version.known) >= MAX_KNOWN:
+                version.known.clear()
+            version.known[address] = found
         return found
 
     def _follow(self, book: Book, address: Address) -> Resolution:
@@ -110,15 +119,15 @@ class Directory:
         return self.users.in_doubt or (self._aliases is not None and self._aliases.in_doubt)
 
     def mailbox(self, address: Address) -> str | None:
-        book = self.book()
-        known = self._mailboxes.get(address)
+        version = self._now_in_use()
+        known = version.mailboxes.get(address)
         if known is not None:
             return known
-        found = self._mailbox(book, address)
+        found = self._mailbox(version.book, address)
         if found is not None:
-            if len(self._mailboxes) >= MAX_KNOWN:
-                self._mailboxes.clear()
-            self._mailboxes[address] = found
+            if len(version.mailboxes) >= MAX_KNOWN:
+                version.mailboxes.clear()
+            version.mailboxes[address] = found
         return found
 
     def _mailbox(self, book: Book, address: Address) -> str | None:
@@ -153,10 +162,13 @@ class Directory:
 
     def book(self) -> Book:
         """The files as they are now."""
+        return self._now_in_use().book
+
+    def _now_in_use(self) -> _Version:
         known, named = self.users.value(), self._aliases.value() if self._aliases else NO_ALIASES
-        if known is not self._book.users or named is not self._book.aliases:
-            self._book = Book(self._settings, known, named, self._origin)
-            self._known, self._mailboxes = {}, {}
-            for line in list(dangling(self._book))[:MAX_REPORTS]:
+        version = self._version
+        if known is not version.book.users or named is not version.book.aliases:
+            version = self._version = _Version(Book(self._settings, known, named, self._origin))
+            for line in list(dangling(version.book))[:MAX_REPORTS]:
                 self._log.warn("accounts", note=str(line))
-        return self._book
+        return version

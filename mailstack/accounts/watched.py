@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 from mailstack.accounts.lines import BrokenLine
@@ -29,7 +30,8 @@ T = TypeVar("T", bound=Listing)
 
 
 class Watched(Generic[T]):
-    """Blocks for a stat once a second at most, and for reading when something has changed."""
+    """Blocks for a stat once a second at most, and for reading when something has changed. Any thread may ask: one that
+    comes while another one looks waits for what that finds."""
 
     def __init__(
         self,
@@ -48,21 +50,29 @@ class Watched(Generic[T]):
         self._value: T | None = None
         self._versions = Versions(wall, together=False)
         self._looked: float | None = None
+        self._looking = Lock()
         self._complained = False
         self.in_doubt = False  #: the file is being written: the version in use may not be the last
 
     def value(self) -> T | None:
         """The last good version; None: there never was one."""
         now = self._now()
-        if self._looked is None or not 0 <= now - self._looked < PAUSE:
-            self._looked = now
-            self._look()
+        if self._stale(now):
+            with self._looking:
+                if self._stale(now):
+                    self._look()
+                    # Not before: there may be no version yet.
+                    self._looked = now
         return self._value
+
+    def _stale(self, now: float) -> bool:
+        return self._looked is None or not 0 <= now - self._looked < PAUSE
 
     def reload(self) -> None:
         """Read the file the next time it is asked for, changed or not."""
-        self._looked = None
-        self._versions.use = {}
+        with self._looking:
+            self._looked = None
+            self._versions.use = {}
 
     def _look(self) -> None:
         found = signatures(self._versions.use or (self._path,))

@@ -26,7 +26,8 @@ class Silent(Unanswered):
 class Call:
     """One connection to a server. Unanswered for whatever goes wrong but the server's hanging up."""
 
-    def __init__(self, target: Target, patience: float = PATIENCE) -> None:
+    def __init__(self, target: Target, patience: float = PATIENCE, *, tls: bool = False) -> None:
+        """``tls``: from the first octet."""
         self._name = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
         self._patience = min(patience, GREETING_PATIENCE)
         self._unread = b""
@@ -36,6 +37,8 @@ class Call:
         except OSError as error:
             raise Unanswered(f"cannot connect to {self._name}: {error.strerror or error}") from None
         self.address: str = self._socket.getpeername()[0]
+        if tls:
+            self._encrypt()
         self.greeting = self._greeting()
         self._patience = patience
 

@@ -52,7 +52,7 @@ VERBS = (
          "{what} on hold"),
     Verb(deeds.RELEASE, "Let letters on hold go on. They are due now.", "Release {what}?", "{what} released",
          useless="the letter {id} is not on hold"),
-    Verb(deeds.DROP, "Remove letters for good. Nobody is told, not even the sender. With --user, one's own ones.",
+    Verb(deeds.DROP, "Remove letters for good. Nobody is told. With --user, a sender takes back their own.",
          "Remove {what} for good?", "{what} removed", final=True),
     Verb(deeds.BOUNCE, "Return letters. The sender gets a report that they were not delivered.",
          "Return {what} to the sender?", "{what} returned", final=True, reason=True),
@@ -85,7 +85,7 @@ def _command(verb: Verb) -> click.Command:
         command = decorate(command)
     asks = "Asks first" if verb.final else "With filters it asks first"
     without = ", and filters need --yes" if verb.final else ""
-    note = f"{asks} on a terminal; a script is not asked{without}."
+    note = f"{asks} on a terminal; a script is not asked{without}{', nor is --user' * (verb.name == deeds.DROP)}."
     about = "With filters only those recipients of a letter are meant that match."
     return click.command(verb.name, help=f"{verb.help}\n\n{note} {about}")(command)
 

@@ -24,7 +24,8 @@ def list_(site: Site, selection: Selection | None, limit: int | None, as_json: b
     """Letters, the oldest first, and why they still wait.
 
     A PATTERN is an address, @domain for all of a domain, or has * for any characters and ? for one. With several
-    filters, all must hold for at least one recipient; the letter is shown whole.
+    filters, all must hold for at least one recipient; the letter is shown whole. With --user, the latest 20 that this
+    user has sent, as far as they may be taken back.
     """
     found = site.queue.letters(selection or EVERYTHING, limit)
     if as_json:

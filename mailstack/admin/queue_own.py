@@ -17,7 +17,7 @@ from mailstack.admin.caller import Call, Unanswered
 from mailstack.admin.output import clean
 from mailstack.admin.password import in_file, on_stdin, password
 from mailstack.admin.site import Failed, Site, warn
-from mailstack.config.hosts import reached_here
+from mailstack.config.hosts import Target, reached_here
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: Of the options that such a command has, those that say who wants it.
@@ -38,6 +38,8 @@ def for_users(serve: Callable[[OwnQueue, Sequence[str]], None]) -> Callable[[Com
                 return
             context = click.get_current_context()
             _nothing_else(context)
+            if "ids" in options and not options["ids"]:
+                raise click.UsageError("Give the IDs of letters; mailstack queue list --user shows them.")
             with OwnQueue(context.obj, user, password(user, *secret.values())) as own:
                 serve(own, options.get("ids", ()))
 
@@ -57,14 +59,16 @@ class OwnQueue:
     """A session of that user with the server on this machine. Failed, if it comes to none."""
 
     def __init__(self, site: Site, user: str, secret: str) -> None:
-        target = next(filter(None, map(reached_here, site.settings.submission.listen)), None)
+        submission = site.settings.submission
+        plain, wrapped = (_reached(each) for each in (submission.listen, submission.listen_tls))
+        target = plain or wrapped
         if target is None:
-            raise Failed("[submission] listen in mail.ini has no port to ask")
+            raise Failed("[submission] in mail.ini has no port to ask")
         try:
-            self._call = Call(target)
-            self._log_in(user, secret)
+            self._call = Call(target, tls=target is wrapped)
         except Unanswered as error:
             raise Failed(str(error)) from None
+        self._log_in(user, secret)
 
     def __enter__(self) -> OwnQueue:
         return self
@@ -78,6 +82,11 @@ class OwnQueue:
             self.ask("EHLO localhost")
         response = base64.b64encode(f"\0{user}\0{secret}".encode("utf-8", "surrogateescape"))
         self.ask(f"AUTH PLAIN {response.decode()}")
+
+    @property
+    def closed(self) -> bool:
+        """The server has ended it."""
+        return self._call.closed
 
     def ask(self, command: str) -> str:
         """The lines of a positive reply, without code and status; Failed with any other."""
@@ -93,16 +102,21 @@ class OwnQueue:
         return "\n".join(line.removeprefix("2.0.0 ") for line in lines)
 
 
+def _reached(endpoints: Sequence[str]) -> Target | None:
+    return next(filter(None, map(reached_here, endpoints)), None)
+
+
 def listed(own: OwnQueue, ids: Sequence[str]) -> None:
     click.echo("\n".join(map(clean, own.ask("XDROP").split("\n"))))
 
 
 def dropped(own: OwnQueue, ids: Sequence[str]) -> None:
-    """All of them, before the first is told that could not be."""
-    if not ids:
-        raise click.UsageError("Give the IDs of letters; mailstack queue list --user shows them.")
+    """All of them, before it is told which could not be; those that come after too many mistakes are not tried."""
     problems = []
-    for id in ids:
+    for number, id in enumerate(ids):
+        if own.closed:
+            problems.append(f"the server has ended the session, so not tried: {', '.join(ids[number:])}")
+            break
         if not (id.isascii() and id.isalnum()):
             problems.append(f"{id} is no ID of a letter")
             continue

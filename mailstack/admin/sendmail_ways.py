@@ -113,6 +113,8 @@ class Inside:
         said = self.exchange.greeting
         while True:
             _write(said)
+            if self._letterbox.unsure:
+                raise Unsent(EX_TEMPFAIL, self._letterbox.unsure)
             heard = b"" if self.exchange.closed else os.read(0, PIECE)
             if not heard:
                 break

@@ -117,7 +117,6 @@ def further(entry: Entry, history: Sequence[Moment], future: Forecasts) -> dict[
         "requiretls": entry.require_tls,
         "ret": entry.ret,
         "envid": entry.envid,
-        "account": entry.account,
         "not_before": utc(entry.not_before) if entry.not_before else None,
         "warned": entry.warned,
         "next_warning": utc(warning),

@@ -244,6 +244,7 @@ LESSONS: dict[str, Lesson] = {
         (
             "250 dropped, or the list",
             "451 not possible now",
+            "501 that is no queue id",
             "502 not on this port",
             "530 log in first",
             "550 none such",

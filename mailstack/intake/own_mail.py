@@ -10,14 +10,16 @@ from mailstack.interfaces.waiting import Dropped
 from mailstack.model import moment
 from mailstack.model.entry import Entry
 from mailstack.model.reply import Reply
-from mailstack.model.selection import HOLD, STATES
+from mailstack.model.selection import ACTIVE, DEFERRED
 from mailstack.protocol import smtp_events as events
 
 NOT_HERE = Reply(502, "5.5.1", "Letters are taken back on the submission ports")
 #: The same whether there is no such letter, or it is somebody else's.
 NOT_YOURS = Reply(550, "5.5.4", "No letter of yours with that id waits here")
+WAITING = (ACTIVE, DEFERRED)  # what is on hold is the administrator's
 NONE = Reply(250, "2.0.0", "No letter of yours waits here")
 LISTED = 20  #: letters that are named, the latest first
+OLDER = "and older ones"
 
 
 def offers_xdrop(session: Session) -> bool:
@@ -33,7 +35,7 @@ async def on_take_back(session: Session, event: events.TakeBack) -> Reply:
     own = session.around.own_mail
     try:
         if not event.id:
-            return _listed(await own.waiting(user, LISTED), session.around.now())
+            return _listed(await own.waiting(user, LISTED + 1), session.around.now())
         dropped = await own.drop(user, event.id)
     except OSError as error:
         return session.record.trouble(session.id, error)
@@ -47,19 +49,17 @@ def _words(id: str, dropped: Dropped) -> str:
     words = f"{id} dropped for {recipients} who had not got it yet"
     if dropped.under_way:
         words += "; but it was just being sent, and that attempt may succeed"
-    if dropped.unsure:
-        words += "; but the disk has a problem, and if the power fails, it may be sent all the same"
     return words
 
 
 def _listed(entries: Sequence[Entry], now: float) -> Reply:
-    lines = list(_lines(entries, now))
+    lines = list(_lines(entries[:LISTED], now)) + [OLDER] * (len(entries) > LISTED)
     return Reply(250, "2.0.0", "\n".join(["These letters of yours wait here", *lines])) if lines else NONE
 
 
 def _lines(entries: Sequence[Entry], now: float) -> Iterator[str]:
     for entry in entries:
-        waiting = [each.address for each in entry.recipients if each.state in STATES]
+        waiting = list(dict.fromkeys(each.original for each in entry.recipients if each.state in WAITING))
         if not waiting:
             continue  # the last one has got it meanwhile
         # No client has asked for UTF-8 in replies.
@@ -69,9 +69,7 @@ def _lines(entries: Sequence[Entry], now: float) -> Iterator[str]:
 
 
 def _when(entry: Entry, now: float) -> str:
-    if entry.state == HOLD:
-        return "on hold"
     if entry.next_attempt is None or entry.next_attempt <= now:
-        return "being sent"
+        return "due now"
     held = entry.not_before > now
     return f"{'held until' if held else 'next try'} {moment.written(entry.next_attempt)}"

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from zope.interface import Attribute, Interface
 
+from mailstack.model.address import Address
 from mailstack.model.deed import Deed
 from mailstack.model.entry import Ages, Changed, Entry, Moment
 from mailstack.model.letter import Due, Letter
@@ -116,6 +117,14 @@ class ISpool(ILetterbox):
 
     async def saved(ids: Sequence[str]) -> None:
         """Nothing is left to be saved of these letters. Durable on return; OSError: nothing of it is recorded."""
+
+    async def of_account(account: Address, limit: int) -> Sequence[Entry]:
+        """Letters that a user has sent, logged in, and of which an attempt is still to come: the latest first."""
+
+    async def drop(id: str, account: Address, at: float) -> int:
+        """No more attempts at a letter that this user has sent. Nobody is told. Returns how many recipients were still
+        waiting; 0: no such letter waits. What the administrator holds stays. Durable on return; OSError: it may be
+        dropped all the same."""
 
     async def hasten(domain: str, subdomains: bool) -> int:
         """Ask for attempts (``ASKED``) at recipients in a domain that were to be tried again. Returns how many letters

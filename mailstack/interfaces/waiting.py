@@ -65,7 +65,6 @@ class Dropped:
 
     recipients: int  #: who had not got it yet
     under_way: bool  #: an attempt may have begun before, and succeed
-    unsure: bool = False  #: a power loss may undo it
 
 
 class IOwnMail(Interface):

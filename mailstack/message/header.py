@@ -24,7 +24,7 @@ class HeaderScan:
         self.too_big = False
 
     def feed(self, chunk: bytes) -> int:
-        """Returns how many octets of it belong to the header; what follows begins with the blank line."""
+        """Returns how many octets of it belong to the header; the first one behind those begins the blank line."""
         if self.whole or self.too_big:
             return 0
         end = self._end(chunk)

@@ -151,11 +151,11 @@ class Dispatcher(Service):
         self._sweep.soon()
 
     async def recall(self, id: str) -> bool:
-        """A letter was just dropped, by somebody else than the queue. On return no attempt at it begins any more;
-        whether one goes on. OSError: the queue cannot be read."""
+        """What of a letter was just dropped is not attempted any more, unless it is just now: whether something of it
+        is. OSError: the queue cannot be read."""
         self._work.coming.pop(id, None)
-        await self._look_for_changes()
-        return id in self._telling.letters
+        self._work.keep([id], await self._spool.surviving([id]))
+        return self._telling.attempted(id)
 
     async def out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
         """One attempt at those recipients of a letter that wait in these domains, by a transport of one's own. Nothing

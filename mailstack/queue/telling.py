@@ -36,6 +36,10 @@ class Telling:
             active = self.letters[due.letter.id] = Active.of(due)
         return active
 
+    def attempted(self, id: str) -> bool:
+        """Whether something of a letter waits for its turn, is attempted, or is being recorded."""
+        return id in self.letters and bool(self.letters[id].keys)
+
     def consider(self, active: Active, results: Sequence[Result] = ()) -> None:
         """A part has ended with these results, or there was none: tell, and let go of what is done with. That several
         parts are told of together is the reporter's business."""

@@ -8,7 +8,10 @@ from pathlib import Path
 from attrs import Factory, define
 
 from mailstack.interfaces.spool import Result
+from mailstack.model.deed import Deed
+from mailstack.model.entry import Changed
 from mailstack.model.letter import Letter
+from mailstack.model.selection import Selection
 from mailstack.model.value import frozen
 
 #: Seconds by which a letter may come from the future: clocks are set by that much, and it does no harm.
@@ -59,6 +62,16 @@ class Corrected:
 
 
 @define
+class Order:
+    """What somebody in a session does to a letter; ``changed`` is what it came to."""
+
+    deed: Deed
+    id: str
+    selection: Selection
+    changed: Changed = Factory(Changed)
+
+
+@define
 class Batch:
     """One transaction and one sync."""
 
@@ -69,6 +82,7 @@ class Batch:
     corrected: list[Corrected] = Factory(list)
     #: letters on hold from now on, and what is wrong with them
     quarantined: list[tuple[str, str]] = Factory(list)
+    orders: list[Order] = Factory(list)
     saved: list[str] = Factory(list)  #: letters whose copy for a Sent folder is made, or given up
     paths: set[Path] = Factory(set)
     must: int = 0  #: how far the reserve may be used for it: not at all, up to its half, all of it
@@ -77,7 +91,7 @@ class Batch:
     @property
     def has_rows(self) -> bool:
         changes = self.letters or self.settlements or self.reported or self.saved or self.hastened or self.corrected
-        return bool(changes or self.quarantined or self.probe)
+        return bool(changes or self.quarantined or self.orders or self.probe)
 
     @property
     def touched(self) -> list[str]:

@@ -13,11 +13,10 @@ from attrs import frozen
 from mailstack.model.deed import BOUNCE, DROP, HOLD, RELEASE, RETRY, Deed
 from mailstack.model.entry import Changed
 from mailstack.model.selection import Selection
-from mailstack.spool import notes
 from mailstack.spool.entries import ADMINISTRATOR, SENDER
 from mailstack.spool.selection import condition, id_list
+from mailstack.spool.settling import FINISHED, REMOVE
 from mailstack.spool.states import HELD, UNREPORTED, WAITING, listed
-from mailstack.spool.store import FINISHED, REMOVE
 
 
 @frozen
@@ -89,17 +88,16 @@ def _condition(verb: str, selection: Selection, ids: Sequence[str] | None) -> tu
 
 
 def change(
-    db: sqlite3.Connection, deed: Deed, ids: Sequence[str], selection: Selection, messages: Path
+    db: sqlite3.Connection, deed: Deed, ids: Sequence[str], selection: Selection, messages: Path | None = None
 ) -> tuple[Changed, list[str]]:
-    """In one transaction of the caller; also returns the letters of which nothing is left, whose files can go."""
+    """In one transaction of the caller; also returns the letters of which nothing is left, whose files can go.
+    ``messages``: where those are, for a release."""
     sql, values = _condition(deed.verb, selection, ids)
     found = db.execute(_ROWS.format(condition=sql), values).fetchall()
-    lost = {id for id, *_ in found if not (messages / id).exists()} if deed.verb == RELEASE else set()
+    lost = {id for id, *_ in found if messages and not (messages / id).exists()} if deed.verb == RELEASE else set()
     rows = [row for row in found if row[0] not in lost]
     _apply(db, deed, rows)
     touched = list(dict.fromkeys(id for id, *_ in rows))
-    for id in touched:
-        notes.leave(db, id, what=_words(deed), by=deed.by)
     changed = Changed(
         tuple(touched),
         len(rows),
@@ -115,7 +113,7 @@ def _apply(db: sqlite3.Connection, deed: Deed, rows: Sequence[tuple[Any, ...]]) 
     values = {
         "rows": json.dumps([row[:2] for row in rows]),
         "at": deed.at,
-        "words": _words(deed),
+        "words": words(deed),
         "by": f"{SENDER if deed.own else ADMINISTRATOR}{deed.by}",
         "code": verdict.code,
         "status": verdict.status,
@@ -125,7 +123,8 @@ def _apply(db: sqlite3.Connection, deed: Deed, rows: Sequence[tuple[Any, ...]]) 
     db.execute(_REMEMBER, values)
 
 
-def _words(deed: Deed) -> str:
+def words(deed: Deed) -> str:
+    """For the log, and for people."""
     who = "its sender" if deed.own else "the administrator"
     return f"{CHANGES[deed.verb].words} by {who}" + (f": {deed.reason}" if deed.reason else "")
 

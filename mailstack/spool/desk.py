@@ -18,7 +18,7 @@ from mailstack.interfaces.spool import IQueueDesk
 from mailstack.model.deed import Deed
 from mailstack.model.entry import Ages, Changed, Entry, Moment
 from mailstack.model.selection import Selection
-from mailstack.spool import changes, entries
+from mailstack.spool import changes, entries, notes
 from mailstack.spool.ages import ages
 from mailstack.spool.content import opened
 from mailstack.spool.errors import as_os_error
@@ -71,6 +71,10 @@ class QueueDesk:
             return Changed()
         with self._transaction() as db:
             changed, finished = changes.change(db, deed, ids, selection, self._messages)
+            for id in changed.ids:
+                notes.leave(db, id, what=changes.words(deed), by=deed.by)
+        if not changed.ids:
+            return changed
         # Who has waited in vain does not wait again.
         self._unsure = self._unsure or not beyond_doubt(self._messages.parent)
         if self._unsure:

@@ -20,6 +20,8 @@ from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Result
+from mailstack.model.address import Address
+from mailstack.model.entry import Entry
 from mailstack.model.letter import Letter
 from mailstack.spool.batch import Batch, Reported, Settlement
 from mailstack.spool.commit import ALL, HALF, GroupCommit, InThread
@@ -32,6 +34,7 @@ from mailstack.spool.incoming import FileIncoming, finished
 from mailstack.spool.lock import locked, mark
 from mailstack.spool.neighbours import Doubt
 from mailstack.spool.notes import Retold
+from mailstack.spool.own_letters import OwnLetters
 from mailstack.spool.questions import Questions
 from mailstack.spool.reader import Reader
 from mailstack.spool.recovery import Repairs, recover
@@ -117,6 +120,7 @@ class DiskSpool(Questions):
         self._commit = GroupCommit(self._store, *around, lambda: self.on_leisure())
         self._examination = Examination(self._health, self._commit, self._files, self._in_thread)
         self._reschedule = Reschedule(self._reader, self._commit, self._in_thread, self._visible)
+        self._own_letters = OwnLetters(self._reader, self._commit, self._in_thread, self._hidden_ids, self._log)
         return repairs
 
     def _open(self, database: Path) -> Repairs:
@@ -236,13 +240,14 @@ class DiskSpool(Questions):
             content.discard()
             raise
 
-    async def unsaved(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Letter]:
-        hidden = self._hidden_ids()
-        found = await self._in_thread(self._reader.unsaved, now, limit, [*exclude, *hidden])
-        return [letter for letter in found if letter.id not in self._hidden_ids()]
-
     async def saved(self, ids: Sequence[str]) -> None:
         await self._commit.join(lambda batch: batch.saved.extend(ids), urgent=False, must=ALL)
+
+    async def of_account(self, account: Address, limit: int) -> Sequence[Entry]:
+        return await self._own_letters.of_account(account, limit)
+
+    async def drop(self, id: str, account: Address, at: float) -> int:
+        return await self._own_letters.drop(id, account, at)
 
     async def hasten(self, domain: str, subdomains: bool) -> int:
         return await self._reschedule.hasten(domain, self._destination(domain), subdomains)

@@ -108,7 +108,7 @@ def _recipient(
     return EntryRecipient(
         _address(address),
         _address(original),
-        _shown(state, next_attempt > arrived),
+        shown(state, next_attempt > arrived),
         attempts,
         # What the administrator wants tried now stands first in line: its time is 0.
         max(next_attempt, arrived) if state in WAITING else None,
@@ -119,7 +119,7 @@ def _recipient(
     )
 
 
-def _shown(state: str, later: bool) -> str:
+def shown(state: str, later: bool) -> str:
     """What its sender holds back waits as what was tried does."""
     return "deferred" if state == "active" and later else AS_SHOWN.get(state, state)
 

@@ -65,6 +65,11 @@ class Gleaned:
             return False
 
 
+def _mended(message: Row) -> Row:
+    """Who has sent it is no part of the envelope: a letter goes its way without."""
+    return message if isinstance(message["account"], str) else {**message, "account": ""}
+
+
 def _identity(recipient: Row) -> tuple[Any, ...]:
     return tuple(recipient[name] for name in _OF_RECIPIENT)
 
@@ -118,7 +123,7 @@ def _by_tree(copy: Path, files: set[str]) -> dict[str, Gleaned]:
     with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         db.text_factory = lambda octets: octets.decode("utf-8", "replace")
         for row in _table(db, "messages", known["messages"], files):
-            found.setdefault(row["id"], Gleaned(row))
+            found.setdefault(row["id"], Gleaned(_mended(row)))
         for table in TABLES[1:]:
             for row in _table(db, table, known[table], found):
                 letter = found.get(row["id"])
@@ -218,7 +223,7 @@ def _row(wanted: Columns, values: list[Value]) -> Row | None:
 def _pieced(messages: list[Row], recipients: dict[int, list[Row]]) -> Iterator[Gleaned]:
     """The letters that can be made of that, if there are old rows among them."""
     for message in messages:
-        letter = Gleaned(message)
+        letter = Gleaned(_mended(message))
         for candidates in recipients.values():
             if any(_identity(each) != _identity(candidates[-1]) for each in candidates):
                 return

@@ -11,10 +11,13 @@ from attrs import define, evolve
 from zope.interface import implementer
 
 from mailstack.interfaces.spool import IIncoming, ISpool, Lagging, Result, Wanted
+from mailstack.model.address import Address
+from mailstack.model.entry import Entry, EntryRecipient
 from mailstack.model.letter import ASKED, Due, Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool.batch import TOLERANCE, Corrected
+from mailstack.spool.entries import shown
 from mailstack.spool.states import ARRIVED, DONE, UNREPORTED, WAITING
 
 NOT_TRIED = Reply(0, "", "")
@@ -194,6 +197,21 @@ class MemorySpool:
             row.next_attempt = now
         return last
 
+    async def of_account(self, account: Address, limit: int) -> Sequence[Entry]:
+        mine = [each for _, each in sorted(self.stored.items(), reverse=True) if each.letter.account == account]
+        return [_entry(each) for each in mine if any(row.state in WAITING for row in each.rows)][:limit]
+
+    async def drop(self, id: str, account: Address, at: float) -> int:
+        stored = self.stored.get(id)
+        if stored is None or stored.letter.account != account:
+            return 0
+        waiting = [row for row in stored.rows if row.state in WAITING]
+        for row in waiting:
+            row.state = "dropped"
+        stored.unsaved &= any(row.state != "dropped" for row in stored.rows)
+        self._finish(id)
+        return len(waiting)
+
     async def rectify(self, now: float, longest: float) -> int:
         return len([id for id, stored in self.stored.items() if self._rectify(stored, now, longest)])
 
@@ -264,3 +282,20 @@ def _outcome(row: _Row) -> Outcome:
     if row.state == "bounced":
         return Failed(row.reply, row.relay)
     return Delivered(row.reply, row.relay, action=row.state)
+
+
+def _shown(letter: Letter, row: _Row) -> str:
+    return shown(row.state, row.next_attempt > letter.arrived)
+
+
+def _entry(stored: _Stored) -> Entry:
+    """Of a letter that waits."""
+    letter = stored.letter
+    recipients = tuple(
+        EntryRecipient(each.address, each.original, _shown(letter, row), row.attempts, row.next_attempt, str(row.reply))
+        for each, row in zip(letter.recipients, stored.rows, strict=True)
+    )
+    waiting = [row for row in stored.rows if row.state in WAITING]
+    state, due = _shown(letter, waiting[0]), min(row.next_attempt for row in waiting)
+    entry = Entry(letter.id, letter.sender, letter.wire_size, letter.arrived, due, state, recipients)
+    return evolve(entry, not_before=letter.not_before)

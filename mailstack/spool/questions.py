@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from mailstack.interfaces.spool import Lagging, Wanted
-from mailstack.model.letter import Due
+from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Outcome
 from mailstack.spool.commit import InThread
 from mailstack.spool.custody import ROWS
@@ -94,6 +94,11 @@ class Questions(ABC):
     async def lagging(self, id: str, now: float) -> Lagging:
         found: Lagging = await self._in_thread(self._reader.lagging, id, now)
         return found
+
+    async def unsaved(self, now: float, limit: int, exclude: Iterable[str] = ()) -> Sequence[Letter]:
+        hidden = self._hidden_ids()
+        found = await self._in_thread(self._reader.unsaved, now, limit, [*exclude, *hidden])
+        return [letter for letter in found if letter.id not in self._hidden_ids()]
 
     async def next_due(self, after: float) -> float | None:
         found: float | None = await self._in_thread(self._reader.next_due, after)

@@ -13,10 +13,12 @@ from attrs import evolve
 
 from mailstack.interfaces.spool import Lagging, Wanted
 from mailstack.model.address import Address
+from mailstack.model.entry import Entry
 from mailstack.model.letter import NOT_SAID, Due, Letter, Pending, Recipient
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool import notes
+from mailstack.spool.entries import entries
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.rows import UNSEALED, seal
 from mailstack.spool.states import UNREPORTED, WAITING, listed
@@ -80,6 +82,11 @@ SELECT id, number FROM recipients WHERE state IN {listed(WAITING)} AND next_atte
 UNSAVED = """
 SELECT id, unsaved.account FROM unsaved JOIN messages USING (id)
 WHERE not_before <= :now AND id NOT IN (SELECT value FROM json_each(:exclude)) ORDER BY id LIMIT :limit
+"""
+OF_ACCOUNT = f"""
+SELECT id FROM messages WHERE account = :account AND account != '' AND id NOT IN (SELECT value FROM json_each(:exclude))
+AND EXISTS (SELECT 1 FROM recipients WHERE recipients.id = messages.id AND state IN {listed(WAITING)})
+ORDER BY id DESC LIMIT :limit
 """
 NEXT_DUE = f"SELECT min(next_attempt) FROM recipients WHERE state IN {listed(WAITING)} AND next_attempt > ?"
 #: All of a domain go to the same destination. With sub-domains (``.domain``) that may be any.
@@ -243,6 +250,14 @@ class Reader:
             except (ValueError, IndexError):
                 continue  # damaged, as due() tells
         return found
+
+    def of_account(self, account: str, limit: int, exclude: Iterable[str]) -> list[Entry]:
+        where = {"account": account, "limit": limit, "exclude": json.dumps(list(exclude))}
+        ids = [id for (id,) in self._rows(OF_ACCOUNT, where)]
+        try:
+            return entries(self._db, ids)[::-1]
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
 
     def surviving(self, ids: Sequence[str]) -> dict[str, set[int]]:
         found: dict[str, set[int]] = {}

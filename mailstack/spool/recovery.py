@@ -22,9 +22,8 @@ from mailstack.spool.aside import LEFTOVERS, QUARANTINE, put_aside, tidy
 from mailstack.spool.content import BLOCK, fault, opened
 from mailstack.spool.custody import ROWS
 from mailstack.spool.salvage import Salvage
-from mailstack.spool.settling import held
+from mailstack.spool.settling import REMOVE, held
 from mailstack.spool.states import STATES, WAITING, listed
-from mailstack.spool.store import REMOVE
 
 PATIENCE = 10.0  # seconds to wait for another process
 SECTOR = 512  # octets; of what was not written yet, a power loss leaves zeros, in many file systems

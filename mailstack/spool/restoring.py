@@ -23,8 +23,8 @@ from mailstack.spool.gleaning import valid_id
 from mailstack.spool.letterbox import DURABLE, UNSURE
 from mailstack.spool.neighbours import beyond_doubt, connected, neighbour
 from mailstack.spool.schema import must_be_current
+from mailstack.spool.settling import REMOVE
 from mailstack.spool.states import HELD
-from mailstack.spool.store import REMOVE
 
 MOST_HEADER = 1 << 20  #: octets
 _FIELDS = re.compile(rb"Return-Path: <([^\n<>]*)>\n(?:Delivered-To: ([^\n]+)\n)?")

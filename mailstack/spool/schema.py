@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS recipients (
 -- With the state in it, an index answers alone: 100,000 rows are looked over in 10 ms.
 CREATE INDEX IF NOT EXISTS waiting ON recipients (next_attempt, destination, state) WHERE state IN {listed(WAITING)};
 CREATE INDEX IF NOT EXISTS in_line ON recipients (destination, next_attempt, state) WHERE state IN {listed(WAITING)};
+CREATE INDEX IF NOT EXISTS of_account ON messages (account, id) WHERE account != '';
 CREATE INDEX IF NOT EXISTS unreported ON recipients (id)
     WHERE state IN {listed(UNREPORTED)};
 CREATE TABLE IF NOT EXISTS history (  -- what attempts came to, while the letter is in the queue

@@ -63,6 +63,17 @@ SELECT value ->> 0 FROM json_each(?) WHERE NOT EXISTS
     AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value ->> 0)
 """
 SAVED = "DELETE FROM unsaved WHERE id IN (SELECT value FROM json_each(?))"
+#: Of these letters, those of which nothing is left to do.
+FINISHED = f"""
+SELECT value FROM json_each(?) WHERE NOT EXISTS
+    (SELECT 1 FROM recipients WHERE id = value AND state NOT IN {listed(DONE)})
+    AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value)
+"""
+REMOVE_FINISHED = tuple(
+    f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
+    for table in ("history", "recipients", "messages")
+)
+REMOVE = (SAVED, *REMOVE_FINISHED)
 
 
 def held(why: str) -> str:

@@ -12,27 +12,18 @@ from pathlib import Path
 from mailstack.durable import Sync, write_anew
 from mailstack.spool.adding import add_letters
 from mailstack.spool.batch import Batch
+from mailstack.spool.changes import change
 from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.neighbours import Doubt
 from mailstack.spool.schema import prepare, version
-from mailstack.spool.settling import SAVED, finished_by, remember, settle
-from mailstack.spool.states import DONE, HELD, WAITING, listed
+from mailstack.spool.settling import FINISHED, REMOVE, REMOVE_FINISHED, finished_by, remember, settle
+from mailstack.spool.states import HELD, WAITING, listed
 from mailstack.spool.transaction import transaction
 
 REROUTE = """
 UPDATE recipients SET destination = new.value ->> 2 FROM json_each(?) AS new
 WHERE recipients.id = new.value ->> 0 AND recipients.number = new.value ->> 1
 """
-FINISHED = f"""
-SELECT value FROM json_each(?) WHERE NOT EXISTS
-    (SELECT 1 FROM recipients WHERE id = value AND state NOT IN {listed(DONE)})
-    AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value)
-"""
-REMOVE_FINISHED = tuple(
-    f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
-    for table in ("history", "recipients", "messages")
-)
-REMOVE = (SAVED, *REMOVE_FINISHED)
 
 PATIENCE = 10_000  # milliseconds to wait for another process
 CHECKPOINT = 4_000  # changed rows after which the log is copied into the database
@@ -221,6 +212,9 @@ class Store:
             settle(self._db, batch, settlements)
             finished = over | dict.fromkeys(self._finished([id for id in batch.touched if id not in over]))
             remember(self._db, [done for done in settlements if done.id not in finished])
+            for order in batch.orders:
+                order.changed, gone = change(self._db, order.deed, [order.id], order.selection)
+                finished |= dict.fromkeys(gone)
             self._remove(list(finished), REMOVE_FINISHED)
         self._undo.clear()
         return list(finished)

@@ -211,7 +211,7 @@ def test_users_say_who_they_are_and_which_letters(office: Office, words: Sequenc
     [("unix:/tmp/nothing", "has no port to ask"), ("tcp:1:interface=127.0.0.1", "cannot connect to 127.0.0.1:1")],
 )
 def test_users_need_a_server_that_runs(office: Office, listen: str, says: str) -> None:
-    office.ini.write_text(f"{office.ini.read_text()}[submission]\nlisten = {listen}\n")
+    office.ini.write_text(f"{office.ini.read_text()}[submission]\nlisten = {listen}\nlisten_tls =\n")
     result = office.run("queue", "drop", "L1", "--user", "alice", "--password-stdin", input="sesame\n")
     assert result.exit_code == 1 and says in result.stderr
     assert len(states(office)) == 3

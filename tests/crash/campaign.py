@@ -271,7 +271,7 @@ def told(what: str, tally: Tally, most: int | None = None) -> list[str]:
     """Print the summary, with so many problems; all that must not be."""
     problems = tally.verdict.problems + tally.problems
     print(f"{what}: {tally.rounds} rounds, {tally.verdict}")
-    print(f"answers to ends of data: {dict(sorted(tally.answers.items()))}")
+    print(f"answers to ends of data, and commands put off: {dict(sorted(tally.answers.items()))}")
     if tally.notes:
         print(f"also: {dict(sorted(tally.notes.items()))}")
     for problem in problems[:most]:

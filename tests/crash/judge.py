@@ -70,7 +70,7 @@ class Book:
     refused: set[tuple[str, str]] = Factory(set)  #: name and address, by the other server for good
     arrived: list[Sighting] = Factory(list)  #: at the other server
     crashes: list[Crash] = Factory(list)
-    answers: Counter[str] = Factory(Counter)  #: to ends of data, by code
+    answers: Counter[str] = Factory(Counter)  #: to ends of data, by code; and to commands that were put off
     strange: list[str] = Factory(list)  #: answers that no client should hear
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
 
@@ -84,6 +84,11 @@ class Book:
             self.answers[code] += 1
             if code == "250":
                 self.acknowledged[name] = now
+
+    def put_off(self, code: str) -> None:
+        """A command was, with that code."""
+        with self._lock:
+            self.answers[f"{code} to a command"] += 1
 
     def forget(self) -> None:
         """What was judged."""

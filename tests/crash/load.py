@@ -123,7 +123,9 @@ class Load:
         """While the disk refuses, 451 and 452 are right, and 421 when the server has to go."""
         if reply.startswith(code):
             return
-        if reply and reply[:3] not in ("451", "452", "421"):
+        if reply[:3] in ("451", "452"):
+            self._book.put_off(reply[:3])
+        elif reply and reply[:3] != "421":
             self._book.strange.append(reply)
         raise Gone
 

@@ -15,10 +15,12 @@ from mailstack.intake.reception import Reception
 from mailstack.intake.surroundings import Surroundings
 from mailstack.interfaces.spool import IIncoming, ISpool
 from mailstack.model.address import Address
+from mailstack.model.entry import Entry
 from mailstack.model.letter import Letter
 from mailstack.protocol.srs import Srs
+from mailstack.queue.own_mail import OwnMail
 from mailstack.spool.memory import MemoryIncoming, MemorySpool
-from tests.fakes import FakeOwnMail, FakeWaitingMail, ListCounts, ListLog
+from tests.fakes import FakeWaitingMail, ListCounts, ListLog
 from tests.fakes_accounts import MemoryAuthenticator, MemoryDirectory
 from tests.message.meanings import VOICES
 
@@ -94,6 +96,7 @@ class RefusingSpool(MemorySpool):
         self.writes = 0
         self.discard_error: Exception | None = None
         self.add_error: Exception | None = None
+        self.queue_error: Exception | None = None
 
     def receive(self, id: str) -> IIncoming:
         if self.receive_error is not None:
@@ -107,8 +110,20 @@ class RefusingSpool(MemorySpool):
             raise self.add_error
         await super().add(letter, content)
 
+    async def of_account(self, account: Address, limit: int) -> Sequence[Entry]:
+        self._ask()
+        return await super().of_account(account, limit)
+
+    async def drop(self, id: str, account: Address, at: float) -> int:
+        self._ask()
+        return await super().drop(id, account, at)
+
+    def _ask(self) -> None:
+        if self.queue_error is not None:
+            raise self.queue_error
+
     def work_again(self) -> None:
-        self.receive_error = self.write_error = self.discard_error = self.add_error = None
+        self.receive_error = self.write_error = self.discard_error = self.add_error = self.queue_error = None
 
 
 @define
@@ -132,7 +147,8 @@ class Office:
         )
     )
     waiting: FakeWaitingMail = field(factory=FakeWaitingMail)
-    own_mail: FakeOwnMail = field(init=False)
+    under_way: set[str] = field(factory=set)  #: letters that are being attempted
+    own_mail: OwnMail = field(init=False)
     woken: list[str] = field(factory=list)
     notices: list[bytes] = field(factory=list)
     rates: SendingRates = field(init=False)
@@ -142,12 +158,15 @@ class Office:
     ids: int = 0
 
     @own_mail.default
-    def _of_the_spool(self) -> FakeOwnMail:
-        return FakeOwnMail(self.spool)
+    def _of_the_spool(self) -> OwnMail:
+        return OwnMail(self.spool, self.recall, lambda: self.now)
 
     @rates.default
     def _rates_of_the_settings(self) -> SendingRates:
         return SendingRates(self.settings.limits.recipients_per_hour)
+
+    async def recall(self, id: str) -> bool:
+        return id in self.under_way
 
     def new_id(self) -> str:
         self.ids += 1

@@ -9,7 +9,7 @@ offer, ``required`` when nothing goes without; ``@ limit NAME NUMBER`` for one o
 
 They happen where they stand: ``@ handshake`` (TLS comes up), ``@ disk WHAT ERRNO`` (``receive``, ``write``, ``add``,
 ``queue`` fails; ``@ disk works`` again), ``@ bug add`` (an error that nobody thought of), ``@ waiting DOMAIN N``
-(so many letters wait for it), ``@ under_way ID``, ``@ on_hold ID`` and ``@ unsure ID`` (in the queue), ``@ later
+(so many letters wait for it), ``@ under_way ID`` and ``@ on_hold ID`` (in the queue), ``@ later
 SECONDS`` (the time is), ``@ turned DOMAIN…`` (the roles are, to fetch mail for these), ``@ letters N`` (so many are in
 the spool), ``@ logged TEXT`` (something in the log's lines holds it), ``@ notices N`` (so many letters to the
 postmaster, and warnings in the log), ``@ struck LIMIT…`` (these have been counted, in this order), ``@ free OCTETS``
@@ -109,11 +109,10 @@ class Server:
                 domain, number = value.split()
                 self.office.waiting.letters[domain] = int(number)
             case "under_way":
-                self.office.own_mail.under_way.add(value)
-            case "unsure":
-                self.office.own_mail.unsure.add(value)
+                self.office.under_way.add(value)
             case "on_hold":
-                self.office.own_mail.held.add(value)
+                for row in self.office.spool.stored[value].rows:
+                    row.state = "hold"
             case "account":
                 stored = self.office.spool.stored[self.office.letters[-1].id]
                 stored.letter = evolve(stored.letter, account=Address.parse(value))
@@ -160,12 +159,12 @@ class Server:
     def _disk(self, what: str, error: str = "") -> None:
         if what == "works":
             self.office.spool.work_again()
-            self.office.waiting.error = self.office.own_mail.error = None
+            self.office.waiting.error = None
         else:
             number = getattr(errno, error)
             refusal = OSError(number, os.strerror(number))
             if what == "queue":
-                self.office.waiting.error = self.office.own_mail.error = refusal
+                self.office.waiting.error = self.office.spool.queue_error = refusal
             else:
                 setattr(self.office.spool, f"{what}_error", refusal)
 
@@ -192,7 +191,7 @@ def test_dialogue(path: Path, cut: str) -> None:
     dialogue.check(steps, server.send, lambda: server.session.closing, server.setting, dialogue.CUTS[cut])
     server.reception.closed()
     assert not server.office.spool.begun, "a message that is no letter was not discarded"
-    assert len(server.office.woken) == len(server.office.letters) + len(server.office.own_mail.dropped)
+    assert set(server.office.woken) >= {letter.id for letter in server.office.letters}
     expects_bug = any(step.text.startswith("bug ") for step in steps if step.kind == "@")
     assert bool(server.office.log.failures) == expects_bug
 

@@ -550,7 +550,6 @@ def test_what_its_sender_has_dropped_does_not_begin_any_more() -> None:
     dropped = []
     for id in ("L0", "L2", "L3"):
         del world.spool.stored[id]
-        world.spool.touched = True
         dropped.append(at_once(world.dispatcher.recall(id)))
     assert dropped == [True, False, False], "of the first an attempt goes on"
     world.turn()

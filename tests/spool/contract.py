@@ -18,6 +18,7 @@ LATER = Reply(451, "4.4.1", "later")
 NEVER = Reply(550, "5.1.1", "no such user")
 OK = Reply(250, "2.0.0", "ok")
 ALICE = Address("alice", "office.test")
+BOB = Address("bob", "office.test")
 
 
 def recipient(address: str) -> Recipient:
@@ -97,6 +98,44 @@ class SpoolContract:
         assert [each.attempts for each in due.pending] == [0, 0]
         with self.spool.open("L1") as file:
             assert file.read() == b"x\n"
+
+    def of_account(self, account: Address, limit: int = 10) -> list[str]:
+        return [entry.id for entry in self.run(self.spool.of_account(account, limit))]
+
+    def test_what_a_user_has_sent_the_latest_first_and_not_too_many(self) -> None:
+        for number in range(4):
+            self.add(f"L{number}", account=ALICE, not_before=2000.0)
+        self.add("L4", sender=str(ALICE))  # a stranger's, who says that it is from her
+        self.add("L5", account=BOB)
+        assert self.of_account(ALICE) == ["L3", "L2", "L1", "L0"]
+        assert self.of_account(ALICE, limit=2) == ["L3", "L2"]
+        assert self.of_account(BOB) == ["L5"]
+        (entry,) = self.run(self.spool.of_account(ALICE, 1))
+        assert (entry.next_attempt, entry.not_before, entry.state) == (2000.0, 2000.0, "deferred")
+
+    def test_a_user_takes_back_what_waits(self) -> None:
+        self.add("L1", "x@x.test", "y@x.test", "z@x.test", account=ALICE)
+        self.run(self.spool.settle({"L1": [Result(1, "sent", OK)]}))
+        assert self.run(self.spool.drop("L1", BOB, 1000.0)) == 0
+        assert self.run(self.spool.drop("L2", ALICE, 1000.0)) == 0
+        assert self.due_ids(1000.0) == ["L1"]
+        assert self.run(self.spool.drop("L1", ALICE, 1000.0)) == 2
+        assert self.due_ids(1e12) == [] and self.of_account(ALICE) == []
+        assert self.run(self.spool.drop("L1", ALICE, 1001.0)) == 0, "it is gone"
+
+    def test_an_end_that_is_to_be_told_is_told_though_the_rest_is_taken_back(self) -> None:
+        self.add("L1", "x@x.test", "y@x.test", account=ALICE)
+        self.run(self.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
+        assert self.run(self.spool.drop("L1", ALICE, 1000.0)) == 1
+        assert self.of_account(ALICE) == [] and self.run(self.spool.drop("L1", ALICE, 1001.0)) == 0
+        assert list(self.run(self.spool.unreported("L1"))) == [0]
+
+    def test_what_was_taken_back_altogether_is_not_saved(self) -> None:
+        for id in ("L1", "L2"):
+            self.add(id, "x@x.test", "y@x.test", account=ALICE, sent_by=ALICE)
+        self.run(self.spool.settle({"L2": [Result(0, "sent", OK)]}))
+        assert [self.run(self.spool.drop(id, ALICE, 1000.0)) for id in ("L1", "L2")] == [2, 1]
+        assert [each.id for each in self.run(self.spool.unsaved(2000.0, 10))] == ["L2"]
 
     def test_the_null_sender_survives(self) -> None:
         self.add("L1", sender="")

@@ -693,7 +693,7 @@ class TestOlderAndNewer:
 
     def test_version_6_becomes_this_one(self) -> None:
         self.check()
-        self.script("ALTER TABLE messages DROP COLUMN account; PRAGMA user_version = 6;")
+        self.script("DROP INDEX of_account; ALTER TABLE messages DROP COLUMN account; PRAGMA user_version = 6;")
         self.check()
 
     def test_newer_one_is_refused_and_left_alone(self) -> None:
