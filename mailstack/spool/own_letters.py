@@ -42,7 +42,9 @@ class OwnLetters:
             return 0
         deed = Deed(DROP, str(account), at, own=True)
         order = Order(deed, id, Selection(account=deed.by, states=(ACTIVE, DEFERRED)))
-        await self._commit.join(lambda batch: batch.orders.append(order))
-        if order.changed.ids:
-            self._log.event(id, what=words(deed), by=deed.by)
+        try:
+            await self._commit.join(lambda batch: batch.orders.append(order))
+        finally:
+            if order.changed.ids:  # though it may not be durable
+                self._log.event(id, what=words(deed), by=deed.by)
         return order.changed.recipients

@@ -212,11 +212,12 @@ class Store:
             settle(self._db, batch, settlements)
             finished = over | dict.fromkeys(self._finished([id for id in batch.touched if id not in over]))
             remember(self._db, [done for done in settlements if done.id not in finished])
-            for order in batch.orders:
-                order.changed, gone = change(self._db, order.deed, [order.id], order.selection)
-                finished |= dict.fromkeys(gone)
+            carried_out = [change(self._db, each.deed, [each.id], each.selection) for each in batch.orders]
+            finished |= dict.fromkeys(id for _, gone in carried_out for id in gone)
             self._remove(list(finished), REMOVE_FINISHED)
         self._undo.clear()
+        for order, (changed, _) in zip(batch.orders, carried_out, strict=True):
+            order.changed = changed
         return list(finished)
 
     def _finished(self, touched: list[str]) -> list[str]:

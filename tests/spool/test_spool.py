@@ -361,6 +361,21 @@ class TestFailingDisk:
         assert not Path(self.spool.path("L1")).exists()
         assert Path(self.spool.path("L2")).exists()
 
+    def test_what_its_sender_has_dropped_is_dropped_though_nobody_can_promise_it(self) -> None:
+        incoming = self.spool.receive("L1")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L1", account=ALICE), incoming))
+        self.sync.fails_at = self.sync.calls
+        with pytest.raises(OSError):
+            self.run(self.spool.drop("L1", ALICE, 2000.0))
+        assert all_due(self.spool, self.run, 1e9) == []
+        incoming = self.spool.receive("L2")
+        incoming.write(b"x\n")
+        self.run(self.spool.add(letter("L2"), incoming))
+        assert not Path(self.spool.path("L1")).exists()
+        told = ("L1", {"what": "Dropped by its sender", "by": str(ALICE)})
+        assert isinstance(self.spool._log, ListLog) and self.spool._log.events.count(told) == 1
+
     def test_after_a_failed_sync_the_log_is_written_once_more_before_it_is_copied(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
