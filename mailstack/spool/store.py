@@ -212,13 +212,13 @@ class Store:
             settle(self._db, batch, settlements)
             finished = over | dict.fromkeys(self._finished([id for id in batch.touched if id not in over]))
             remember(self._db, [done for done in settlements if done.id not in finished])
-            carried_out = [change(self._db, each.deed, [each.id], each.selection) for each in batch.orders]
-            finished |= dict.fromkeys(id for _, gone in carried_out for id in gone)
             self._remove(list(finished), REMOVE_FINISHED)
+            # Behind what has happened: nobody takes back what was sent just now.
+            carried_out = [change(self._db, each.deed, [each.id], each.selection) for each in batch.orders]
         self._undo.clear()
         for order, (changed, _) in zip(batch.orders, carried_out, strict=True):
             order.changed = changed
-        return list(finished)
+        return [*finished, *(id for _, gone in carried_out for id in gone)]
 
     def _finished(self, touched: list[str]) -> list[str]:
         if not touched:

@@ -12,9 +12,11 @@ from attrs import evolve
 from twisted.internet.task import Clock
 
 from mailstack.interfaces.spool import Result
+from mailstack.model.deed import DROP, Deed
 from mailstack.model.letter import Letter
+from mailstack.model.selection import Selection
 from mailstack.spool.adding import MOST
-from mailstack.spool.batch import Batch, Reported, Settlement
+from mailstack.spool.batch import Batch, Order, Reported, Settlement
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.neighbours import Doubt
 from mailstack.spool.store import PATIENCE, Store
@@ -35,7 +37,9 @@ class Rows:
         self._path = folder / "queue.db"
         self.store = Store(self._path, lambda paths: None, lambda domain: domain, Doubt(folder))
 
-    def write(self, *settlements: Settlement, letters: tuple[Letter, ...] = (), **rest: list[Reported]) -> list[str]:
+    def write(
+        self, *settlements: Settlement, letters: tuple[Letter, ...] = (), **rest: list[Reported] | list[Order]
+    ) -> list[str]:
         return self.store.write(Batch(letters=[*letters], settlements=[*settlements], **rest))
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
@@ -157,3 +161,14 @@ def test_a_start_waits_for_its_neighbours_to_its_end(tmp_path: Path, monkeypatch
     at_work = spool._store._db.execute("PRAGMA busy_timeout").fetchone()[0]
     spool.close()
     assert patience == [PATIENCE] and at_work == 0, "later the reactor must not wait"
+
+
+@pytest.mark.parametrize(("sent", "recipients", "files"), [((0, 1), 0, ["L1"]), ((0,), 1, ["L1"]), ((), 2, ["L1"])])
+def test_what_is_sent_in_the_same_batch_is_not_taken_back(
+    rows: Rows, sent: tuple[int, ...], recipients: int, files: list[str]
+) -> None:
+    rows.write(letters=(evolve(many("L1", 2), account=ALICE),))
+    order = Order(Deed(DROP, str(ALICE), 2000.0, own=True), "L1", Selection(account=str(ALICE)))
+    results = Settlement("L1", [Result(number, "sent", OK) for number in sent])
+    assert rows.write(results, orders=[order]) == files
+    assert order.changed.recipients == recipients
