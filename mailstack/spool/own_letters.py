@@ -35,7 +35,7 @@ class OwnLetters:
 
     async def of_account(self, account: Address, limit: int) -> Sequence[Entry]:
         found: Sequence[Entry] = await self._in_thread(self._reader.of_account, str(account), limit, self._hidden())
-        return found
+        return [entry for entry in found if entry.id not in self._hidden()]
 
     async def drop(self, id: str, account: Address, at: float) -> int:
         if id in self._hidden():
