@@ -18,9 +18,11 @@ from itertools import count
 
 from postfix import wait_greeting
 from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.python.failure import Failure
 
 CHECKPOINT = 4000  # letters
 LONGEST = 1000  # connections that wait to be accepted
+END = b"\r\n.\r\n"
 
 
 class Ceiling:
@@ -34,7 +36,11 @@ class Ceiling:
         for folder in ("messages", "mail/new"):
             (self.root / folder).mkdir(parents=True)
         self._process = subprocess.Popen([sys.executable, __file__, str(self.root), str(self.port)])
-        wait_greeting(self.port)
+        try:
+            wait_greeting(self.port)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -85,7 +91,11 @@ class Store:
         self._db.executemany("INSERT INTO letters VALUES (?, 'a', 'b')", [(id,) for _, id in came])
         self._db.executemany("DELETE FROM letters WHERE id = ?", [(id,) for id in over])
         self._db.execute("COMMIT")
-        self._disk.run(self._sync, ()).addCallback(lambda _: self._synced(came, over))
+        self._disk.run(self._sync, ()).addCallback(lambda _: self._synced(came, over)).addErrback(self._give_up)
+
+    def _give_up(self, reason: Failure) -> None:
+        reason.printTraceback()
+        self._reactor.stop()
 
     def _synced(self, came: list[tuple[Session, str]], over: list[str]) -> None:
         for session, id in came:
@@ -115,7 +125,8 @@ class Session(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._body is not None:
             self._body.append(data)
-            if data.endswith(b"\r\n.\r\n"):
+            # It may come in two pieces.
+            if data.endswith(END) or (len(data) < len(END) and b"".join(self._body).endswith(END)):
                 content, self._body = b"".join(self._body), None
                 self.factory.store.add(self, content.replace(b"\r\n", b"\n"))
         elif data.startswith(b"DATA"):
