@@ -13,7 +13,7 @@ from mailstack.model.letter import NOT_SAID
 from mailstack.model.reply import Reply
 from mailstack.model.selection import HOLD, Selection
 from mailstack.spool.selection import condition, id_list
-from mailstack.spool.states import WAITING
+from mailstack.spool.states import WAITING, shown
 
 PAGE = 500  # letters read at a time
 
@@ -41,8 +41,6 @@ SELECT number, at, state, code, status, reply, relay FROM history WHERE id = ? O
 #: What the administrator, or the sender, has done stands in the history behind this, where else the next hop's name is.
 ADMINISTRATOR, SENDER = "admin:", "sender:"
 DAMAGED = "damaged.invalid"  # the domain that is shown of what is no address
-#: States that only say whether the sender was told; what they mean is shown.
-AS_SHOWN = {"reported": "bounced", "delivered": "sent", "relayed": "sent", "expanded": "sent"}
 
 
 def letters(db: sqlite3.Connection, selection: Selection, limit: int | None) -> Iterator[Entry]:
@@ -119,11 +117,6 @@ def _recipient(
     )
 
 
-def shown(state: str, later: bool) -> str:
-    """What its sender holds back waits as what was tried does."""
-    return "deferred" if state == "active" and later else AS_SHOWN.get(state, state)
-
-
 def _address(text: str) -> Address:
     """Also of a damaged row, which the administrator must be able to see, and to drop."""
     try:
@@ -140,7 +133,7 @@ def _words(code: int, status: str, text: str) -> str:
 def _moment(number: int, at: float, state: str, code: int, status: str, text: str, relay: str) -> Moment:
     who = relay.removeprefix(ADMINISTRATOR).removeprefix(SENDER)
     administrator = relay.startswith(ADMINISTRATOR)
-    return Moment(number, at, AS_SHOWN.get(state, state), _words(code, status, text), who, administrator)
+    return Moment(number, at, shown(state), _words(code, status, text), who, administrator)
 
 
 def _state(states: set[str]) -> str:

@@ -17,8 +17,7 @@ from mailstack.model.letter import ASKED, Due, Letter, Pending
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
 from mailstack.spool.batch import TOLERANCE, Corrected
-from mailstack.spool.entries import shown
-from mailstack.spool.states import ARRIVED, DONE, UNREPORTED, WAITING
+from mailstack.spool.states import ARRIVED, DONE, UNREPORTED, WAITING, shown
 
 NOT_TRIED = Reply(0, "", "")
 

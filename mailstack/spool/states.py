@@ -17,6 +17,14 @@ HELD = ("hold",)
 #: All there are.
 STATES = tuple(dict.fromkeys((*WAITING, *UNREPORTED, *ARRIVED, *DONE, *HELD)))
 
+#: States that only say whether the sender was told; what they mean is shown.
+_AS_SHOWN = {"reported": "bounced", "delivered": "sent", "relayed": "sent", "expanded": "sent"}
+
+
+def shown(state: str, later: bool = False) -> str:
+    """For people. What its sender holds back waits, for a ``later`` time, as what was tried does."""
+    return "deferred" if state == "active" and later else _AS_SHOWN.get(state, state)
+
 
 def listed(states: Iterable[str]) -> str:
     """For SQL, behind IN. An index that says WHERE is used only by queries that say the same."""
