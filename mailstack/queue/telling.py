@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from mailstack.interfaces.delivery import Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import Result
+from mailstack.model.address import path
 from mailstack.model.letter import Due, Letter
-from mailstack.queue.active import Active
+from mailstack.queue.active import Active, Part
 from mailstack.queue.report import Reporter
 
 
@@ -64,6 +66,14 @@ class Telling:
             self._log.failure(active.letter.id, repr(error))
         active.telling -= 1
         self._let_go(active)
+
+    def note(self, part: Part, outcomes: Outcomes) -> None:
+        """What an attempt came to that went on while its letter was dropped: only the log is told."""
+        for each in part.due.pending:
+            outcome = outcomes.get(each.number)
+            said = None if outcome is None else str(outcome.reply)
+            to = path(each.recipient.address)
+            self._log.event(part.id, what="was dropped during an attempt: nobody is told", to=to, note=said)
 
     def take_up(self) -> bool:
         """Whether something could not be told, which is to be tried again; asked once each time."""

@@ -263,8 +263,7 @@ class Work:
         alone: list[Part] = []
         for part, found in zip(parts, outcomes, strict=True):
             if part.active.dropped:
-                what = "was dropped during an attempt: nobody is told"
-                self._log.event(part.id, what=what)
+                self._telling.note(part, found or {})
             elif found is None:
                 alone.append(part)
             else:

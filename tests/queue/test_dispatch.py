@@ -557,7 +557,8 @@ def test_what_its_sender_has_dropped_does_not_begin_any_more() -> None:
         slow.held.pop(0).callback(None)
     world.turn()
     assert [id for id, _ in slow.delivered] == ["L0", "L1"]
-    assert world.log.events.count(("L0", {"what": "was dropped during an attempt: nobody is told"})) == 1
+    what = "was dropped during an attempt: nobody is told"
+    assert world.log.events.count(("L0", {"what": what, "to": "<x@one.test>", "note": "250 2.0.0 ok"})) == 1
 
 
 def test_a_letter_that_is_dropped_during_its_attempt_makes_no_report() -> None:
