@@ -23,7 +23,6 @@ def as_object(entry: Entry) -> dict[str, object]:
     return {
         "id": entry.id,
         "sender": str(entry.sender or ""),
-        "account": entry.account,
         "size": entry.size,
         "arrived": utc(entry.arrived),
         "next_attempt": utc(entry.next_attempt),

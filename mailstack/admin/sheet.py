@@ -113,6 +113,7 @@ def further(entry: Entry, history: Sequence[Moment], future: Forecasts) -> dict[
     warning = min((each.warning for each in future.values() if each.warning is not None), default=None)
     end = min((each.end for each in future.values()), default=inf)
     return {
+        "account": entry.account,
         "smtputf8": entry.smtputf8,
         "requiretls": entry.require_tls,
         "ret": entry.ret,

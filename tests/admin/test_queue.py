@@ -57,7 +57,6 @@ def test_list_as_json(office: Office) -> None:
     assert first == {
         "id": "4XQ1",
         "sender": "alice@office.test",
-        "account": "",
         "size": len(HEADER.replace(b"\n", b"\r\n")),
         "arrived": "2026-11-24T14:27:41Z",
         "next_attempt": "2026-11-24T15:32:41Z",
