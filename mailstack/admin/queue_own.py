@@ -17,7 +17,7 @@ from mailstack.admin.caller import Call, Unanswered
 from mailstack.admin.output import clean
 from mailstack.admin.password import in_file, on_stdin, password
 from mailstack.admin.site import Failed, Site, warn
-from mailstack.config.hosts import Target, reached_here
+from mailstack.config.hosts import reached_here
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: Of the options that such a command has, those that say who wants it.
@@ -60,7 +60,7 @@ class OwnQueue:
 
     def __init__(self, site: Site, user: str, secret: str) -> None:
         submission = site.settings.submission
-        plain, wrapped = (_reached(each) for each in (submission.listen, submission.listen_tls))
+        plain, wrapped = reached_here(submission.listen), reached_here(submission.listen_tls)
         target = plain or wrapped
         if target is None:
             raise Failed("[submission] in mail.ini has no port to ask")
@@ -100,10 +100,6 @@ class OwnQueue:
         if not heard[0].startswith("2"):
             raise Failed(" ".join([heard[0][:3], *lines]))
         return "\n".join(line.removeprefix("2.0.0 ") for line in lines)
-
-
-def _reached(endpoints: Sequence[str]) -> Target | None:
-    return next(filter(None, map(reached_here, endpoints)), None)
 
 
 def listed(own: OwnQueue, ids: Sequence[str]) -> None:

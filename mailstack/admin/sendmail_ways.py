@@ -124,8 +124,7 @@ class Inside:
 
 def port_of(settings: Settings) -> Target:
     """Unsent: there is none that we could find."""
-    found = filter(None, map(reached_here, settings.smtp.listen))
-    target = next(found, None)
+    target = reached_here(settings.smtp.listen)
     if target is None:
         owner = "only root and the user whom the queue belongs to may use it, and [smtp] listen has no port to ask"
         raise Unsent(EX_NOPERM, f"{owner}; nothing was sent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from attrs import frozen
@@ -91,8 +92,13 @@ def endpoint(text: str) -> str:
     return text
 
 
-def reached_here(endpoint: str) -> Target | None:
-    """Where a program of this machine reaches who listens there; None: it cannot tell, or is no client."""
+def reached_here(endpoints: Iterable[str]) -> Target | None:
+    """Where a program of this machine reaches who listens there, at the first that it can; None: at none."""
+    return next(filter(None, map(_reached_here, endpoints)), None)
+
+
+def _reached_here(endpoint: str) -> Target | None:
+    """None: it cannot tell, or is no client."""
     kind, *arguments = (re.sub(r"\\(.)", r"\1", word) for word in _ARGUMENT.findall(endpoint))
     if kind not in ("tcp", "tcp6"):
         return None

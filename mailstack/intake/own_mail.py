@@ -10,13 +10,12 @@ from mailstack.interfaces.waiting import Dropped
 from mailstack.model import moment
 from mailstack.model.entry import Entry
 from mailstack.model.reply import Reply
-from mailstack.model.selection import ACTIVE, DEFERRED
+from mailstack.model.selection import WAITING
 from mailstack.protocol import smtp_events as events
 
 NOT_HERE = Reply(502, "5.5.1", "Letters are taken back on the submission ports")
 #: The same whether there is no such letter, or it is somebody else's.
 NOT_YOURS = Reply(550, "5.5.4", "No letter of yours with that id waits here")
-WAITING = (ACTIVE, DEFERRED)  # what is on hold is the administrator's
 NONE = Reply(250, "2.0.0", "No letter of yours waits here")
 LISTED = 20  #: letters that are named, the latest first
 OLDER = "and older ones"

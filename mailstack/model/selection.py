@@ -5,9 +5,10 @@ from __future__ import annotations
 from attrs import frozen
 
 ACTIVE, DEFERRED, HOLD = "active", "deferred", "hold"
+WAITING = (ACTIVE, DEFERRED)  #: an attempt is to come
 
 #: Letters of one of these names are chosen by :attr:`Selection.states`.
-STATES = (ACTIVE, DEFERRED, HOLD)
+STATES = (*WAITING, HOLD)
 
 
 @frozen

@@ -155,7 +155,7 @@ class Dispatcher(Service):
         is. OSError: the queue cannot be read."""
         self._work.coming.pop(id, None)
         self._work.keep([id], await self._spool.surviving([id]))
-        return self._telling.attempted(id)
+        return self._telling.at_work(id)
 
     async def out_of_turn(self, id: str, domains: Sequence[str], transport: ITransport) -> None:
         """One attempt at those recipients of a letter that wait in these domains, by a transport of one's own. Nothing

@@ -38,7 +38,7 @@ class Telling:
             active = self.letters[due.letter.id] = Active.of(due)
         return active
 
-    def attempted(self, id: str) -> bool:
+    def at_work(self, id: str) -> bool:
         """Whether something of a letter waits for its turn, is attempted, or is being recorded."""
         return id in self.letters and bool(self.letters[id].keys)
 
@@ -67,7 +67,7 @@ class Telling:
         active.telling -= 1
         self._let_go(active)
 
-    def note(self, part: Part, outcomes: Outcomes) -> None:
+    def log_outlived(self, part: Part, outcomes: Outcomes) -> None:
         """What an attempt came to that went on while its letter was dropped: only the log is told."""
         for each in part.due.pending:
             outcome = outcomes.get(each.number)

@@ -263,7 +263,7 @@ class Work:
         alone: list[Part] = []
         for part, found in zip(parts, outcomes, strict=True):
             if part.active.dropped:
-                self._telling.note(part, found or {})
+                self._telling.log_outlived(part, found or {})
             elif found is None:
                 alone.append(part)
             else:

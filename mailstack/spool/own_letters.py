@@ -8,7 +8,7 @@ from mailstack.interfaces.log import IEventLog
 from mailstack.model.address import Address
 from mailstack.model.deed import DROP, Deed
 from mailstack.model.entry import Entry
-from mailstack.model.selection import ACTIVE, DEFERRED, Selection
+from mailstack.model.selection import WAITING, Selection
 from mailstack.spool.batch import Order
 from mailstack.spool.changes import words
 from mailstack.spool.commit import GroupCommit, InThread
@@ -41,7 +41,7 @@ class OwnLetters:
         if id in self._hidden():
             return 0
         deed = Deed(DROP, str(account), at, own=True)
-        order = Order(deed, id, Selection(account=deed.by, states=(ACTIVE, DEFERRED)))
+        order = Order(deed, id, Selection(account=deed.by, states=WAITING))
         try:
             await self._commit.join(lambda batch: batch.orders.append(order))
         finally:
