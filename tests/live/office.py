@@ -226,9 +226,12 @@ class Office:
         return found
 
     def wait_for_empty_queue(self) -> None:
+        """Until no letter waits and no file is left; a file goes some moments after its letter's row."""
         assert eventually(lambda: self.queue() == []), f"it stays in the queue: {self.queue()}"
+        assert eventually(lambda: self.spooled() == []), f"it stays in the spool: {self.spooled()}"
 
     def spooled(self) -> list[Path]:
+        """The letters' files in the spool."""
         return list((self.data / "spool/messages").iterdir())
 
     # ---- Clients

@@ -105,7 +105,6 @@ def test_retry_and_drop_take_effect_at_once(make_office: MakeOffice, sink: Sink)
     assert time.monotonic() - begin < 2 + SLACK
     assert sink.letters[0].recipients == ["y@away.test"]
     office.wait_for_empty_queue()
-    assert eventually(lambda: office.spooled() == [])
     office.cli("queue", "drop", "no-such-letter", code=1)
 
 
@@ -166,7 +165,6 @@ def test_refusal_bounces_to_the_sender(make_office: MakeOffice, sink: Sink) -> N
     assert "Subject: away" in returned.as_string()
     assert [taken.recipients for taken in sink.letters] == [["y@away.test"]]
     office.wait_for_empty_queue()
-    assert eventually(lambda: office.spooled() == [])
 
 
 def test_expiry_bounces_too(make_office: MakeOffice, sink: Sink) -> None:
@@ -216,7 +214,6 @@ def test_bounce_of_a_bounce_is_dropped(make_office: MakeOffice, sink: Sink) -> N
     heard = [line for _, line in sink.lines if line.startswith("RCPT")]
     assert [re.findall("<(.*)>", line) for line in heard] == [["x@away.test"], ["stranger@far.test"]]
     assert [line for _, line in sink.lines if line.startswith("MAIL")][-1].startswith("MAIL FROM:<>")
-    assert eventually(lambda: office.spooled() == [])
     assert office.files("alice") == []
 
 
