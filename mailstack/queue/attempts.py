@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
@@ -107,4 +108,10 @@ class Attempts:
                 told = True
             except Exception as error:
                 self._log.failure("queue", f"cannot record {', '.join(results)}, and goes on trying: {error!r}")
-            await deferLater(self._clock, STUCK)
+            try:
+                await deferLater(self._clock, STUCK)
+            except CancelledError:
+                # The server stops, and the spool behind it: once more, now or never.
+                with suppress(OSError):
+                    await self._spool.settle(results)
+                raise

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableSet
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from zope.interface import implementer
@@ -15,6 +16,7 @@ from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy
+from mailstack.spool.incoming import Arrivals
 
 #: Seconds that a batch in which nobody waits for an answer may gather.
 LEISURE = 0.05
@@ -83,15 +85,15 @@ class GroupCommit:
         in_thread: InThread,
         clock: IReactorTime,
         finished: Callable[[list[str]], None],
-        arriving: MutableSet[Any],
+        arrivals: Arrivals,
         log: IEventLog,
         care: Care,
         on_leisure: Callable[[], None] = lambda: None,
     ) -> None:
         """``in_thread`` must run one call at a time, in order. ``finished`` is told the letters that are done with,
-        while nothing is being synced; it does not raise. ``arriving`` are messages that have begun and not ended yet;
-        each is waited for once. ``on_leisure`` is called when others than the clients have their turn: after few
-        letters at once, after many when clients wait for the next sync."""
+        while nothing is being synced; it does not raise. Each of the ``arrivals`` is waited for once. ``on_leisure`` is
+        called when others than the clients have their turn: after few letters at once, after many when clients wait for
+        the next sync."""
         self._on_leisure = on_leisure
         self._log = log
         self._care = care
@@ -99,7 +101,7 @@ class GroupCommit:
         self._in_thread = in_thread
         self._clock = clock
         self._finished = finished
-        self._arriving = arriving
+        self._arrivals = arrivals
         self._batch = Batch()
         self._waiters: list[Deferred[None]] = []
         self._pressing = 0
@@ -136,19 +138,24 @@ class GroupCommit:
         await waiter
 
     async def insist(self, change: Callable[[Batch], object], must: int) -> None:
-        """The same, tried until it is durable. CancelledError: whoever waits has given up."""
+        """The same, tried until it is durable. CancelledError: whoever waits has given up, after one more try."""
         while True:
             try:
                 await self.join(change, must=must)
                 return
             except OSError:
-                await deferLater(self._clock, PATIENCE)
+                try:
+                    await deferLater(self._clock, PATIENCE)
+                except CancelledError:
+                    with suppress(OSError):
+                        await self.join(change, must=must)
+                    raise
 
     def _plan(self) -> None:
         """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later."""
         if self._busy or not self._waiters:
             return
-        delay = LEISURE if not self._pressing else COMPANY if self._arriving else 0.0
+        delay = LEISURE if not self._pressing else COMPANY if self._arrivals.awaited else 0.0
         if self._start is not None:
             if self._start.getTime() <= self._clock.seconds() + delay:
                 return
@@ -160,13 +167,15 @@ class GroupCommit:
         waiters, self._waiters = self._waiters, []
         self._pressing, self._start, self._busy = 0, None, True
         # Who did not come in time is not waited for again: it may be a slow one.
-        self._arriving.clear()
+        self._arrivals.awaited.clear()
         error: Exception | None = None
         try:
             self._done += await self._write(batch)
             await self._sync(batch)
         except Exception as problem:
             error = problem
+            if self._ledger.doubtful:
+                waiters += self._distrusted(batch)
         self._tell(batch, error)
         for waiter in waiters:
             if error is None:
@@ -180,11 +189,20 @@ class GroupCommit:
         self._busy = False
         self._plan()
         self._owed |= bool(batch.letters)
-        if self._owed and len(batch.letters) <= FEW and not (self._pressing or self._arriving):
+        if self._owed and len(batch.letters) <= FEW and not (self._pressing or self._arrivals.awaited):
             self._give_time()
         idle, self._idle = self._idle, []
         for each in idle:
             each.callback(None)
+
+    def _distrusted(self, batch: Batch) -> list[Deferred[None]]:
+        """A sync has failed: those whose files and links have come since that batch began. The kernel may have given up
+        pages of theirs, too, and the next sync would not say so: they hear the same, and come again."""
+        self._arrivals.failed_syncs += 1
+        batch.must = max(batch.must, self._batch.must)
+        waiters, self._waiters = self._waiters, []
+        self._batch, self._pressing = Batch(), 0
+        return waiters
 
     def _give_time(self) -> None:
         self._owed = False

@@ -116,7 +116,7 @@ class DiskSpool(Questions):
         database.chmod(0o600)
         self._sync([self._folder, self._files.folder])
         self._health.start()
-        around = (self._in_thread, self._clock, self._remove, self._files.arriving, self._log, self._health)
+        around = (self._in_thread, self._clock, self._remove, self._files.arrivals, self._log, self._health)
         self._commit = GroupCommit(self._store, *around, lambda: self.on_leisure())
         self._examination = Examination(self._health, self._commit, self._files, self._in_thread)
         self._reschedule = Reschedule(self._reader, self._commit, self._in_thread, self._visible)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mailstack.spool.content import opened
-from mailstack.spool.incoming import FileIncoming
+from mailstack.spool.incoming import Arrivals, FileIncoming
 
 LARGEST = 64 * 1024  #: octets of a letter that is kept in memory when it has just come
 MOST = 4 * 1024 * 1024  #: octets of those in all; beyond that the oldest are read from the disk
@@ -31,9 +31,8 @@ class Files:
 
     def __init__(self, folder: Path, troubled: Callable[[OSError], object]) -> None:
         """``troubled`` hears of what the disk refuses."""
-        self._troubled = troubled
         self.folder = folder
-        self.arriving: set[FileIncoming] = set()  #: begun, and not ended yet
+        self.arrivals = Arrivals(troubled)
         self.discarded: list[str] = []  #: refused by the disk; of some the file may still be there
         self._recent: dict[str, bytes] = {}
         self._size = 0
@@ -44,7 +43,7 @@ class Files:
         return f"{self.folder}/{id}"
 
     def receive(self, id: str) -> FileIncoming:
-        return FileIncoming(self.path(id), self.arriving, self._troubled)
+        return FileIncoming(self.path(id), self.arrivals)
 
     def written(self, id: str, now: float, light: bool) -> None:
         """By ourselves, and whole. ``now`` in seconds, whatever they count from. ``light``: it is small."""

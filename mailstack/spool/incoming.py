@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+from attrs import Factory, define
 from zope.interface import implementer
 
 from mailstack.durable import write_all, write_new
@@ -16,6 +18,19 @@ from mailstack.interfaces.spool import IIncoming
 MAX_HELD = 128 * 1024
 
 
+@define
+class Arrivals:
+    """What the messages on their way into one folder have in common."""
+
+    #: hears what the disk refuses
+    troubled: Callable[[OSError], object] = lambda error: None
+    #: begun, not ended yet, and not waited for by any batch
+    awaited: set[FileIncoming] = Factory(set)
+    #: Syncs that have failed. What was written before may be among the pages that the kernel has given up, and that no
+    #: later sync writes.
+    failed_syncs: int = 0
+
+
 @implementer(IIncoming)
 class FileIncoming:
     """Small messages are written once, when they are complete; large ones piece by piece.
@@ -23,18 +38,15 @@ class FileIncoming:
     The file has its final name from the start: only the row in the database makes it a letter.
     """
 
-    def __init__(
-        self, name: str, arriving: set[FileIncoming], troubled: Callable[[OSError], object] = lambda error: None
-    ) -> None:
-        """``name`` is the path. Until its end the message is one of those that are ``arriving``. ``troubled`` hears of
-        what the disk refuses."""
-        self._troubled = troubled
+    def __init__(self, name: str, arrivals: Arrivals) -> None:
+        """``name`` is the path."""
         self.name = name
-        self._arriving = arriving
-        arriving.add(self)
+        self._arrivals = arrivals
+        arrivals.awaited.add(self)
         self._held: list[bytes] = []
         self._size = 0
         self._fd: int | None = None
+        self._failed_syncs = 0  #: when the file was begun before the end of the message
         self._made = False
         self.whole = b""  #: the content, once it is complete, if it was held in memory
 
@@ -50,22 +62,23 @@ class FileIncoming:
             else:
                 write_all(self._fd, chunk)
         except OSError as error:
-            self._troubled(error)
+            self._arrivals.troubled(error)
             raise
 
     def _spill(self) -> None:
+        self._failed_syncs = self._arrivals.failed_syncs
         self._fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._made = True
         write_all(self._fd, b"".join(self._held))
         self._held.clear()
 
     def finish(self) -> None:
-        """The content is complete: put it into the file. Not durable yet."""
-        self._arriving.discard(self)
+        """The content is complete: put it into the file. Not durable yet. OSError, also if it may have a hole."""
+        self._arrivals.awaited.discard(self)
         try:
             self._finish()
         except OSError as error:
-            self._troubled(error)
+            self._arrivals.troubled(error)
             raise
 
     def _finish(self) -> None:
@@ -75,6 +88,8 @@ class FileIncoming:
             self._made = True
             self._held.clear()
         else:
+            if self._arrivals.failed_syncs > self._failed_syncs:
+                raise OSError(errno.EIO, "a sync has failed since the message began to arrive")
             self._close()
 
     def keep(self) -> None:
@@ -82,7 +97,7 @@ class FileIncoming:
         self._made = False
 
     def discard(self) -> None:
-        self._arriving.discard(self)
+        self._arrivals.awaited.discard(self)
         self._held.clear()
         self.whole = b""
         self._close()

@@ -19,7 +19,7 @@ from mailstack.model.letter import Letter
 from mailstack.spool import notes, reserve
 from mailstack.spool.adding import add_letters
 from mailstack.spool.errors import Busy, as_os_error
-from mailstack.spool.incoming import FileIncoming
+from mailstack.spool.incoming import Arrivals, FileIncoming
 from mailstack.spool.neighbours import beyond_doubt, connected, neighbour
 from mailstack.spool.schema import must_be_current
 
@@ -58,7 +58,7 @@ class Letterbox:
             raise as_os_error(error) from error
 
     def receive(self, id: str) -> IIncoming:
-        return FileIncoming(f"{self._messages}/{id}", set())
+        return FileIncoming(f"{self._messages}/{id}", Arrivals())
 
     async def add(self, letter: Letter, content: IIncoming) -> None:
         """The file is durable before its row is written. While there is no row, a server that is just starting puts

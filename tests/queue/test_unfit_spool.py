@@ -169,6 +169,22 @@ def test_a_stop_waits_for_no_report_of_what_cannot_be_recorded() -> None:
     assert stopped
 
 
+def test_a_stop_tries_once_more_to_record_what_has_happened() -> None:
+    slow = SlowTransport()
+    world = PausingWorld(slow)
+    world.accept("L1", "x@one.test")
+    world.disk.broken = True
+    slow.held[0].callback(None)
+    world.turn()
+    stopped: list[object] = []
+    world.dispatcher.stopService().addCallback(stopped.append)
+    world.disk.broken = False
+    assert "L1" in world.spool.stored
+    world.pass_time(GRACE)
+    assert stopped
+    assert "L1" not in world.spool.stored
+
+
 def test_a_report_that_the_disk_refuses_is_made_soon_after(world: PausingWorld) -> None:
     world.remote.outcomes = {"x@one.test": [NEVER]}
     report, refused = world.spool.report, [True, True]

@@ -37,7 +37,7 @@ def _mailboxes(world: World, machine: Machine) -> tuple[list[Arrived], list[Told
         address = f"{path.parts[-3]}@{path.parts[-4]}"
         token = TOKEN.search(text)
         if token is None:
-            world.fault(f"{machine.name}: nobody has sent {path.name}: {text[:300]!r}")
+            world.fault(f"{machine.name}: nobody has sent {path.name}: {text[:80]!r}")
         elif is_report(text):
             told += reports(text)
         else:
@@ -57,7 +57,7 @@ class _Judge:
         self._damaged = [each for each in arrived if not each.whole]
         self._crashes = sum(len(machine.crashes) for machine in world.machines)
         if any(machine.disk.failures for machine in world.machines):
-            # A stop does not wait for a disk that refuses: what it could not write down is forgotten, as by a crash.
+            # Some may have forgotten what the disk refused.
             self._crashes += world.counts["stop"]
 
     def judge(self) -> None:

@@ -21,6 +21,7 @@ from mailstack.spool import recovery, store
 from tests.simulation.pages import PAGE, changed, with_page
 from tests.simulation.tree import DATABASE, INDEX, MUTABLE, PASSING, WAL, copied, names_in, tree
 
+ARRIVING = "spool/messages/"
 WAL_HEADER = 32  # octets, sqlite.org/fileformat2.html §4.1
 
 _written_anew: set[int] = set()  #: nodes, since somebody has looked
@@ -41,6 +42,7 @@ class Flight:
 
     folders: dict[str, dict[str, int]] = field(factory=dict)  #: by path, names and nodes
     contents: dict[int, bytes] = field(factory=dict)
+    failed: bool = False  #: of all that there is
 
 
 class Disk:
@@ -102,13 +104,24 @@ class Disk:
     def _sync_all(self, paths: Iterable[Path]) -> None:
         self.after_checkpoint()
         self._write_index()
+        try:
+            self._take_off(self._everything())
+        except OSError:
+            self._flights.append(Flight(failed=True))
+            raise
+
+    def _everything(self) -> Flight:
         flight = Flight(self._now())
         for folder, names in flight.folders.items():
             for name, node in names.items():
                 path = f"{folder}/{name}".lstrip("/")
-                if node not in self._contents or path in MUTABLE:
+                if node not in self._contents or path in MUTABLE or self._has_grown(node, path):
                     flight.contents[node] = self._read(path)
-        self._take_off(flight)
+        return flight
+
+    def _has_grown(self, node: int, path: str) -> bool:
+        """A large letter, whose beginning was synced with something else."""
+        return path.startswith(ARRIVING) and os.stat(f"{self.root}/{path}").st_size > len(self._contents[node])  # noqa: PTH116
 
     def _take_off(self, flight: Flight) -> None:
         if self.broken and self._rng.random() < self.broken:
@@ -139,7 +152,10 @@ class Disk:
         return flights
 
     def land(self, flight: Flight) -> None:
-        """The sync returns: it is durable."""
+        """The sync returns: it is durable. One that has failed does not say what it was about: perhaps what has come in
+        the meantime."""
+        if flight.failed:
+            self._refuse(self._everything())
         if self.lies:
             return
         for node, content in flight.contents.items():

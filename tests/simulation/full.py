@@ -81,7 +81,7 @@ def limit(spool: DiskSpool, room: Room) -> None:
     """Before it starts."""
     files: Any = spool._files
     spool._health._reserve = Pieces(room)
-    files.receive = lambda id: Arriving(room, files.path(id), files.arriving, files._troubled)
+    files.receive = lambda id: Arriving(room, files.path(id), files.arrivals)
 
 
 def limit_rows(spool: DiskSpool, room: Room) -> None:

@@ -118,6 +118,6 @@ _LINES = (b"hello", b".", b"..", b".dot", b"", b"caf\xc3\xa9", b"From here", b"x
 
 def _body(rng: Random) -> bytes:
     lines = [rng.choice(_LINES) for _ in range(rng.choice((1, 3, 10)))]
-    if rng.random() < 0.05:
+    if rng.random() < 0.08:
         lines.append(b"\n".join([bytes(rng.choices(b"abcdefgh ", k=70))] * rng.choice((100, 1_000, 2_500))))
     return b"\n".join(lines) + b"\n"

@@ -67,7 +67,7 @@ class Plan:
             spell=rng.choice((2.0, MINUTE, 10 * MINUTE, HOUR)) if not days else lifetime * rng.choice((0.01, 0.5)),
             queue=settings,
             looks=Looks(poll=slow, sent=DAY, sweep=2 * slow),
-            sync=rng.choice(("file", "file", "file", "filesystem")),
+            sync=rng.choice(("file", "file", "filesystem")),
             crashes=rng.randrange(1, 4),
             checkpoint=rng.choice((20, 60, 200)),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ from mailstack.queue.schedule import Schedule
 from mailstack.spool import diagnosis
 from mailstack.spool.batch import Batch
 from mailstack.spool.commit import GroupCommit
+from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.store import Store
+from tests.simulation import letters
 from tests.simulation.full import Pieces
 from tests.simulation.plan import Plan
 from tests.simulation.watch import outcome
@@ -105,6 +108,40 @@ def test_letters_whose_folder_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Store, "sync", without_folders)
     assert faults("power")
+
+
+class TestWhatAFailedSyncHasTakenFromWhoCameMeanwhile:
+    """No later sync tells of it."""
+
+    @pytest.fixture(autouse=True)
+    def _large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            letters, "_body", lambda rng: b"".join(b"%070x\n" % rng.getrandbits(280) for _ in range(2_500))
+        )
+
+    def faults(self, seed: int) -> Sequence[str]:
+        quiet = plan(seed, "power", "sync")
+        return outcome(evolve(quiet, sync="filesystem", letters=30, spell=5.0, crashes=6)).faults
+
+    def test_nothing(self) -> None:
+        assert not any(map(self.faults, range(5)))
+
+    def test_from_large_messages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(FileIncoming, "_spill", _spilled_without_a_look)
+        assert any(map(self.faults, range(ENOUGH)))
+
+    def test_from_the_next_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def trust(self: Any, batch: Batch) -> list[Any]:
+            self._arrivals.failed_syncs += 1
+            return []
+
+        monkeypatch.setattr(GroupCommit, "_distrusted", trust)
+        assert any(map(self.faults, range(ENOUGH, 2 * ENOUGH)))
+
+
+def _spilled_without_a_look(self: Any, spill: Callable[[Any], None] = FileIncoming._spill) -> None:
+    spill(self)
+    self._failed_syncs = inf
 
 
 def test_outcomes_that_are_dropped_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ class Trouble:
             machine.kill() if way == "kill" else machine.lose_power()
             self._world.outside.later(down, machine.start)
         elif way == "stop":
-            machine.stop(lambda: self._world.outside.later(down, machine.start))
+            machine.stop(lambda: self._stopped(machine, down))
         elif way == "jump":
             machine.skew = self._rng.choice((-1, 1)) * self._rng.choice((10.0, HOUR, self._plan.queue.lifetime * 1.5))
             self._world.note(machine.name, f"its clock is wrong by {machine.skew:.0f} s")
@@ -101,6 +101,12 @@ class Trouble:
         elif way == "sleep":
             machine.sleep(down)
             self._world.outside.later(down, machine.wake)
+
+    def _stopped(self, machine: Machine, down: float) -> None:
+        if machine.disk.failures:
+            # A stop does not wait for a disk that refuses: what it could not write down is forgotten, as by a crash.
+            self._remember_the_crash(machine)
+        self._world.outside.later(down, machine.start)
 
     def _remember_the_crash(self, machine: Machine) -> None:
         now = self._world.time.now

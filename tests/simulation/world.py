@@ -260,7 +260,7 @@ def leaks(machine: Machine) -> list[str]:
         "resting connections": len(queue._work._transports.remote._onward.pool._resting) if False else 0,
         "hidden letters": list(spool._adding),
         "letters taken back": list(spool._store.taken_back),
-        "messages that arrive": [each.name for each in spool._files.arriving],
+        "messages that arrive": [each.name for each in spool._files.arrivals.awaited],
         "contents in memory": list(spool._files._recent),
         "files": machine.queued(),
         "rows": spool._store._db.execute("SELECT count(*) FROM messages").fetchone()[0],

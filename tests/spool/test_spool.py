@@ -12,19 +12,20 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from mailstack.durable import Sync, write_anew
 from mailstack.interfaces.alarms import SILENT, IAlarms
-from mailstack.interfaces.spool import Result, Wanted
+from mailstack.interfaces.spool import IIncoming, Result, Wanted
 from mailstack.model.deed import BOUNCE, DROP, HOLD, Deed
 from mailstack.model.reply import Reply
 from mailstack.model.selection import EVERYTHING
 from mailstack.spool.batch import Batch
-from mailstack.spool.commit import COMPANY
+from mailstack.spool.commit import ALL, COMPANY
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
+from mailstack.spool.incoming import MAX_HELD
 from mailstack.spool.memory import MemorySpool
 from mailstack.spool.schema import VERSION
 from mailstack.spool.store import Store
@@ -287,7 +288,7 @@ class FailingSync:
             raise OSError(self.number, os.strerror(self.number))
 
 
-class TestFailingDisk:
+class OnFailingDisk:
     @pytest.fixture(autouse=True)
     def _spool(self, tmp_path: Path) -> Any:
         self.run = Runner()
@@ -297,6 +298,28 @@ class TestFailingDisk:
         yield
         self.spool.close()
 
+    def begin(self, work: Coroutine[Any, Any, Any]) -> list[Any]:
+        done: list[Any] = []
+        Deferred.fromCoroutine(work).addBoth(done.append)
+        return done
+
+    def add(self, id: str) -> Coroutine[Any, Any, Any]:
+        incoming = self.spool.receive(id)
+        incoming.write(b"x\n")
+        return self.spool.add(letter(id), incoming)
+
+    def receive_large(self, id: str) -> IIncoming:
+        """A message of which a part is in its file."""
+        incoming = self.spool.receive(id)
+        incoming.write(b"x" * MAX_HELD)
+        incoming.write(b"x\n")
+        return incoming
+
+    def due(self) -> list[str]:
+        return [due.letter.id for due in all_due(self.spool, self.run, 1e9)]
+
+
+class TestFailingDisk(OnFailingDisk):
     def test_after_a_failed_sync_nothing_of_the_letter_is_left(self) -> None:
         self.sync.fails = True
         incoming = self.spool.receive("L1")
@@ -313,6 +336,37 @@ class TestFailingDisk:
         incoming.write(b"x\n")
         self.run(self.spool.add(letter("L2"), incoming))
         assert [due.letter.id for due in all_due(self.spool, self.run, 1e9)] == ["L2"]
+
+    def test_who_comes_while_a_sync_fails_hears_the_same(self) -> None:
+        """The kernel may have given up pages of theirs with those of the others; the next sync would not say so."""
+        syncing: Deferred[Any] = Deferred()
+
+        async def in_thread(function: Any, *args: Any) -> Any:
+            if function == self.spool._store.sync:
+                await syncing
+            return function(*args)
+
+        self.spool._commit._in_thread = in_thread
+        self.sync.fails = True
+        first, large = self.begin(self.add("L1")), self.receive_large("L3")
+        self.run.clock.advance(1)
+        second = self.begin(self.add("L2"))
+        assert not first and not second
+        syncing.callback(None)
+        self.sync.fails = False
+        self.run.clock.advance(1)
+        assert [done[0].check(OSError) for done in (first, second)] == [OSError, OSError]
+        with pytest.raises(OSError, match="a sync has failed since"):
+            self.run(self.spool.add(letter("L3"), large))
+        assert list(self.spool._files.folder.iterdir()) == []
+        self.run(self.add("L4"))
+        assert self.due() == ["L4"]
+
+    def test_a_large_message_that_begins_after_a_failed_sync_is_taken(self) -> None:
+        self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
+        self.sync.fails = False
+        self.run(self.spool.add(letter("L2"), self.receive_large("L2")))
+        assert self.due() == ["L2"]
 
     @pytest.mark.parametrize("failing", [0, 1])
     def test_a_report_is_not_lost_whichever_of_its_two_syncs_fails(self, failing: int) -> None:
@@ -516,26 +570,7 @@ def test_stop_comes_after_the_last_file_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "spool/messages/L1").exists()
 
 
-class TestGroupCommit:
-    @pytest.fixture(autouse=True)
-    def _spool(self, tmp_path: Path) -> Any:
-        self.run = Runner()
-        self.spool = open_spool(tmp_path, self.run)
-        self.sync = FailingSync()
-        self.spool._store._sync = self.sync
-        yield
-        self.spool.close()
-
-    def begin(self, work: Coroutine[Any, Any, Any]) -> list[Any]:
-        done: list[Any] = []
-        Deferred.fromCoroutine(work).addBoth(done.append)
-        return done
-
-    def add(self, id: str) -> Coroutine[Any, Any, Any]:
-        incoming = self.spool.receive(id)
-        incoming.write(b"x\n")
-        return self.spool.add(letter(id), incoming)
-
+class TestGroupCommit(OnFailingDisk):
     def test_many_letters_of_one_moment_cost_one_sync(self) -> None:
         done = [self.begin(self.add(f"L{number}")) for number in range(20)]
         assert not any(done)
@@ -611,6 +646,20 @@ class TestGroupCommit:
         assert not done and self.sync.calls == 1
         self.run.clock.advance(0.05)
         assert done and self.sync.calls == 2
+
+    def test_who_insists_and_is_cut_off_tries_once_more(self) -> None:
+        flushed: list[set[Path]] = []
+        self.sync.fails = True
+        insisting = Deferred.fromCoroutine(
+            self.spool._commit.insist(lambda batch: flushed.append(batch.paths), must=ALL)
+        )
+        self.run.clock.advance(1)
+        self.sync.fails = False
+        insisting.cancel()
+        self.run.clock.advance(1)
+        assert len(flushed) == self.sync.calls == 2
+        assert insisting.called
+        insisting.addErrback(lambda failure: failure.trap(CancelledError))
 
     def test_a_result_comes_along_with_the_next_letter(self) -> None:
         self.run(self.add("L1"))
