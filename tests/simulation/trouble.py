@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 #: Seconds before a crash in which what was heard may not be recorded yet; where syncs fail, it is tried again each 5.
 WINDOW, LONG_WINDOW = 15.0, 60.0
+FURTHEST = 1.5  #: lifetimes of a letter by which a clock may be wrong
 #: Seconds in which a disk stays full, and nothing can be recorded when the reserve is used up.
 LONGEST_FULL = 20 * MINUTE
 
@@ -95,7 +96,8 @@ class Trouble:
         elif way == "stop":
             machine.stop(lambda: self._stopped(machine, down))
         elif way == "jump":
-            machine.skew = self._rng.choice((-1, 1)) * self._rng.choice((10.0, HOUR, self._plan.queue.lifetime * 1.5))
+            furthest = FURTHEST * self._plan.queue.lifetime
+            machine.skew = self._rng.choice((-1, 1)) * self._rng.choice((10.0, HOUR, furthest))
             self._world.note(machine.name, f"its clock is wrong by {machine.skew:.0f} s")
             self._world.outside.later(down, self._set_right, machine)
         elif way == "sleep":
