@@ -223,8 +223,11 @@ def _connected(server: Server) -> socket.socket:
 
 
 def _context(server: Server) -> ssl.SSLContext:
-    # On loopback nobody can be in between.
-    return any_tls() if server.fingerprint or is_loopback(server.host) else ssl.create_default_context()
+    if server.fingerprint or is_loopback(server.host):  # on loopback nobody can be in between
+        return any_tls()
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # Debian's Python has none by itself
+    return context
 
 
 def any_tls() -> ssl.SSLContext:
