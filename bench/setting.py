@@ -28,7 +28,7 @@ class Amounts:
     """How much of everything."""
 
     rounds: int = 5
-    messages: int = 4000  #: a round and server, of 4 KiB; so that what begins and ends it does not count
+    messages: int = 4000  #: a round and server, of 4 KiB
     warm_up: int = 200  #: letters that each server gets before the first measurement
     lone: int = 200  #: letters of a lone client, a round
     sessions: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100, 200, 500)

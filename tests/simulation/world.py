@@ -260,7 +260,6 @@ def leaks(machine: Machine) -> list[str]:
         "letters on their way here": list(queue._work.here),
         "parts in lines": queue._work.lines.size,
         "places": [*queue._work._places._fast._taken, *queue._work._places._slow._taken],
-        "resting connections": len(queue._work._transports.remote._onward.pool._resting) if False else 0,
         "hidden letters": list(spool._adding),
         "letters taken back": list(spool._store.taken_back),
         "messages that arrive": [each.name for each in spool._files.arrivals.awaited],
