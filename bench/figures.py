@@ -72,6 +72,10 @@ GOALS = (
     # Told, without a goal.
     Goal("ceiling-20", "beside the least that could do it: 20 sessions of one message", "msg/s", peer="ceiling"),
     Goal("ceiling-20-open", "beside the least that could do it: 20 sessions kept open", "msg/s", peer="ceiling"),
+    Goal("ceiling-40k", "beside the least that could do it: 40 KB, 20 sessions", "msg/s", peer="ceiling"),
+    Goal("least-20", "the least that could do it, beside Postfix: 20 sessions of one message", "msg/s"),
+    Goal("least-20-open", "the least that could do it, beside Postfix: 20 sessions kept open", "msg/s"),
+    Goal("least-40k", "the least that could do it, beside Postfix: 40 KB, 20 sessions", "msg/s"),
     Goal("memory-in-flight", "memory: a message of 20 MB that arrives", "MB", less=True, alone=True),
     Goal("memory-listed", "memory: a message of a mailbox of 100,000, listed", "octets", peer="dovecot", less=True),
     Goal("pop3-cpu-100", "POP3 check, 100 messages, processor", "ms", peer="dovecot", less=True),

@@ -47,20 +47,27 @@ def inbound(setting: Setting) -> Iterator[Row]:
 
 
 def ceiling(setting: Setting) -> Iterator[Row]:
-    """How much of what the machine leaves we use, with all that a server has to look at."""
+    """How much of what the machine leaves we use, with all that a server has to look at; and how much that is beside
+    Postfix, so what the floors ask for."""
     servers, messages = warm(setting), setting.amounts.messages
+    shapes = {
+        "20": Shape(messages),
+        "20-open": Shape(messages, keep_open=True),
+        "40k": Shape(setting.amounts.part(0.5), size=KILOBYTES_40),
+    }
     with Ceiling(setting.mount / "ceiling", free_port()) as least:
         load.inbound(least.port, [least.mail], "x@example.org", Shape(setting.amounts.warm_up))
 
-        def measure(server: Mailstack | Ceiling, shape: Shape) -> float:
+        def measure(server: Server | Ceiling, shape: Shape) -> float:
             if isinstance(server, Ceiling):
                 return load.inbound(server.port, [server.mail], "x@example.org", shape)
             return into_maildir(setting, server, shape)
 
-        for keep_open in (False, True):
-            shape = Shape(messages, 20, keep_open)
-            both = {OURS: servers[OURS], "ceiling": least}
-            yield setting.compare(f"ceiling-20{'-open' * keep_open}", both, lambda server, s=shape: measure(server, s))
+        for key, shape in shapes.items():
+            all_three = {**servers, "ceiling": least}
+            found = by_turns(all_three, lambda server, s=shape: measure(server, s), setting.amounts.rounds)
+            yield Row(f"ceiling-{key}", found[OURS], found["ceiling"])
+            yield Row(f"least-{key}", found["ceiling"], found["postfix"])
 
 
 def sizes(setting: Setting) -> Iterator[Row]:

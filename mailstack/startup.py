@@ -24,6 +24,10 @@ from mailstack.log import LogFile
 EX_CONFIG = 78  # sysexits.h
 
 
+#: Seconds after which a thread may have the interpreter from the reactor, instead of 5 ms: what it does with it is to
+#: begin or to end a sync for which many wait, and takes no time.
+SWITCH = 0.0001
+
 #: twistd finds the maker of its log observer by name alone; so what that needs is left here, once a process.
 _running: list[Options] = []
 
@@ -74,6 +78,7 @@ class Options(UsageOptions):
             print(error, file=sys.stderr)
             sys.exit(EX_CONFIG)
         if self.parent is not None:
+            sys.setswitchinterval(SWITCH)
             choose_reactor()
         if self.parent is not None and not self.parent.get("logger") and not self.parent.get("syslog"):
             _running.append(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ from mailstack.spool.incoming import Arrivals
 
 #: Seconds that a batch in which nobody waits for an answer may gather.
 LEISURE = 0.05
-#: Seconds that a batch waits for messages that are just arriving: fewer syncs, and each serves more.
+#: Seconds that a batch waits for messages that are just arriving, while it has fewer letters than the last ones: fewer
+#: syncs, and each serves more.
 COMPANY = 0.003
 #: Letters in a batch that are no crowd.
 FEW = 2
@@ -106,6 +108,7 @@ class GroupCommit:
         self._waiters: list[Deferred[None]] = []
         self._pressing = 0
         self._busy = False
+        self._sizes = deque([0], maxlen=2)  #: of the last batches with letters
         self._owed = False  #: time for others, since the last letters
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
@@ -151,16 +154,26 @@ class GroupCommit:
                         await self.join(change, must=must)
                     raise
 
-    def _plan(self) -> None:
-        """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later."""
+    def _plan(self, at_once: bool = False) -> None:
+        """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later.
+        ``at_once``: now instead, as enough may have come along while the disk was busy."""
         if self._busy or not self._waiters:
             return
-        delay = LEISURE if not self._pressing else COMPANY if self._arrivals.awaited else 0.0
+        delay = self._delay()
+        if at_once and not delay:
+            Deferred.fromCoroutine(self._run())
+            return
         if self._start is not None:
             if self._start.getTime() <= self._clock.seconds() + delay:
                 return
             self._start.cancel()
         self._start = self._clock.callLater(delay, lambda: Deferred.fromCoroutine(self._run()))
+
+    def _delay(self) -> float:
+        """Seconds."""
+        if not self._pressing:
+            return LEISURE
+        return COMPANY if self._arrivals.awaited and self._pressing < max(self._sizes) else 0.0
 
     async def _run(self) -> None:
         batch, self._batch = self._batch, Batch()
@@ -168,6 +181,8 @@ class GroupCommit:
         self._pressing, self._start, self._busy = 0, None, True
         # Who did not come in time is not waited for again: it may be a slow one.
         self._arrivals.awaited.clear()
+        if batch.letters:
+            self._sizes.append(len(batch.letters))
         error: Exception | None = None
         try:
             self._done += await self._write(batch)
@@ -177,23 +192,32 @@ class GroupCommit:
             if self._ledger.doubtful:
                 waiters += self._distrusted(batch)
         self._tell(batch, error)
+        if error is None:
+            removed, self._done = list(dict.fromkeys(self._done)), []
+            self._finished(removed)
+        untidy = error is not None or self._ledger.full or self._care.tight
+        if not untidy:
+            # Who waits for the disk has it before we see to those who have waited: it takes us as long as a sync.
+            self._next()
         for waiter in waiters:
             if error is None:
                 waiter.callback(None)
             else:
                 waiter.errback(error)
-        if error is None:
-            removed, self._done = list(dict.fromkeys(self._done)), []
-            self._finished(removed)
-        await self._tidy()
-        self._busy = False
-        self._plan()
         self._owed |= bool(batch.letters)
+        if untidy:
+            await self._tidy()
+            self._next()
         if self._owed and len(batch.letters) <= FEW and not (self._pressing or self._arrivals.awaited):
             self._give_time()
         idle, self._idle = self._idle, []
         for each in idle:
             each.callback(None)
+
+    def _next(self) -> None:
+        """The disk is free."""
+        self._busy = False
+        self._plan(at_once=True)
 
     def _distrusted(self, batch: Batch) -> list[Deferred[None]]:
         """A sync has failed: those whose files and links have come since that batch began. The kernel may have given up

@@ -577,7 +577,13 @@ class TestGroupCommit(OnFailingDisk):
         self.run.clock.advance(0)
         assert all(done) and self.sync.calls == 1
 
+    def two_together(self) -> None:
+        done = [self.begin(self.add(f"two-{number}")) for number in range(2)]
+        self.run.clock.advance(0)
+        assert all(done) and self.sync.calls == 1
+
     def test_a_message_that_is_arriving_is_waited_for(self) -> None:
+        self.two_together()
         arriving = self.spool.receive("L2")
         done = self.begin(self.add("L1"))
         self.run.clock.advance(COMPANY / 2)
@@ -585,18 +591,50 @@ class TestGroupCommit(OnFailingDisk):
         arriving.write(b"x\n")
         second = self.begin(self.spool.add(letter("L2"), arriving))
         self.run.clock.advance(0)
-        assert done and second and self.sync.calls == 1
+        assert done and second and self.sync.calls == 2
+
+    def test_as_many_as_in_the_last_batches_wait_for_nobody(self) -> None:
+        self.two_together()
+        arriving = self.spool.receive("L3")
+        done = [self.begin(self.add(f"L{number}")) for number in range(2)]
+        self.run.clock.advance(0)
+        assert all(done) and self.sync.calls == 2
+        arriving.discard()
 
     def test_a_message_that_is_slow_to_arrive_is_waited_for_once(self) -> None:
+        self.two_together()
         slow = self.spool.receive("L4")
         done = self.begin(self.add("L1"))
         self.run.clock.advance(COMPANY)
-        assert done and self.sync.calls == 1
+        assert done and self.sync.calls == 2
         done = self.begin(self.add("L2"))
         self.run.clock.advance(0)
-        assert done and self.sync.calls == 2
+        assert done and self.sync.calls == 3
         slow.write(b"x\n")
         self.run(self.spool.add(letter("L4"), slow))
+
+    def test_the_disk_goes_on_before_those_who_have_waited_have_their_answer(self) -> None:
+        syncing: list[Deferred[Any]] = []
+
+        async def in_thread(function: Any, *args: Any) -> Any:
+            syncing.append(Deferred())
+            await syncing[-1]
+            return function(*args)
+
+        self.spool._commit._in_thread = in_thread
+        begun: list[int] = []
+
+        async def first() -> None:
+            await self.add("L1")
+            begun.append(len(syncing))
+
+        one = self.begin(first())
+        self.run.clock.advance(0)
+        two = self.begin(self.add("L2"))
+        syncing[0].callback(None)
+        assert one == [None] and begun == [2] and not two
+        syncing[1].callback(None)
+        assert two == [None]
 
     def test_after_few_letters_others_have_their_turn_at_once(self) -> None:
         turns: list[int] = []
