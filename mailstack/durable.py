@@ -22,8 +22,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
-#: Octets of a new file from which on it is sent on its way at once, and nobody waits: so less is left for the sync.
-MUCH = 16 * 1024
 MAX_OPEN = 100  # files synced together
 MAX_REMEMBERED = 100_000  # directories whose file system is known
 
@@ -118,8 +116,6 @@ def write_new(path: str | Path, content: bytes, mode: int = 0o600) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         write_all(fd, content)
-        if len(content) >= MUCH:
-            _start_writing(fd)
     except BaseException:
         os.unlink(path)  # noqa: PTH108 - it is mostly text, see DiskSpool
         raise

@@ -23,7 +23,6 @@ from mailstack.log import LogFile
 
 EX_CONFIG = 78  # sysexits.h
 
-
 #: Seconds after which a thread may have the interpreter from the reactor, instead of 5 ms: what it does with it is to
 #: begin or to end a sync for which many wait, and takes no time.
 SWITCH = 0.0001
