@@ -195,8 +195,8 @@ class GroupCommit:
         if error is None:
             removed, self._done = list(dict.fromkeys(self._done)), []
             self._finished(removed)
-        untidy = error is not None or self._ledger.full or self._care.tight
-        if not untidy:
+        at_once = error is None and not (self._ledger.full or self._care.tight)
+        if at_once:
             # Who waits for the disk has it before we see to those who have waited: it takes us as long as a sync.
             self._next()
         for waiter in waiters:
@@ -205,7 +205,7 @@ class GroupCommit:
             else:
                 waiter.errback(error)
         self._owed |= bool(batch.letters)
-        if untidy:
+        if not at_once:
             await self._tidy()
             self._next()
         if self._owed and len(batch.letters) <= FEW and not (self._pressing or self._arrivals.awaited):
