@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from time import time
 from typing import Any, TextIO
 
@@ -66,31 +67,32 @@ class EventLog:
         self._logger = Logger(namespace=NAMESPACE, observer=publish)
 
     def event(self, id: str, **fields: object) -> None:
-        self._emit(LogLevel.info, id, fields, line(id, fields))
+        self._emit(LogLevel.info, id, fields, partial(line, id, fields))
 
     def each(self, id: str, several: Sequence[Mapping[str, object]], **shared: object) -> None:
         end = escape(", ".join(_pairs(shared)))
         for own in several:
             pairs = escape(", ".join(_pairs(own)))
-            self._emit(LogLevel.info, id, {**own, **shared}, f"{id}: {pairs}, {end}")
+            self._emit(LogLevel.info, id, {**own, **shared}, f"{id}: {pairs}, {end}".__str__)
 
     def detail(self, id: str, **fields: object) -> None:
-        self._emit(LogLevel.debug, id, fields, line(id, fields))
+        self._emit(LogLevel.debug, id, fields, partial(line, id, fields))
 
     def warn(self, id: str, **fields: object) -> None:
-        self._emit(LogLevel.warn, id, fields, line(id, fields))
+        self._emit(LogLevel.warn, id, fields, partial(line, id, fields))
 
     def failure(self, id: str, note: str) -> None:
         fields = {"what": f"a bug, please report it: {note}"}
-        self._logger.failure("{line}", line=line(id, fields), id=id, fields=fields)
+        self._logger.failure("{line()}", line=partial(line, id, fields), id=id, fields=fields)
 
-    def _emit(self, level: Level, id: str, fields: dict[str, object], line: str) -> None:
-        # One ready string, published as Logger.emit would: that and its formatting cost three times as much.
+    def _emit(self, level: Level, id: str, fields: dict[str, object], line: Callable[[], str]) -> None:
+        """``line`` is not called before somebody reads it: whoever waits for us has his answer by then."""
+        # Published as Logger.emit would: that costs three times as much.
         self._publish(
             {
                 "log_namespace": NAMESPACE,
                 "log_level": level,
-                "log_format": "{line}",
+                "log_format": "{line()}",
                 "log_time": self._now(),
                 "line": line,
                 "id": id,
@@ -101,7 +103,7 @@ class EventLog:
 
 def as_text(event: LogEvent) -> str | None:
     """``TIME line``; the level is named from warnings up, a traceback follows on indented lines of its own."""
-    text = event.get("line") or escape(formatEvent(event))
+    text = event["line"]() if "line" in event else escape(formatEvent(event))
     if not text:
         return None
     level = event.get("log_level", LogLevel.info)
@@ -146,10 +148,10 @@ class LogFile:
     told at level debug; its warnings always are."""
 
     def __init__(self, settings: Log, out: TextIO, soon: Soon = at_once) -> None:
-        """``soon`` says when lines are written: under load many together, which costs one call of the system. Warnings
-        wait for nobody."""
+        """``soon`` says when lines are made and written: under load many together, which costs one call of the system.
+        Warnings wait for nobody."""
         self._soon = soon
-        self._lines: list[str] = []
+        self._events: list[LogEvent] = []
         self._format = FORMATS[settings.format]
         self._wanted = _and_above(LEVELS[settings.level])
         self._wanted_of_others = self._wanted if settings.level == "debug" else self._wanted & URGENT
@@ -160,17 +162,16 @@ class LogFile:
         level = event.get("log_level", LogLevel.info)
         if level not in wanted:
             return
-        line = self._format(event)
-        if not line:
-            return
-        self._lines.append(line)
+        self._events.append(event)
         if level in URGENT:
-            self._write()
-        elif len(self._lines) == 1:
-            self._soon(self._write)
+            self.flush()
+        elif len(self._events) == 1:
+            self._soon(self.flush)
 
-    def _write(self) -> None:
-        lines, self._lines = self._lines, []
+    def flush(self) -> None:
+        """Write what waits."""
+        events, self._events = self._events, []
+        lines = [line for each in events if (line := self._format(each))]
         if lines:
             # On a full disk there is nowhere to say so.
             with suppress(OSError):

@@ -27,6 +27,10 @@ EX_CONFIG = 78  # sysexits.h
 #: begin or to end a sync for which many wait, and takes no time.
 SWITCH = 0.0001
 
+#: Seconds that lines of the log wait for others, so that one call of the system writes all of them. A kill loses so much
+#: at most.
+MOMENT = 0.005
+
 #: twistd finds the maker of its log observer by name alone; so what that needs is left here, once a process.
 _running: list[Options] = []
 
@@ -37,14 +41,16 @@ def make_observer() -> ILogObserver:
     from twisted.internet import reactor
 
     def soon(write: Callable[[], None]) -> None:
-        """Behind what the reactor is at, or now if it does not run."""
+        """When a lone client has its answer, or now if the reactor does not run."""
         if reactor.running:
-            reactor.callLater(0, write)
+            reactor.callLater(MOMENT, write)
         else:
             write()
 
     options = _running[-1]
-    return LogFile(options.settings.log, options.log_file(), soon)
+    log = LogFile(options.settings.log, options.log_file(), soon)
+    reactor.addSystemEventTrigger("after", "shutdown", log.flush)
+    return log
 
 
 def choose_reactor() -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from twisted.logger import Logger, LogPublisher
+from twisted.logger import LogEvent, Logger, LogPublisher, formatEvent
 from twisted.python.failure import Failure
 
 from mailstack import log
@@ -202,6 +202,15 @@ def test_lines_of_one_moment_are_written_together(monkeypatch: pytest.MonkeyPatc
     assert [line[-2:] for line in out.getvalue().splitlines()] == ["A:", "B:", "C:", "D:"]
     later.pop()()
     assert out.getvalue().count("\n") == 4
+
+
+def test_other_observers_of_twisted_see_the_same_line(written: Written) -> None:
+    """twistd --syslog, for one."""
+    seen: list[LogEvent] = []
+    written.publisher.addObserver(seen.append)
+    written.log.event("ID", what="what", a=1)
+    written.log.each("ID", [{"to": "x"}, {"to": "y"}], status="sent")
+    assert [formatEvent(each) for each in seen] == ["ID: what a=1", "ID: to=x, status=sent", "ID: to=y, status=sent"]
 
 
 def test_disk_that_is_full_ends_nothing() -> None:

@@ -192,20 +192,17 @@ class GroupCommit:
             if self._ledger.doubtful:
                 waiters += self._distrusted(batch)
         self._tell(batch, error)
-        if error is None:
-            removed, self._done = list(dict.fromkeys(self._done)), []
-            self._finished(removed)
-        at_once = error is None and not (self._ledger.full or self._care.tight)
-        if at_once:
-            # Who waits for the disk has it before we see to those who have waited: it takes us as long as a sync.
-            self._next()
-        for waiter in waiters:
-            if error is None:
-                waiter.callback(None)
-            else:
-                waiter.errback(error)
         self._owed |= bool(batch.letters)
-        if not at_once:
+        if error is None and self._pressing and not self._untidy:
+            # They have the disk before we see to those who have waited: it takes us as long as a sync.
+            self._part_with_done()
+            self._next()
+            self._answer(waiters, None)
+        else:
+            # Nothing is quicker than an answer.
+            self._answer(waiters, error)
+            if error is None:
+                self._part_with_done()
             await self._tidy()
             self._next()
         if self._owed and len(batch.letters) <= FEW and not (self._pressing or self._arrivals.awaited):
@@ -213,6 +210,17 @@ class GroupCommit:
         idle, self._idle = self._idle, []
         for each in idle:
             each.callback(None)
+
+    def _part_with_done(self) -> None:
+        removed, self._done = list(dict.fromkeys(self._done)), []
+        self._finished(removed)
+
+    def _answer(self, waiters: list[Deferred[None]], error: Exception | None) -> None:
+        for waiter in waiters:
+            if error is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(error)
 
     def _next(self) -> None:
         """The disk is free."""
@@ -238,9 +246,13 @@ class GroupCommit:
         elif error is None and batch.has_rows:
             self._care.wrote()
 
+    @property
+    def _untidy(self) -> bool:
+        return self._ledger.full or self._care.tight
+
     async def _tidy(self) -> None:
         """Between two batches, when everybody has their answer: a failure here is nobody's."""
-        if not (self._ledger.full or self._care.tight):
+        if not self._untidy:
             return
         try:
             await self._in_thread(self._ledger.checkpoint)

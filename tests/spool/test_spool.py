@@ -636,6 +636,19 @@ class TestGroupCommit(OnFailingDisk):
         syncing[1].callback(None)
         assert two == [None]
 
+    def test_an_answer_for_which_nobody_else_waits_comes_before_files_are_removed(self) -> None:
+        order: list[str] = []
+        self.run(self.add("L1"))
+        self.spool._commit._finished = order.extend
+
+        async def second() -> None:
+            await self.add("L2")
+            order.append("answer")
+
+        self.begin(self.spool.settle({"L1": [Result(0, "sent", LATER)]}))
+        self.run(second())
+        assert order == ["answer", "L1"]
+
     def test_after_few_letters_others_have_their_turn_at_once(self) -> None:
         turns: list[int] = []
         self.spool.on_leisure = lambda: turns.append(self.sync.calls)
