@@ -27,8 +27,8 @@ EX_CONFIG = 78  # sysexits.h
 #: begin or to end a sync for which many wait, and takes no time.
 SWITCH = 0.0001
 
-#: Seconds that lines of the log wait for others, so that one call of the system writes all of them. A kill loses so much
-#: at most.
+#: Seconds that lines of the log wait for others, so that one call of the system writes all of them. A kill loses what
+#: waits.
 MOMENT = 0.005
 
 #: twistd finds the maker of its log observer by name alone; so what that needs is left here, once a process.
