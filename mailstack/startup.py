@@ -27,10 +27,6 @@ EX_CONFIG = 78  # sysexits.h
 #: begin or to end a sync for which many wait, and takes no time.
 SWITCH = 0.0001
 
-#: Seconds that lines of the log wait for others, so that one call of the system writes all of them. A kill loses what
-#: waits.
-MOMENT = 0.005
-
 #: twistd finds the maker of its log observer by name alone; so what that needs is left here, once a process.
 _running: list[Options] = []
 
@@ -41,9 +37,10 @@ def make_observer() -> ILogObserver:
     from twisted.internet import reactor
 
     def soon(write: Callable[[], None]) -> None:
-        """When a lone client has its answer, or now if the reactor does not run."""
+        """When those whom the lines are about have their answers, which leave in the next round of the reactor; or now if
+        it does not run."""
         if reactor.running:
-            reactor.callLater(MOMENT, write)
+            reactor.callLater(0, reactor.callLater, 0, write)
         else:
             write()
 

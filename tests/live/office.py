@@ -196,7 +196,7 @@ class Office:
         return self.log_file.read_text("utf-8", "backslashreplace") if self.log_file.exists() else ""
 
     def logged(self, *words: str) -> list[str]:
-        """The lines with all of these words."""
+        """The lines with all of these words; those of the last moment may not be written yet."""
         return [line for line in self.log().splitlines() if all(word in line for word in words)]
 
     def wait_for_log(self, *words: str) -> str:

@@ -46,14 +46,14 @@ def test_a_damaged_database_is_saved_at_the_start(office: Office) -> None:
         found = office.cli("queue", "fsck", code=1)
         assert found == "" or "Error" not in found, "what is wrong is no failure of the command"
         office.start()
-        assert office.logged("queue.db", "is no database", "1 letters were saved", "see: mailstack queue fsck")
+        office.wait_for_log("queue.db", "is no database", "1 letters were saved", "see: mailstack queue fsck")
         assert [each["id"] for each in office.queue()] == [id]
         assert office.cli("queue", "fsck").endswith("Nothing is wrong. 1 file kept for a while.\n")
         # What has no row any more is kept, too, and sent on when the administrator says so.
         office.stop()
         database(office).write_bytes(b"")
         office.start()
-        assert office.logged(id, "its rows are lost; the file is in spool/quarantine")
+        office.wait_for_log(id, "its rows are lost; the file is in spool/quarantine")
         assert office.queue() == []
         assert f"{id} is in the queue" in office.cli("queue", "fsck", "--release", id, "--to", "alice@office.test")
         (path,) = office.wait_for_files("alice")
@@ -106,7 +106,7 @@ def test_a_newer_queue_is_left_alone(office: Office) -> None:
     before = database(office).read_bytes()
     process = office.launch()
     assert process.wait(30) == 1
-    assert office.logged("cannot start", "of a newer mailstack")
+    office.wait_for_log("cannot start", "of a newer mailstack")
     assert database(office).read_bytes() == before
 
 

@@ -208,7 +208,7 @@ def test_from_another_mailstack(make_office: MakeOffice, tmp_path: Path) -> None
     send(there, 3)
     command = ("import", f"pop3s://alice@{DOMAIN}@127.0.0.1:{there.port.pop3s}", "bob", "--password-stdin")
     assert "imported 3 letters" in there.cli(*command, input=f"{PASSWORD}\n")
-    assert there.logged("pop3-login: Login: user=<alice@office.test>, method=SCRAM-SHA-256")
+    there.wait_for_log("pop3-login: Login: user=<alice@office.test>, method=SCRAM-SHA-256")
     assert here(there, "bob", 3) == here(there, "alice", 3)
     with there.pop3("bob") as client:
         client.dele(1)

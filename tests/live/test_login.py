@@ -36,7 +36,7 @@ def test_swaks(office: Office, sink: Sink, tls: str, mechanism: str) -> None:
     assert eventually(lambda: sink.letters)
     protocol = "ESMTPA" if tls == "plain" else "ESMTPSA"
     assert f"with {protocol} id".encode() in sink.letters[0].content
-    assert office.logged("from=<alice@office.test>", f"proto={protocol}", "sasl_username=alice@office.test")
+    office.wait_for_log("from=<alice@office.test>", f"proto={protocol}", "sasl_username=alice@office.test")
 
 
 @pytest.mark.parametrize("name", [f"bob@{DOMAIN}", "bob"])
@@ -52,7 +52,7 @@ def test_wrong_password(office: Office, sink: Sink, name: str, mechanism: str) -
     done = swaks(office, "starttls", mechanism, name, "not-the-password")
     assert done.returncode != 0
     assert "535 5.7.8" in done.stdout
-    assert office.logged(f"SASL {mechanism} authentication failed", f"sasl_username={name}")
+    office.wait_for_log(f"SASL {mechanism} authentication failed", f"sasl_username={name}")
     assert "not-the-password" not in office.log()
     assert sink.heard == []
 

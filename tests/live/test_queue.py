@@ -178,7 +178,7 @@ def test_expiry_bounces_too(make_office: MakeOffice, sink: Sink) -> None:
     assert "450 4.7.1" in recipient["Diagnostic-Code"]
     assert len(sink.times("RCPT")) >= 3
     office.wait_for_empty_queue()
-    assert office.logged("status=expired, returned to sender")
+    office.wait_for_log("status=expired, returned to sender")
 
 
 def test_sender_hears_of_a_delay(make_office: MakeOffice, sink: Sink) -> None:

@@ -55,7 +55,7 @@ def test_a_wrong_password_is_told_and_logged(office: Office, sink: Sink, tmp_pat
     done = run_anyhow("msmtp", "-C", settings, "-a", "here", "x@away.test", input="Subject: x\n\nhello\n")
     assert done.returncode != 0
     assert "535 5.7.8 The name or the password is wrong" in done.stderr
-    assert office.logged("SASL SCRAM-SHA-256 authentication failed: 535 5.7.8", f"sasl_username=bob@{DOMAIN}")
+    office.wait_for_log("SASL SCRAM-SHA-256 authentication failed: 535 5.7.8", f"sasl_username=bob@{DOMAIN}")
     assert "not-the-password" not in office.log()
     assert sink.heard == []
 

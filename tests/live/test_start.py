@@ -161,8 +161,8 @@ def test_broken_line_in_the_users_file(make_office: MakeOffice) -> None:
     with office.pop3("alice") as client:
         assert client.stat() == (0, 0)
     number = 1 + len(good.splitlines()) + 1
-    assert office.logged(f"{office.users}:1: ")
-    assert office.logged(f"{office.users}:{number}: ")
+    office.wait_for_log(f"{office.users}:1: ")
+    office.wait_for_log(f"{office.users}:{number}: ")
 
 
 def test_json_log(make_office: MakeOffice) -> None:
@@ -216,4 +216,4 @@ def test_open_relay(make_office: MakeOffice) -> None:
     assert "[relay] networks: this is an open relay: " in said
     office.configure({"relay": {"networks": "0.0.0.0/1 128.0.0.0/1", "i_accept_an_open_relay": "yes"}})
     office.start()
-    assert office.logged("warn: relay: this is an open relay: ")
+    office.wait_for_log("warn: relay: this is an open relay: ")

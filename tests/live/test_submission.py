@@ -81,7 +81,7 @@ def test_program_that_sends_what_it_gets(office: Office, sink: Sink, program: Pr
     assert found["Message-ID"].endswith("@mail.office.test>")
     assert found["Date"].datetime is not None
     id = found["Message-ID"][1:].partition("@")[0]
-    assert office.logged(f"{id}: client=", f"message-id=<{id}@mail.office.test>")
+    office.wait_for_log(f"{id}: client=", f"message-id=<{id}@mail.office.test>")
 
 
 @pytest.mark.parametrize("program", [msmtp, swaks, curl])
@@ -150,7 +150,7 @@ def test_somebody_elses_name(office: Office, sink: Sink, author: str) -> None:
     with office.submission("alice") as client, pytest.raises(smtplib.SMTPDataError) as refused:
         client.sendmail(f"alice@{DOMAIN}", ["x@away.test"], f"From: {author}\r\n\r\nhello\r\n")
     assert refused.value.smtp_code == 553
-    assert office.logged("reject: DATA from unknown[127.0.0.1]: 553 5.7.1", "from=<alice@office.test>")
+    office.wait_for_log("reject: DATA from unknown[127.0.0.1]: 553 5.7.1", "from=<alice@office.test>")
     assert sink.letters == []
 
 
