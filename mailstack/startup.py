@@ -37,8 +37,9 @@ def make_observer() -> ILogObserver:
     from twisted.internet import reactor
 
     def soon(write: Callable[[], None]) -> None:
-        """When those whom the lines are about have their answers, which leave in the next round of the reactor; or now if
-        it does not run."""
+        """When those whom the lines are about have their answers, which leave in the next round of the reactor.
+
+        At once if it does not run."""
         if reactor.running:
             reactor.callLater(0, reactor.callLater, 0, write)
         else:
