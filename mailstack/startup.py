@@ -25,7 +25,7 @@ EX_CONFIG = 78  # sysexits.h
 
 #: Seconds after which a thread may have the interpreter from the reactor, instead of 5 ms: what it does with it is to
 #: begin or to end a sync for which many wait, and takes no time.
-SWITCH = 0.0001
+SWITCH = 0.00002
 
 #: twistd finds the maker of its log observer by name alone; so what that needs is left here, once a process.
 _running: list[Options] = []

@@ -13,7 +13,10 @@ from mailstack.model.entry import Changed
 from mailstack.model.letter import Letter
 from mailstack.model.selection import Selection
 from mailstack.model.value import frozen
+from mailstack.spool.incoming import FileIncoming
 
+#: Octets in files that are written one after the other, while all else waits: some milliseconds.
+AT_ONCE = 1024 * 1024
 #: Seconds by which a letter may come from the future: clocks are set by that much, and it does no harm.
 TOLERANCE = 60.0
 
@@ -72,10 +75,21 @@ class Order:
 
 
 @define
+class Newcomer:
+    """A letter on its way in. ``error``: the disk has refused its file, and it does not come in."""
+
+    letter: Letter
+    file: FileIncoming
+    error: OSError | None = None
+
+
+@define
 class Batch:
     """One transaction and one sync."""
 
-    letters: list[Letter] = Factory(list)
+    letters: list[Letter] = Factory(list)  #: whose files are written
+    newcomers: list[Newcomer] = Factory(list)  #: whose files are not
+    octets: int = 0  #: of those
     settlements: list[Settlement] = Factory(list)
     reported: list[Reported] = Factory(list)
     hastened: list[Hastened] = Factory(list)
@@ -87,6 +101,25 @@ class Batch:
     paths: set[Path] = Factory(set)
     must: int = 0  #: how far the reserve may be used for it: not at all, up to its half, all of it
     probe: bool = False  #: written even if there is nothing in it
+
+    def enter(self, newcomer: Newcomer) -> None:
+        """Its file is written when the batch begins, if there are not too many. OSError: the disk refuses it now."""
+        if self.octets + newcomer.file.size > AT_ONCE:
+            newcomer.file.finish()
+            self.letters.append(newcomer.letter)
+        else:
+            self.newcomers.append(newcomer)
+            self.octets += newcomer.file.size
+
+    def write_files(self) -> None:
+        """What the disk refuses of one letter concerns no other."""
+        for newcomer in self.newcomers:
+            try:
+                newcomer.file.finish()
+                self.letters.append(newcomer.letter)
+            except OSError as error:
+                newcomer.error = error
+        self.newcomers.clear()
 
     @property
     def has_rows(self) -> bool:

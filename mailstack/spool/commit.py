@@ -181,10 +181,13 @@ class GroupCommit:
         self._pressing, self._start, self._busy = 0, None, True
         # Who did not come in time is not waited for again: it may be a slow one.
         self._arrivals.awaited.clear()
-        if batch.letters:
-            self._sizes.append(len(batch.letters))
         error: Exception | None = None
         try:
+            # Not while a sync goes on: each call would wait for the file system's journal, and come into a commit of
+            # its own, for which the sync would wait.
+            batch.write_files()
+            if batch.letters:
+                self._sizes.append(len(batch.letters))
             self._done += await self._write(batch)
             await self._sync(batch)
         except Exception as problem:

@@ -23,14 +23,14 @@ from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Result
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry
 from mailstack.model.letter import Letter
-from mailstack.spool.batch import Batch, Reported, Settlement
+from mailstack.spool.batch import Batch, Newcomer, Reported, Settlement
 from mailstack.spool.commit import ALL, HALF, GroupCommit, InThread
 from mailstack.spool.custody import Custody
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.examination import Examination
 from mailstack.spool.files import Files
 from mailstack.spool.health import Health
-from mailstack.spool.incoming import FileIncoming, finished
+from mailstack.spool.incoming import FileIncoming, ended
 from mailstack.spool.lock import locked, mark
 from mailstack.spool.neighbours import Doubt
 from mailstack.spool.notes import Retold
@@ -173,12 +173,11 @@ class DiskSpool(Questions):
     async def add(self, letter: Letter, content: IIncoming) -> None:
         try:
             self.admit()
-            file = finished(content)
         except OSError:
             content.discard()
             raise
         with self._hidden(letter.id):
-            await self._enter(letter, file)
+            await self._enter(letter, ended(content))
 
     @contextmanager
     def _hidden(self, id: str) -> Iterator[None]:
@@ -190,13 +189,17 @@ class DiskSpool(Questions):
             self._adding.discard(id)
 
     async def _enter(self, letter: Letter, file: FileIncoming, must: int = 0) -> None:
+        newcomer = Newcomer(letter, file)
+
         def change(batch: Batch) -> None:
-            batch.letters.append(letter)
+            batch.enter(newcomer)
             if self._by_file:
                 batch.paths.update((Path(file.name), self._files.folder))
 
         try:
             await self._commit.join(change, must=must)
+            if newcomer.error is not None:
+                raise newcomer.error
         except OSError:
             self._files.discard(file)
             raise
@@ -227,15 +230,18 @@ class DiskSpool(Questions):
 
     async def _finish_in_need(self, content: IIncoming) -> FileIncoming:
         """Of a report, which may use the reserve."""
+        file = ended(content)
         try:
-            return finished(content)
+            file.finish()
+            return file
         except OSError as error:
             if not await self._in_thread(self._health.make_room, error, False):
                 content.discard()
                 raise
             self._health.given_up(error)
         try:
-            return finished(content)
+            file.finish()
+            return file
         except OSError:
             content.discard()
             raise

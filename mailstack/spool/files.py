@@ -88,12 +88,13 @@ class Files:
         return opened(self.path(id)) if content is None else BytesIO(content)
 
     def discard(self, file: FileIncoming) -> None:
-        """It was written, and did not become a letter. Where the disk does not let go of it now, or the folder is not
-        where it was, it is removed later."""
-        try:
-            os.unlink(file.name)  # noqa: PTH108
-        except OSError:
-            self.discarded.append(os.path.basename(file.name))  # noqa: PTH119 - it is mostly text
+        """It did not become a letter. Where the disk does not let go of it now, or the folder is not where it was, it
+        is removed later."""
+        if file.made:
+            try:
+                os.unlink(file.name)  # noqa: PTH108
+            except OSError:
+                self.discarded.append(os.path.basename(file.name))  # noqa: PTH119 - it is mostly text
         with suppress(OSError):
             file.discard()
 

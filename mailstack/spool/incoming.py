@@ -72,9 +72,24 @@ class FileIncoming:
         write_all(self._fd, b"".join(self._held))
         self._held.clear()
 
-    def finish(self) -> None:
-        """The content is complete: put it into the file. Not durable yet. OSError, also if it may have a hole."""
+    @property
+    def size(self) -> int:
+        """Octets in memory."""
+        return self._size
+
+    @property
+    def made(self) -> bool:
+        """Whether there is a file that is no letter's."""
+        return self._made
+
+    def end(self) -> None:
+        """The content is complete: no batch waits for it any more."""
         self._arrivals.awaited.discard(self)
+
+    def finish(self) -> None:
+        """Put the content into the file, if it is not there yet. Not durable yet. OSError, also if it may have a
+        hole."""
+        self.end()
         try:
             self._finish()
         except OSError as error:
@@ -83,10 +98,11 @@ class FileIncoming:
 
     def _finish(self) -> None:
         if self._fd is None:
-            self.whole = b"".join(self._held)
-            write_new(self.name, self.whole)
-            self._made = True
-            self._held.clear()
+            if not self._made:
+                self.whole = b"".join(self._held)
+                write_new(self.name, self.whole)
+                self._made = True
+                self._held.clear()
         else:
             if self._arrivals.failed_syncs > self._failed_syncs:
                 raise OSError(errno.EIO, "a sync has failed since the message began to arrive")
@@ -111,8 +127,8 @@ class FileIncoming:
             self._fd = None
 
 
-def finished(content: IIncoming) -> FileIncoming:
-    """One whose content is in its file. After an OSError it may be tried again, or is to be discarded."""
+def ended(content: IIncoming) -> FileIncoming:
+    """One whose content is complete."""
     assert isinstance(content, FileIncoming), "content comes from receive()"
-    content.finish()
+    content.end()
     return content

@@ -21,6 +21,7 @@ from mailstack.interfaces.spool import IIncoming, Result, Wanted
 from mailstack.model.deed import BOUNCE, DROP, HOLD, Deed
 from mailstack.model.reply import Reply
 from mailstack.model.selection import EVERYTHING
+from mailstack.spool import batch, incoming
 from mailstack.spool.batch import Batch
 from mailstack.spool.commit import ALL, COMPANY
 from mailstack.spool.desk import QueueDesk
@@ -613,7 +614,8 @@ class TestGroupCommit(OnFailingDisk):
         slow.write(b"x\n")
         self.run(self.spool.add(letter("L4"), slow))
 
-    def test_the_disk_goes_on_before_those_who_have_waited_have_their_answer(self) -> None:
+    def syncs(self) -> list[Deferred[Any]]:
+        """Each sync that begins from now on waits for its own."""
         syncing: list[Deferred[Any]] = []
 
         async def in_thread(function: Any, *args: Any) -> Any:
@@ -622,6 +624,53 @@ class TestGroupCommit(OnFailingDisk):
             return function(*args)
 
         self.spool._commit._in_thread = in_thread
+        return syncing
+
+    def stored(self) -> list[str]:
+        return sorted(os.listdir(self.spool._files.folder))  # noqa: PTH208 - names
+
+    def test_no_file_is_written_while_a_sync_goes_on(self) -> None:
+        syncing = self.syncs()
+        one = self.begin(self.add("L1"))
+        assert self.stored() == []
+        self.run.clock.advance(0)
+        two = self.begin(self.add("L2"))
+        assert self.stored() == ["L1"]
+        syncing[0].callback(None)
+        assert one == [None] and self.stored() == ["L1", "L2"]
+        syncing[1].callback(None)
+        assert two == [None]
+
+    def test_but_so_many_that_to_write_them_together_would_take_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(batch, "AT_ONCE", len(b"x\n") * 2)
+        self.syncs()
+        for number in range(3):
+            self.begin(self.add(f"L{number}"))
+        assert self.stored() == ["L2"]
+
+    @pytest.mark.parametrize("together", [True, False])
+    def test_what_the_disk_refuses_of_one_letter_concerns_no_other(
+        self, together: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_new = incoming.write_new
+
+        def refused(path: str, content: bytes) -> None:
+            if path.endswith("L1"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write_new(path, content)
+
+        monkeypatch.setattr(incoming, "write_new", refused)
+        if not together:
+            monkeypatch.setattr(batch, "AT_ONCE", 0)
+        done = [self.begin(self.add(f"L{number}")) for number in range(3)]
+        self.run.clock.advance(0)
+        assert done[0] == done[2] == [None]
+        assert done[1][0].check(OSError) and done[1][0].value.errno == errno.ENOSPC
+        assert self.stored() == self.due() == ["L0", "L2"]
+        assert self.spool._files.discarded == []
+
+    def test_the_disk_goes_on_before_those_who_have_waited_have_their_answer(self) -> None:
+        syncing = self.syncs()
         begun: list[int] = []
 
         async def first() -> None:
