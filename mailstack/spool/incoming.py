@@ -71,6 +71,7 @@ class FileIncoming:
         self._made = True
         write_all(self._fd, b"".join(self._held))
         self._held.clear()
+        self._size = 0
 
     @property
     def size(self) -> int:
