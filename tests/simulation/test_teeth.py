@@ -139,7 +139,7 @@ class TestWhatAFailedSyncHasTakenFromWhoCameMeanwhile:
             return []
 
         monkeypatch.setattr(GroupCommit, "_distrusted", trust)
-        monkeypatch.setattr("mailstack.spool.batch.AT_ONCE", 0)
+        monkeypatch.setattr("mailstack.spool.batch.AT_ONCE", -1)
         assert any(map(self.faults, range(ENOUGH, 2 * ENOUGH)))
 
 
