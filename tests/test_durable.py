@@ -46,6 +46,12 @@ class TestWriteNew:
             durable.write_new(tmp_path / "a", b"content")
         assert not list(tmp_path.iterdir())
 
+    def test_it_is_on_its_way_to_the_disk_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        begun: list[int] = []
+        monkeypatch.setattr(durable, "_start_writing", lambda fd: begun.append(os.fstat(fd).st_size))
+        durable.write_new(tmp_path / "a", b"content")
+        assert begun == [len(b"content")]
+
     def test_short_writes_are_finished(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The kernel may take less than it is given."""
         write = os.write

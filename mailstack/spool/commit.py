@@ -231,8 +231,9 @@ class GroupCommit:
         self._plan(at_once=True)
 
     def _distrusted(self, batch: Batch) -> list[Deferred[None]]:
-        """A sync has failed: those whose files and links have come since that batch began. The kernel may have given up
-        pages of theirs, too, and the next sync would not say so: they hear the same, and come again."""
+        """A sync has failed: those who have come since that batch began. The kernel may have given up pages of their
+        links, and of files that are written already, and the next sync would not say so: they hear the same, and come
+        again."""
         self._arrivals.failed_syncs += 1
         batch.must = max(batch.must, self._batch.must)
         waiters, self._waiters = self._waiters, []

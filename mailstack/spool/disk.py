@@ -221,29 +221,26 @@ class DiskSpool(Questions):
         if bounce is None or content is None:
             await self._commit.join(lambda batch: batch.reported.append(reported), must=ALL)
             return
-        file = await self._finish_in_need(content)
+        file = ended(content)
+        await self._finish_in_need(file)
         with self._hidden(bounce.id):
             # One after the other: in one batch a crash could keep the mark and lose the report's body.
             await self._enter(bounce, file, must=HALF)
             # Only a crash may lose the mark now: or the sender is told once more.
             await self._commit.insist(lambda batch: batch.reported.append(reported), must=ALL)
 
-    async def _finish_in_need(self, content: IIncoming) -> FileIncoming:
+    async def _finish_in_need(self, file: FileIncoming) -> None:
         """Of a report, which may use the reserve."""
-        file = ended(content)
         try:
-            file.finish()
-            return file
-        except OSError as error:
-            if not await self._in_thread(self._health.make_room, error, False):
-                content.discard()
-                raise
-            self._health.given_up(error)
-        try:
-            file.finish()
-            return file
+            try:
+                file.finish()
+            except OSError as error:
+                if not await self._in_thread(self._health.make_room, error, False):
+                    raise
+                self._health.given_up(error)
+                file.finish()
         except OSError:
-            content.discard()
+            file.discard()
             raise
 
     async def saved(self, ids: Sequence[str]) -> None:

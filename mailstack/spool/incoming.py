@@ -90,7 +90,6 @@ class FileIncoming:
     def finish(self) -> None:
         """Put the content into the file, if it is not there yet. Not durable yet. OSError, also if it may have a
         hole."""
-        self.end()
         try:
             self._finish()
         except OSError as error:
