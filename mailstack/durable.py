@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import filecmp
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_fdatasync = getattr(os, "fdatasync", os.fsync)
 
 #: A hard link is refused: another file system, one without links, or too many of them. A copy will do.
 NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -110,17 +112,43 @@ def opened(folder: Path, by_file: bool) -> Sync:
     return sync_paths if by_file else FilesystemSync(folder)
 
 
+class LogSync:
+    """Of one file that is written again and again: fdatasync(2), which leaves the journal of the file system alone
+    unless the file has grown. Kept open, it hears of each error, whoever else has heard of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __call__(self) -> None:
+        _fdatasync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class Syncs(NamedTuple):
+    """How things are made durable."""
+
+    of_folder: Callable[[Path, bool], Sync]  #: all in it; whether each file by itself
+    of_log: Callable[[Path], LogSync]
+
+
 def own_filesystem(folder: Path) -> bool:
     """Whether ``folder`` is on another file system than ``/``, so that syncing all of it bothers nobody else."""
     return hasattr(_libc, "syncfs") and folder.stat().st_dev != Path("/").stat().st_dev
 
 
-def write_new(path: str | Path, content: bytes, mode: int = 0o600) -> None:
-    """A file that was not there; not durable yet, but on its way to the disk. After an error nothing of it is left."""
+SYNCS = Syncs(opened, LogSync)
+
+
+def write_new(path: str | Path, content: bytes, mode: int = 0o600, hurry: bool = True) -> None:
+    """A file that was not there; not durable yet, but on its way to the disk, unless there is no ``hurry``. After an
+    error nothing of it is left."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         write_all(fd, content)
-        _start_writing(fd)
+        if hurry:
+            _start_writing(fd)
     except BaseException:
         os.unlink(path)  # noqa: PTH108 - it is mostly text, see DiskSpool
         raise
@@ -143,6 +171,23 @@ def hard_link(source: str, target: str) -> bool:
         if error.errno not in NO_LINK:
             raise
         return False
+    return True
+
+
+def is_same(source: str, target: str) -> bool:
+    """Whether ``target`` is that file, or another one with the same content. OSError."""
+    here, there = os.stat(source), os.lstat(target)  # noqa: PTH116 - they are text
+    if os.path.samestat(here, there):
+        return True
+    return stat.S_ISREG(there.st_mode) and here.st_size == there.st_size and filecmp.cmp(source, target, shallow=False)
+
+
+def link_over(source: str, target: str, scratch: str) -> bool:
+    """As :func:`hard_link`, but in the place of whatever file ``target`` is, by way of ``scratch``."""
+    Path(scratch).unlink(missing_ok=True)
+    if not hard_link(source, scratch):
+        return False
+    Path(scratch).replace(target)
     return True
 
 
@@ -200,6 +245,18 @@ def write_anew(path: Path) -> None:
         while block := file.read(1 << 20):
             file.seek(-len(block), os.SEEK_CUR)
             write_all(file.fileno(), block)
+
+
+def write_over(path: Path, content: bytes, create: bool) -> None:
+    """The whole content of a file that had it before, in its place: so all links to it have it, too. One that is not
+    there is made if ``create``. Not durable yet."""
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags | os.O_CREAT if create else flags, 0o600)
+    try:
+        write_all(fd, content)
+        os.ftruncate(fd, len(content))
+    finally:
+        os.close(fd)
 
 
 def give(target: Path | int, model: Path) -> None:

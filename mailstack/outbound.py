@@ -20,7 +20,7 @@ from mailstack.delivery.line import Line
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.route import destination
-from mailstack.durable import opened
+from mailstack.durable import SYNCS, Syncs
 from mailstack.eager import Burst
 from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.alarms import IAlarms
@@ -46,7 +46,7 @@ from mailstack.queue.transports import REMEMBERED, TermsByDomain, Transports
 from mailstack.queue.verdict import Verdict
 from mailstack.queue.waiting import WaitingMail
 from mailstack.queue.wording import Voices
-from mailstack.spool.disk import DiskSpool, OpenSync
+from mailstack.spool.disk import DiskSpool
 
 Run = Callable[..., Awaitable[Any]]  #: calls a function in a thread
 LOOKS = Looks()
@@ -57,6 +57,7 @@ class Pools:
     """Threads for what blocks."""
 
     disk: Run  #: one call at a time, in order
+    files: Run  #: likewise
     mailboxes: Run
     lookups: Run  #: in DNS
 
@@ -111,7 +112,7 @@ class Outbound:
         *,
         now: Callable[[], float] = time,
         resolver: IResolver | None = None,
-        open_sync: OpenSync = opened,
+        syncs: Syncs = SYNCS,
         looks: Looks = LOOKS,
     ) -> None:
         """``least``: octets of room below which no new mail is taken. ``now`` is Unix time. ``resolver``: None for that
@@ -121,7 +122,8 @@ class Outbound:
         self._header_size = settings.limits.header_size
         hostname, data = settings.server.hostname, settings.server.data
         where = lru_cache(REMEMBERED)(partial(destination, settings))
-        self.spool = DiskSpool(data, settings.spool.sync, pools.disk, reactor, log, where, alarms, least, open_sync)
+        threads = (pools.disk, pools.files)
+        self.spool = DiskSpool(data, settings.spool.sync, *threads, reactor, log, where, alarms, least, syncs)
         self.voices = Voices(settings.server.language, settings.server.templates, log)
         mailer = Mailer(hostname, directory, self.spool, new_id)
         local = LocalDelivery(data / "mail", hostname, directory, self.spool, self.spool, pools.mailboxes, log)

@@ -92,10 +92,11 @@ class MailServer(MultiService):
     # ---- The parts
 
     def _threads(self) -> None:
-        """One for the disk: the spool's calls run one at a time, in order."""
+        """One each for the database and for files: the spool's calls run one at a time, in order."""
         one_arena()
         threads = partial(Threads, reactor=self._reactor)
         self.disk = threads("disk", 1)
+        self.files = threads("files", 1)
         self.passwords = threads("passwords", PASSWORD_THREADS)
         self.lookups = threads("lookups", min(self._settings.queue.concurrency, MOST_LOOKUPS))
         self.boxes = threads("mailboxes", MAILBOX_THREADS)
@@ -113,7 +114,7 @@ class MailServer(MultiService):
         self.certificates = Certificates(pairs or (self._settings.self_signed,), self._log, monotonic, time)
 
     def _way_out(self) -> None:
-        pools = Pools(self.disk.run, self.boxes.run, self.lookups.run)
+        pools = Pools(self.disk.run, self.files.run, self.boxes.run, self.lookups.run)
         chance = (self._new_id, self._rng)
         slow = min(SLOW, raise_limit() // 8)
         here = Here(self._listening_for_mail)

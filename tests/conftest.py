@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from mailstack.spool import incoming
+
 LIVE = [Path(__file__).parent / name for name in ("live", "crash", "soak")]
 
 
@@ -18,6 +20,12 @@ def umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture
+def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No letter is small enough for the log: all depend on their files."""
+    monkeypatch.setattr(incoming, "MAX_LOGGED", -1)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -100,11 +100,14 @@ class NoDisk:
     def __init__(self) -> None:
         self.flushed: list[set[Path]] = []
         self.error: OSError | None = None
+        self.error_of_letters: OSError | None = None
 
-    async def flush(self, paths: Iterable[Path]) -> None:
-        if self.error is not None:
-            raise self.error
-        self.flushed.append(set(paths))
+    async def flush(self, paths: Iterable[Path], letters: Iterable[str]) -> None:
+        error = self.error if paths else self.error_of_letters
+        if error is not None:
+            raise error
+        if paths:
+            self.flushed.append(set(paths))
 
 
 @implementer(ITurn)

@@ -74,6 +74,7 @@ TWISTED = {
     "mailstack.reactor",
     "mailstack.service",
     "mailstack.spool.commit",
+    "mailstack.spool.group_sync",
     "mailstack.spool.disk",
     "mailstack.startup",
 }

@@ -52,12 +52,73 @@ class TestWriteNew:
         durable.write_new(tmp_path / "a", b"content")
         assert begun == [len(b"content")]
 
+    def test_not_if_there_is_no_hurry(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(durable, "_start_writing", fails(errno.EIO))
+        durable.write_new(tmp_path / "a", b"content", hurry=False)
+        assert (tmp_path / "a").read_bytes() == b"content"
+
     def test_short_writes_are_finished(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The kernel may take less than it is given."""
         write = os.write
         monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:3])))
         durable.write_new(tmp_path / "a", b"0123456789")
         assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+class TestWriteOver:
+    @pytest.mark.parametrize("before", [b"", b"short", bytes(7), b"much longer"])
+    def test_all_links_have_the_content(self, tmp_path: Path, before: bytes) -> None:
+        (tmp_path / "a").write_bytes(before)
+        (tmp_path / "b").hardlink_to(tmp_path / "a")
+        durable.write_over(tmp_path / "a", b"content", create=False)
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"content"
+
+    def test_a_file_is_made_if_that_is_wanted(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            durable.write_over(tmp_path / "a", b"content", create=False)
+        durable.write_over(tmp_path / "a", b"content", create=True)
+        assert (tmp_path / "a").read_bytes() == b"content"
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+
+    def test_nobody_leads_it_elsewhere_or_keeps_it_waiting(self, tmp_path: Path) -> None:
+        (tmp_path / "b").write_bytes(b"other")
+        (tmp_path / "a").symlink_to(tmp_path / "b")
+        os.mkfifo(tmp_path / "c")
+        for name, number in (("a", errno.ELOOP), ("c", errno.ENXIO)):
+            with pytest.raises(OSError) as caught:
+                durable.write_over(tmp_path / name, b"content", create=True)
+            assert caught.value.errno == number
+        assert (tmp_path / "b").read_bytes() == b"other"
+
+
+class TestLinkOver:
+    @pytest.mark.parametrize("left", [b"", b"lett", bytes(6)])
+    def test_what_is_no_letter_becomes_one(self, tmp_path: Path, left: bytes) -> None:
+        source, target, scratch = (tmp_path / name for name in ("source", "target", "scratch"))
+        source.write_bytes(b"letter")
+        target.write_bytes(left)
+        assert not durable.is_same(str(source), str(target))
+        assert durable.link_over(str(source), str(target), str(scratch))
+        assert target.samefile(source) and not scratch.exists()
+
+    def test_a_link_and_a_copy_are_the_same(self, tmp_path: Path) -> None:
+        source, link, copy = (tmp_path / name for name in ("source", "link", "copy"))
+        source.write_bytes(b"letter")
+        copy.write_bytes(b"letter")
+        link.hardlink_to(source)
+        assert durable.is_same(str(source), str(link)) and durable.is_same(str(source), str(copy))
+
+    def test_a_fifo_is_not_opened(self, tmp_path: Path) -> None:
+        (tmp_path / "source").write_bytes(b"")
+        os.mkfifo(tmp_path / "fifo")
+        assert not durable.is_same(str(tmp_path / "source"), str(tmp_path / "fifo"))
+
+    def test_where_links_are_impossible_nothing_changes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "source").write_bytes(b"letter")
+        (tmp_path / "target").write_bytes(b"lett")
+        monkeypatch.setattr(os, "link", fails(errno.EXDEV))
+        assert not durable.link_over(*(str(tmp_path / name) for name in ("source", "target", "scratch")))
+        assert (tmp_path / "target").read_bytes() == b"lett"
 
 
 class TestLinkOrCopy:

@@ -1,7 +1,7 @@
 """The MDA: a spooled file becomes a file in each recipient's Maildir, by a hard link.
 
-The spooled file is complete and durable already, so nothing is copied and nothing is written: the link appears in
-``new/`` at once and whole. Then the folders are made durable, and only then the recipient counts as served.
+The spooled file is complete already, so nothing is copied and nothing is written: the link appears in ``new/`` at once
+and whole. Then it and the folders are made durable, and only then the recipient counts as served.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from attrs import Factory, define, frozen
 from zope.interface import implementer
 
-from mailstack.durable import copy_into, hard_link, make_folders
+from mailstack.durable import copy_into, hard_link, is_same, link_over, make_folders
 from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -90,7 +90,7 @@ class LocalDelivery:
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
         attempts = [await self._place_all(due, alone=len(dues) == 1) for due in dues]
-        problem = await self._make_durable(attempts)
+        problem = await self._make_durable(dues, attempts)
         return [self._outcomes(due, attempt, problem) for due, attempt in zip(dues, attempts, strict=True)]
 
     def _outcomes(self, due: Due, attempt: Attempt, problem: OSError | None) -> Outcomes | None:
@@ -121,12 +121,13 @@ class LocalDelivery:
             attempt.placed[each.number] = maildir
         return attempt
 
-    async def _make_durable(self, attempts: Sequence[Attempt]) -> OSError | None:
+    async def _make_durable(self, dues: Sequence[Due], attempts: Sequence[Attempt]) -> OSError | None:
         folders = {maildir.new for attempt in attempts for maildir in attempt.placed.values()}
         if not folders:
             return None
+        letters = [due.letter.id for due, attempt in zip(dues, attempts, strict=True) if attempt.placed]
         try:
-            await self._durable.flush(folders)
+            await self._durable.flush(folders, letters)
         except OSError as error:
             for attempt in attempts:
                 attempt.take_back()
@@ -185,7 +186,11 @@ class LocalDelivery:
 
 def _link(attempt: Attempt, maildir: Maildir) -> bool:
     """False: links are impossible there."""
+    target = maildir.arrivals + attempt.name
     try:
-        return hard_link(attempt.source, maildir.arrivals + attempt.name)
+        return hard_link(attempt.source, target)
     except FileExistsError:
-        return True  # a crash came between the delivery and its record
+        # A crash came between the delivery and its record. If the power was gone, it may have left a part.
+        if is_same(attempt.source, target):
+            return True
+        return link_over(attempt.source, target, str(maildir.tmp / attempt.name))

@@ -210,6 +210,7 @@ class IQueueDesk(Interface):
 class IDurable(Interface):
     """Makes changes of the disk survive a power loss, many callers at the price of one."""
 
-    async def flush(paths: Iterable[Path]) -> None:
-        """On return the files and directories named are durable. OSError when they are not, for good. It may take a
-        moment to find company: nobody who can see the difference waits for it."""
+    async def flush(paths: Iterable[Path], letters: Iterable[str]) -> None:
+        """On return the files and directories named are durable, and the spooled files of these letters, to which there
+        are links now. OSError when they are not, for good. It may take a moment to find company: nobody who can see the
+        difference waits for it."""

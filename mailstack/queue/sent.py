@@ -144,15 +144,23 @@ class SentCopies(Service):
         if faults:
             await self._spool.quarantine(faults)
         sound = [letter for letter in letters if letter.id not in faults]
-        copies = iter(await self._durably(await self._in_thread(self._folders.save, sound)) if sound else ())
+        copies = iter(await self._save(sound) if sound else ())
         return [Copy("", error=faults[letter.id]) if letter.id in faults else next(copies) for letter in letters]
+
+    async def _save(self, letters: Sequence[Letter]) -> Sequence[Copy]:
+        try:
+            # In a Sent folder nobody would mend a letter of which a power loss has left a part.
+            await self._durable.flush((), [letter.id for letter in letters])
+        except OSError as error:
+            return [Copy("", error=str(error)) for _ in letters]
+        return await self._durably(await self._in_thread(self._folders.save, letters))
 
     async def _durably(self, copies: Sequence[Copy]) -> Sequence[Copy]:
         files = [copy.file for copy in copies if copy.file is not None]
         if not files:
             return copies
         try:
-            await self._durable.flush({file.parent for file in files})
+            await self._durable.flush({file.parent for file in files}, ())
         except OSError as error:
             for file in files:
                 # The next try must write the folder anew, or its sync would succeed for nothing.

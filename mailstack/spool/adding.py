@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 from mailstack.model.letter import Letter
 from mailstack.spool.rows import Rows, letter_wishes, message_row, recipient_row, recipient_wishes, sealed
@@ -38,6 +39,7 @@ ADD_RECIPIENTS_WITH_WISHES = _by_number(
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 )
 ADD_UNSAVED = _by_number("INSERT INTO unsaved (id, account)", "(?, ?)")
+ADD_CONTENTS = _by_number("INSERT INTO contents (id, content)", "(?, ?)")
 
 
 def add_letters(db: sqlite3.Connection, letters: Iterable[Letter], destination: Callable[[str], str]) -> None:
@@ -70,7 +72,12 @@ def add_letters(db: sqlite3.Connection, letters: Iterable[Letter], destination: 
         _add(db, statements, rows)
 
 
-def _add(db: sqlite3.Connection, statements: Sequence[str], rows: Rows) -> None:
+def add_contents(db: sqlite3.Connection, contents: Sequence[tuple[str, bytes]]) -> None:
+    """By id. sqlite3.Error."""
+    _add(db, ADD_CONTENTS, contents)
+
+
+def _add(db: sqlite3.Connection, statements: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     for first in range(0, len(rows), MOST):
         some = rows[first : first + MOST]
         db.execute(statements[len(some)], tuple(chain.from_iterable(some)))

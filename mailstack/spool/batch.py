@@ -80,6 +80,7 @@ class Newcomer:
 
     letter: Letter
     file: FileIncoming
+    logged: bool  #: its content stands in the database, too, until its file is durable
     error: OSError | None = None
 
 
@@ -88,6 +89,8 @@ class Batch:
     """One transaction and one sync."""
 
     letters: list[Letter] = Factory(list)  #: whose files are written
+    contents: list[tuple[str, bytes]] = Factory(list)  #: of those that are logged, by id
+    files: bool = False  #: more has to be durable than the log of the database: files of others, deliveries
     newcomers: list[Newcomer] = Factory(list)  #: whose files are not
     octets: int = 0  #: of those
     settlements: list[Settlement] = Factory(list)
@@ -98,15 +101,16 @@ class Batch:
     quarantined: list[tuple[str, str]] = Factory(list)
     orders: list[Order] = Factory(list)
     saved: list[str] = Factory(list)  #: letters whose copy for a Sent folder is made, or given up
+    firm: list[str] = Factory(list)  #: letters whose files are durable by now
     paths: set[Path] = Factory(set)
     must: int = 0  #: how far the reserve may be used for it: not at all, up to its half, all of it
     probe: bool = False  #: written even if there is nothing in it
 
     def enter(self, newcomer: Newcomer) -> None:
         """Its file is written when the batch begins, if there are not too many. OSError: the disk refuses it now."""
+        self.files |= not newcomer.logged
         if self.octets + newcomer.file.size > AT_ONCE:
-            newcomer.file.finish()
-            self.letters.append(newcomer.letter)
+            self._write_file(newcomer)
         else:
             self.newcomers.append(newcomer)
             self.octets += newcomer.file.size
@@ -115,16 +119,21 @@ class Batch:
         """What the disk refuses of one letter concerns no other."""
         for newcomer in self.newcomers:
             try:
-                newcomer.file.finish()
-                self.letters.append(newcomer.letter)
+                self._write_file(newcomer)
             except OSError as error:
                 newcomer.error = error
         self.newcomers.clear()
 
+    def _write_file(self, newcomer: Newcomer) -> None:
+        newcomer.file.finish(hurry=not newcomer.logged)
+        self.letters.append(newcomer.letter)
+        if newcomer.logged:
+            self.contents.append((newcomer.letter.id, newcomer.file.whole))
+
     @property
     def has_rows(self) -> bool:
         changes = self.letters or self.settlements or self.reported or self.saved or self.hastened or self.corrected
-        return bool(changes or self.quarantined or self.orders or self.probe)
+        return bool(changes or self.firm or self.quarantined or self.orders or self.probe)
 
     @property
     def touched(self) -> list[str]:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
-from zope.interface import implementer
 
 from mailstack.interfaces.log import IEventLog
-from mailstack.interfaces.spool import IDurable
 from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy
+from mailstack.spool.group_sync import LEISURE, GroupSync
 from mailstack.spool.incoming import Arrivals
 
-#: Seconds that a batch in which nobody waits for an answer may gather.
-LEISURE = 0.05
 #: Seconds that a batch waits for messages that are just arriving, while it has fewer letters than the last ones: fewer
 #: syncs, and each serves more.
 COMPANY = 0.003
@@ -43,6 +39,8 @@ class Ledger(Protocol):
     def write_patiently(self, batch: Batch) -> list[str]: ...
 
     def sync(self, batch: Batch) -> None: ...
+
+    def doubt(self) -> None: ...
 
     def take_back(self, batch: Batch) -> None: ...
 
@@ -73,7 +71,6 @@ class Care(Protocol):
     def make_room(self, error: OSError, everything: bool) -> bool: ...
 
 
-@implementer(IDurable)
 class GroupCommit:
     """Gathers changes into a batch; while one batch is on its way to the disk, the next one gathers.
 
@@ -87,6 +84,7 @@ class GroupCommit:
         in_thread: InThread,
         clock: IReactorTime,
         finished: Callable[[list[str]], None],
+        files: GroupSync,
         arrivals: Arrivals,
         log: IEventLog,
         care: Care,
@@ -103,12 +101,14 @@ class GroupCommit:
         self._in_thread = in_thread
         self._clock = clock
         self._finished = finished
+        self._files = files
+        files.on_failure = self._files_failed
         self._arrivals = arrivals
         self._batch = Batch()
         self._waiters: list[Deferred[None]] = []
         self._pressing = 0
         self._busy = False
-        self._sizes = deque([0], maxlen=2)  #: of the last batches with letters
+        self._sizes = deque([0], maxlen=8)  #: of the last batches with letters
         self._owed = False  #: time for others, since the last letters
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
@@ -121,13 +121,13 @@ class GroupCommit:
 
     async def idle(self) -> None:
         """Until nothing is on its way to the disk, and nothing waits for that."""
-        while self._busy or self._waiters:
+        while self._busy or self._waiters or self._files.busy:
+            if self._files.busy:
+                await self._files.idle()
+                continue
             waiter: Deferred[None] = Deferred()
             self._idle.append(waiter)
             await waiter
-
-    async def flush(self, paths: Iterable[Path]) -> None:
-        await self.join(lambda batch: batch.paths.update(paths), urgent=False)
 
     async def join(self, change: Callable[[Batch], object], urgent: bool = True, must: int = 0) -> None:
         """Add to the batch that gathers; returns when it is durable, OSError when it is not. ``urgent``: somebody waits
@@ -192,8 +192,6 @@ class GroupCommit:
             await self._sync(batch)
         except Exception as problem:
             error = problem
-            if self._ledger.doubtful:
-                waiters += self._distrusted(batch)
         self._tell(batch, error)
         self._owed |= bool(batch.letters)
         if error is None and self._pressing and not self._untidy:
@@ -230,15 +228,14 @@ class GroupCommit:
         self._busy = False
         self._plan(at_once=True)
 
-    def _distrusted(self, batch: Batch) -> list[Deferred[None]]:
-        """A sync has failed: those who have come since that batch began. The kernel may have given up pages of their
-        links, and of files that are written already, and the next sync would not say so: they hear the same, and come
-        again."""
-        self._arrivals.failed_syncs += 1
-        batch.must = max(batch.must, self._batch.must)
-        waiters, self._waiters = self._waiters, []
-        self._batch, self._pressing = Batch(), 0
-        return waiters
+    def _files_failed(self, error: OSError) -> None:
+        """The kernel may also have given up pages of files that are written for the next batch, and the next sync would
+        not say so: its letters hear the same, and come again."""
+        self._care.failed(error, 0)
+        if self._batch.files:
+            waiters, self._waiters = self._waiters, []
+            self._batch, self._pressing = Batch(), 0
+            self._answer(waiters, error)
 
     def _give_time(self) -> None:
         self._owed = False
@@ -287,10 +284,12 @@ class GroupCommit:
 
     async def _sync(self, batch: Batch) -> None:
         try:
-            synced = self._in_thread(self._ledger.sync, batch)
             if self._owed:
                 self._give_time()
-            await synced
+            if self._ledger.doubtful or not batch.files:
+                await self._in_thread(self._ledger.sync, batch)
+            if batch.files:
+                await self._sync_files(batch)
             if batch.letters:
                 # Or they would be ours in a folder where nobody will look for them. Not in the thread: it would have to
                 # get the interpreter's lock once more.
@@ -298,6 +297,14 @@ class GroupCommit:
         except Exception as error:
             self._ledger.take_back(batch)
             await self._make_room_after(error, batch)
+            raise
+
+    async def _sync_files(self, batch: Batch) -> None:
+        try:
+            await self._files.join(batch.paths, hurry=True)
+        except OSError:
+            # The log was to be durable with them.
+            await self._in_thread(self._ledger.doubt)
             raise
 
     async def _make_room_after(self, error: Exception, batch: Batch) -> None:

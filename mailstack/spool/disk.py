@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from mailstack.durable import FilesystemSync, Sync, make_folders, opened, own_filesystem
+from mailstack.durable import SYNCS, FilesystemSync, Sync, Syncs, make_folders, own_filesystem
 from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.delivery import LOCAL
 from mailstack.interfaces.log import IEventLog
@@ -25,10 +25,12 @@ from mailstack.model.entry import Entry
 from mailstack.model.letter import Letter
 from mailstack.spool.batch import Batch, Newcomer, Reported, Settlement
 from mailstack.spool.commit import ALL, HALF, GroupCommit, InThread
+from mailstack.spool.contents import Contents
 from mailstack.spool.custody import Custody
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.examination import Examination
 from mailstack.spool.files import Files
+from mailstack.spool.group_sync import GroupSync
 from mailstack.spool.health import Health
 from mailstack.spool.incoming import FileIncoming, ended
 from mailstack.spool.lock import locked, mark
@@ -42,8 +44,6 @@ from mailstack.spool.reschedule import Reschedule
 from mailstack.spool.salvage import sound_database
 from mailstack.spool.schema import check_sqlite
 from mailstack.spool.store import Store
-
-OpenSync = Callable[[Path, bool], Sync]  #: for a folder; whether each file is synced by itself
 
 
 @implementer(ISpool, IDurable)
@@ -59,17 +59,19 @@ class DiskSpool(Questions):
         data: Path,
         sync: str,
         in_thread: InThread,
+        in_other_thread: InThread,
         clock: IReactorTime,
         log: IEventLog,
         destination: Callable[[str], str],
         alarms: IAlarms = SILENT,
         least: float = 0,
-        open_sync: OpenSync = opened,
+        syncs: Syncs = SYNCS,
     ) -> None:
-        """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order; ``destination`` says by domain
-        where a recipient goes next. With less than ``least`` octets of room nobody's mail is taken."""
+        """``sync`` is [spool] sync; ``in_thread`` must run one call at a time, in order, and so must
+        ``in_other_thread``; ``destination`` says by domain where a recipient goes next. With less than ``least`` octets
+        of room nobody's mail is taken."""
         super().__init__()
-        self._open_sync = open_sync
+        self._syncs = syncs
         self._destination = destination
         self._data = data
         self._folder = data / "spool"
@@ -82,6 +84,7 @@ class DiskSpool(Questions):
         self.on_leisure: Callable[[], None] = lambda: None
         self._health = Health(data, least, clock.seconds, alarms)
         self._in_thread = self._health.watching(in_thread)
+        self._in_other_thread = self._health.watching(in_other_thread)
         self._files = Files(self._folder / "messages", self._health.noticed)
         self.custody = Custody(self._files, self._in_thread, clock.seconds, log)
 
@@ -104,7 +107,7 @@ class DiskSpool(Questions):
 
     def _begin(self) -> Repairs:
         self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
-        self._sync = self._open_sync(self._data, self._by_file)
+        self._sync = self._syncs.of_folder(self._data, self._by_file)
         database = self._folder / "queue.db"
         try:
             repairs = self._open(database)
@@ -116,8 +119,11 @@ class DiskSpool(Questions):
         database.chmod(0o600)
         self._sync([self._folder, self._files.folder])
         self._health.start()
-        around = (self._in_thread, self._clock, self._remove, self._files.arrivals, self._log, self._health)
+        arrivals = self._files.arrivals
+        self._group_sync = GroupSync(partial(self._in_other_thread, self._store.sync_files), arrivals, self._clock)
+        around = (self._in_thread, self._clock, self._remove, self._group_sync, arrivals, self._log, self._health)
         self._commit = GroupCommit(self._store, *around, lambda: self.on_leisure())
+        self._contents = Contents(self._commit, self._group_sync, self._files, self._by_file, self._clock.seconds)
         self._examination = Examination(self._health, self._commit, self._files, self._in_thread)
         self._reschedule = Reschedule(self._reader, self._commit, self._in_thread, self._visible)
         self._own_letters = OwnLetters(self._reader, self._commit, self._in_thread, self._hidden_ids, self._log)
@@ -127,10 +133,10 @@ class DiskSpool(Questions):
         now = time()
         try:
             salvage = sound_database(self._folder, now)
-            self._store = Store(database, self._sync, self._destination, self._doubt)
+            self._store = Store(database, self._sync, self._destination, self._doubt, self._syncs.of_log)
             repairs = recover(database, self._folder, salvage, now)
             self._sync([self._files.folder, *(self._files.folder / id for id in repairs.fresh)])
-            self._store.end_batch()
+            self._store.end_batch(repairs.fresh)
             # Or the first batch would not be the only one that a crash can take.
             self._store.sync(Batch())
             self._store.begun()
@@ -149,7 +155,8 @@ class DiskSpool(Questions):
 
     def _end(self) -> None:
         with suppress(OSError):  # or the next start looks at the last letters once more
-            self._store.end_batch()
+            self._store.sync_files(self._contents.all_paths)
+            self._store.end_batch(self._contents.ids)
         self.close()
 
     def close(self) -> None:
@@ -189,11 +196,11 @@ class DiskSpool(Questions):
             self._adding.discard(id)
 
     async def _enter(self, letter: Letter, file: FileIncoming, must: int = 0) -> None:
-        newcomer = Newcomer(letter, file)
+        newcomer = Newcomer(letter, file, logged=file.small and self._contents.takes(letter))
 
         def change(batch: Batch) -> None:
             batch.enter(newcomer)
-            if self._by_file:
+            if self._by_file and not newcomer.logged:
                 batch.paths.update((Path(file.name), self._files.folder))
 
         try:
@@ -204,6 +211,8 @@ class DiskSpool(Questions):
             self._files.discard(file)
             raise
         file.keep()
+        if newcomer.logged:
+            self._contents.add(letter.id)
         self._files.written(letter.id, self._clock.seconds(), light=bool(file.whole))
         if file.whole and any(self._destination(each.address.domain) != LOCAL for each in letter.recipients):
             self._files.remember(letter.id, file.whole)
@@ -261,10 +270,11 @@ class DiskSpool(Questions):
     async def rectify(self, now: float, longest: float) -> int:
         return await self._reschedule.rectify(now, longest)
 
-    async def flush(self, paths: Iterable[Path]) -> None:
-        await self._commit.flush(paths)
+    async def flush(self, paths: Iterable[Path], letters: Iterable[str]) -> None:
+        await self._group_sync.join([*paths, *self._contents.paths(letters)])
 
     def _remove(self, ids: list[str]) -> None:
+        self._contents.forget(ids)
         for id in ids:
             self._log.event(id, what="removed")
         # Between two syncs, so that nothing waits for the file system's journal; and a thread would have to get the
@@ -285,6 +295,8 @@ class DiskSpool(Questions):
 
     async def examine(self) -> None:
         await self._examination.run()
+        if self._health.fit:
+            await self._contents.make_firm()
 
     async def changed(self) -> bool:
         found: bool = await self._in_thread(self._store.changed)

@@ -16,6 +16,7 @@ from mailstack.model.finding import DATABASE, FILE, KEPT, LOST, PLACE, ROWS, Fin
 from mailstack.spool import restoring
 from mailstack.spool.aside import LEFTOVERS, QUARANTINE
 from mailstack.spool.content import fault
+from mailstack.spool.contents import is_kept
 from mailstack.spool.gleaning import Gleaned, columns
 from mailstack.spool.onlooker import looked_at, read_only
 from mailstack.spool.schema import must_be_current, version
@@ -76,7 +77,7 @@ class Inspection:
             yield from self._files(db)
 
     def _letter(self, db: sqlite3.Connection, letter: Gleaned) -> Iterator[Finding]:
-        found = [*self._rows_of(letter), *self._file_of(letter), *_held(letter)]
+        found = [*self._rows_of(letter), *self._file_of(db, letter), *_held(letter)]
         if found and self._is_there(db, found[0].name):  # or it has just gone, file first or rows first
             yield found[0]
 
@@ -105,10 +106,10 @@ class Inspection:
             if each["attempts"] < 0:
                 yield "it was tried less than never"
 
-    def _file_of(self, letter: Gleaned) -> Iterator[Finding]:
+    def _file_of(self, db: sqlite3.Connection, letter: Gleaned) -> Iterator[Finding]:
         row, id = letter.message, str(letter.message["id"])
         wrong = fault(str(self.folder / "messages" / id), row["size"], row["checksum"])
-        if wrong:
+        if wrong and not is_kept(db, id):  # or a crash has taken it, and the next start writes it once more
             note = "the next start, or its next attempt, puts it on hold. " if _waits(letter) else ""
             yield Finding(FILE, id, f"its file {wrong}", note + BOUNCE.format(id=id))
 
@@ -204,7 +205,7 @@ def _select(
 
 
 def _nobodys(db: sqlite3.Connection) -> Iterator[Finding]:
-    for table in ("recipients", "unsaved", "history"):
+    for table in ("recipients", "unsaved", "history", "contents"):
         query = f"SELECT DISTINCT id FROM {table} WHERE NOT EXISTS (SELECT 1 FROM messages WHERE id = {table}.id)"
         for (id,) in db.execute(query).fetchall():
             wrong = f"rows of a letter that is not there ({table})"

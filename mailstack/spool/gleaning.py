@@ -18,7 +18,7 @@ from mailstack.spool.schema import SCHEMA
 from mailstack.spool.states import DONE, STATES, WAITING
 
 Row = dict[str, Any]  # by column, of whatever type it should be
-TABLES = ("messages", "recipients", "history", "unsaved")
+TABLES = ("messages", "recipients", "history", "unsaved", "contents")
 MOST_ROWS = 50_000_000  # a damaged tree may lead in circles
 _OF_MESSAGE = (
     *("id", "sender", "size", "lines", "relay_offset", "eight_bit", "checksum", "smtputf8", "require_tls"),
@@ -36,6 +36,7 @@ class Gleaned:
     recipients: dict[int, Row] = Factory(dict)
     history: list[Row] = Factory(list)
     unsaved: Row | None = None
+    contents: Row | None = None
     doubtful: bool = False  #: of some recipient there are several states, and nobody knows which one is right
 
     def add(self, recipient: Row) -> None:
@@ -137,8 +138,10 @@ def _put(letter: Gleaned, table: str, row: Row) -> None:
         letter.add(row)  # one more, if a bit in the id of another letter is wrong
     elif table == "history":
         letter.history.append(row)
-    else:
+    elif table == "unsaved":
         letter.unsaved = row
+    else:
+        letter.contents = row
 
 
 def _table(db: sqlite3.Connection, table: str, wanted: Columns, ids: Iterable[str]) -> Iterator[Row]:
@@ -171,6 +174,7 @@ def _by_pages(database: Path, log: Path, missing: set[str]) -> dict[str, Gleaned
     messages: dict[str, list[Row]] = {}
     recipients: dict[str, dict[int, list[Row]]] = {}
     unsaved: dict[str, Row] = {}
+    contents: dict[str, Row] = {}
     with _opened(database) as db, _opened(log) as wal:
         for values in rows(image(db, wal)):
             if not values or values[0] not in missing:
@@ -182,11 +186,13 @@ def _by_pages(database: Path, log: Path, missing: set[str]) -> dict[str, Gleaned
                 recipients.setdefault(id, {}).setdefault(row["number"], []).append(row)
             elif len(values) == 2 and isinstance(values[1], str):
                 unsaved[id] = {"id": id, "account": values[1]}
+            elif len(values) == 2 and isinstance(values[1], bytes):
+                contents[id] = {"id": id, "content": values[1]}
     found = {}
     for id, candidates in messages.items():
         letter = next(_pieced(candidates, recipients.get(id, {})), None)
         if letter is not None:
-            letter.unsaved = unsaved.get(id)
+            letter.unsaved, letter.contents = unsaved.get(id), contents.get(id)
             found[id] = letter
     return found
 

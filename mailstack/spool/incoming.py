@@ -16,6 +16,8 @@ from mailstack.interfaces.spool import IIncoming
 #: Octets that are kept in memory; what is larger goes to the disk as it arrives. Most letters are smaller, and a
 #: thousand clients at once cost 128 MiB.
 MAX_HELD = 128 * 1024
+#: Octets of one that the log of the database takes in, too: so it is durable before its file is.
+MAX_LOGGED = 16 * 1024
 
 
 @define
@@ -79,6 +81,11 @@ class FileIncoming:
         return self._size
 
     @property
+    def small(self) -> bool:
+        """Whether the log may take it in, too; asked before :meth:`finish`."""
+        return self._fd is None and not self._made and self._size <= MAX_LOGGED
+
+    @property
     def made(self) -> bool:
         """Whether there is a file that is no letter's."""
         return self._made
@@ -87,20 +94,20 @@ class FileIncoming:
         """The content is complete: no batch waits for it any more."""
         self._arrivals.awaited.discard(self)
 
-    def finish(self) -> None:
-        """Put the content into the file, if it is not there yet. Not durable yet. OSError, also if it may have a
-        hole."""
+    def finish(self, hurry: bool = True) -> None:
+        """Put the content into the file, if it is not there yet. Not durable yet, but on its way if there is a
+        ``hurry``. OSError, also if it may have a hole."""
         try:
-            self._finish()
+            self._finish(hurry)
         except OSError as error:
             self._arrivals.troubled(error)
             raise
 
-    def _finish(self) -> None:
+    def _finish(self, hurry: bool) -> None:
         if self._fd is None:
             if not self._made:
                 self.whole = b"".join(self._held)
-                write_new(self.name, self.whole)
+                write_new(self.name, self.whole, hurry=hurry)
                 self._made = True
                 self._held.clear()
         else:

@@ -1,9 +1,11 @@
 """What start-up repairs: after a kill, a power loss or damage the folder and the database may disagree.
 
-A batch is one transaction and one sync after it; the next batch begins only then. So at most the rows of the last
-batch may stand without their files, and those letters were never acknowledged: they are dropped. Rows of any earlier
-batch were durable with their files: if one is missing, the disk has lost it, and somebody must be told. A stop ends the
-last batch, too, so after it whatever is missing is damage.
+Small letters whose files are not durable yet have their contents in the database: their files are written once more.
+
+Of the others, a batch is one transaction and one sync after it; the next batch begins only then. So at most the rows of
+the last batch may stand without their files, and those letters were never acknowledged: they are dropped. Rows of any
+earlier batch were durable with their files: if one is missing, the disk has lost it, and somebody must be told. A stop
+ends the last batch, too, so after it whatever is missing is damage.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from attrs import Factory, evolve, field, frozen
 from mailstack.durable import write_anew
 from mailstack.spool.aside import LEFTOVERS, QUARANTINE, put_aside, tidy
 from mailstack.spool.content import BLOCK, fault, opened
+from mailstack.spool.contents import restore
 from mailstack.spool.custody import ROWS
 from mailstack.spool.salvage import Salvage
 from mailstack.spool.settling import REMOVE, held
@@ -37,8 +40,8 @@ class Repairs:
     leftovers: int = 0  #: files without a row, put aside for a week
     quarantined: tuple[str, ...] = ()  #: files without a row that damage has left, in quarantine
     salvage: Salvage | None = None
-    #: letters of the last batch: whole, but after a kill perhaps in the kernel's cache alone. To be synced, or they
-    #: would be delivered before they are durable.
+    #: letters of the last batch, and those of which the contents were in the database: whole, but perhaps in the
+    #: kernel's cache alone. To be synced, or they would be delivered before they are durable.
     fresh: tuple[str, ...] = field(default=(), eq=False)
 
     @property
@@ -78,6 +81,7 @@ class _Recovery:
         self._messages = messages
 
     def run(self, folder: Path) -> Repairs:
+        restored = restore(self._db, self._messages, create=True)
         files = set(os.listdir(self._messages))  # noqa: PTH208 - names are all we need, and there may be very many
         torn, damaged, fresh = self._last_batch()
         self._remove(torn)
@@ -95,7 +99,7 @@ class _Recovery:
         senseless = dict.fromkeys(self._senseless(), ROWS)
         faults = {**damaged, **gone, **senseless}
         self._hold(faults)
-        return Repairs(tuple(torn), faults, len(leftovers), tuple(quarantined), fresh=tuple(fresh))
+        return Repairs(tuple(torn), faults, len(leftovers), tuple(quarantined), fresh=tuple({*restored, *fresh}))
 
     def _ids(self, query: str) -> set[str]:
         return {id for (id,) in self._db.execute(query)}
@@ -127,7 +131,7 @@ class _Recovery:
         if not orphans and addressed <= rows:
             return set()
         found = set[str]()
-        for table in ("recipients", "unsaved", "history"):
+        for table in ("recipients", "unsaved", "history", "contents"):
             found |= self._ids(f"SELECT id FROM {table}") - rows
         return found
 

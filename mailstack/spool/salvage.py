@@ -124,8 +124,9 @@ def _add(db: sqlite3.Connection, insert: Mapping[str, str], letter: Gleaned) -> 
         db.execute(insert["messages"], letter.message)
         for each in letter.recipients.values():
             db.execute(insert["recipients"], _on_hold(each) if letter.doubtful else each)
-        if letter.unsaved is not None:
-            db.execute(insert["unsaved"], letter.unsaved)
+        for table, row in (("unsaved", letter.unsaved), ("contents", letter.contents)):
+            if row is not None:
+                db.execute(insert[table], row)
     except (sqlite3.Error, OverflowError, ValueError):
         db.execute("ROLLBACK")
         return False

@@ -6,7 +6,7 @@ import sqlite3
 
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
-VERSION = 7  #: ``PRAGMA user_version``
+VERSION = 8  #: ``PRAGMA user_version``
 SQLITE = (3, 38, 0)  #: has the operator ->> that the statements use
 
 SCHEMA = f"""
@@ -70,6 +70,10 @@ CREATE TABLE IF NOT EXISTS history (  -- what attempts came to, while the letter
 CREATE TABLE IF NOT EXISTS unsaved (  -- letters of which a copy is still to be saved in a Sent folder
     id TEXT PRIMARY KEY,
     account TEXT NOT NULL            -- whose
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS contents ( -- of small letters whose files are not durable yet
+    id TEXT PRIMARY KEY,
+    content BLOB NOT NULL
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS notes (  -- what another process has done, for the server's log
     number INTEGER PRIMARY KEY,

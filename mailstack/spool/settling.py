@@ -62,6 +62,7 @@ SELECT value ->> 0 FROM json_each(?) WHERE NOT EXISTS
      AND number NOT BETWEEN value ->> 1 AND value ->> 2)
     AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value ->> 0)
 """
+FIRM = "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))"
 SAVED = "DELETE FROM unsaved WHERE id IN (SELECT value FROM json_each(?))"
 #: Of these letters, those of which nothing is left to do.
 FINISHED = f"""
@@ -71,7 +72,7 @@ SELECT value FROM json_each(?) WHERE NOT EXISTS
 """
 REMOVE_FINISHED = tuple(
     f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
-    for table in ("history", "recipients", "messages")
+    for table in ("history", "recipients", "contents", "messages")
 )
 REMOVE = (SAVED, *REMOVE_FINISHED)
 
@@ -118,6 +119,8 @@ def settle(db: sqlite3.Connection, batch: Batch, settlements: Sequence[Settlemen
             db.execute(statement, (corrected,))
     if batch.saved:
         db.execute(SAVED, (json.dumps(batch.saved),))
+    if batch.firm:
+        db.execute(FIRM, (json.dumps(batch.firm),))
     if batch.reported:
         told = [(report.id, number) for report in batch.reported for number in report.numbers]
         db.execute(REPORTED, (json.dumps(told),))

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-from mailstack.durable import Sync, write_anew
-from mailstack.spool.adding import add_letters
+from mailstack.durable import LogSync, Sync, write_anew
+from mailstack.spool.adding import add_contents, add_letters
 from mailstack.spool.batch import Batch
 from mailstack.spool.changes import change
+from mailstack.spool.contents import restore
 from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.neighbours import Doubt
 from mailstack.spool.schema import prepare, version
-from mailstack.spool.settling import FINISHED, REMOVE, REMOVE_FINISHED, finished_by, remember, settle
+from mailstack.spool.settling import FINISHED, FIRM, REMOVE, REMOVE_FINISHED, finished_by, remember, settle
 from mailstack.spool.states import HELD, WAITING, listed
 from mailstack.spool.transaction import transaction
 
@@ -38,13 +39,22 @@ class Store:
     which are made here. Every method raises OSError when SQLite or the disk fail, ENOSPC when it is full.
     """
 
-    def __init__(self, path: Path, sync: Sync, destination: Callable[[str], str], doubt: Doubt) -> None:
-        """``destination``: by domain, where a recipient goes next. ``doubt`` is for the neighbours, and not closed."""
+    def __init__(
+        self,
+        path: Path,
+        sync: Sync,
+        destination: Callable[[str], str],
+        doubt: Doubt,
+        log_sync: Callable[[Path], LogSync] = LogSync,
+    ) -> None:
+        """``destination``: by domain, where a recipient goes next. ``doubt`` is for the neighbours, and not closed.
+        ``log_sync`` opens what syncs the log alone."""
         self._path = path
         self._sync = sync
         self._doubt = doubt
         self._destination = destination
         self._wal = path.with_name(f"{path.name}-wal")
+        self._holes = False  #: whether files that are not durable yet may have some
         # What another process has left. If a sync of its has failed, the kernel does not tell us.
         left = self._wal.exists() and self._wal.stat().st_size > 0
         # At the start there is time to wait for the command line; later the reactor must not.
@@ -55,6 +65,7 @@ class Store:
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         prepare(self._db)
         self._reroute()
+        self._sync_log = log_sync(self._wal)
         self._undo: list[str] = []
         self.doubtful = left  #: whether the log may have a hole; the next batch or checkpoint begins it anew
         if left:
@@ -96,6 +107,7 @@ class Store:
             self._leave_log()
         else:
             self._db.close()
+        self._sync_log.close()
 
     def _leave_log(self) -> None:
         """For the next start, which begins it anew. SQLite copies it when the last connection is closed, unless it may
@@ -107,13 +119,15 @@ class Store:
                 version(reader)
             self._db.close()
 
-    def end_batch(self) -> None:
-        """All that was written is durable: so the next start takes nothing of it for cut off. Blocking."""
+    def end_batch(self, firm: Iterable[str] = ()) -> None:
+        """All that was written is durable: so the next start takes nothing of it for cut off; also the files of these
+        small letters. Blocking."""
         if self.doubtful:
             return  # it is not, and the next start looks at the last letters
         try:
             with transaction(self._db):
                 self._remove(self._undo)
+                self._db.execute(FIRM, (json.dumps(list(firm)),))
                 self._db.execute("UPDATE counter SET batch = batch + 1")
         except sqlite3.Error as error:
             raise as_os_error(error) from error
@@ -141,18 +155,45 @@ class Store:
             self._db.execute("PRAGMA busy_timeout = 0")
 
     def sync(self, batch: Batch) -> None:
-        """After it all of the batch holds: the transaction, the bodies, the deliveries. Blocking."""
+        """After it the transaction holds, and with it the contents of small letters. Blocking."""
         if self.doubtful:
             self._begin_anew()
             if self.doubtful:
                 raise Busy(errno.EAGAIN, "queue database: another process is reading it")
         try:
-            self._sync([*batch.paths, self._wal])
+            self._sync_log()
         except BaseException:
-            # Before anybody hears of it: what neighbours commit from now on may stand behind a hole.
-            self.doubtful = True
-            self._doubt.begin()
+            self.doubt()
             raise
+
+    def doubt(self) -> None:
+        """The log may have a hole. Before anybody hears of it: what neighbours commit from now on may stand behind
+        that. Blocking."""
+        self.doubtful = True
+        self._doubt.begin()
+
+    def sync_files(self, paths: Iterable[Path]) -> None:
+        """After it these files and folders hold, and the log with all that was written before. Blocking; in a thread of
+        its own."""
+        if self._holes:
+            self._restore()
+        self._holes = True
+        try:
+            self._sync([*paths, self._wal])
+        except OSError:
+            # At once, or the kernel may forget what it believes written; and then before the next sync.
+            with suppress(OSError):
+                self._restore()
+            raise
+        self._holes = False
+
+    def _restore(self) -> None:
+        """On a connection of this thread."""
+        try:
+            with closing(sqlite3.connect(self._path, isolation_level=None)) as db:
+                restore(db, self._path.with_name("messages"), create=False)
+        except sqlite3.Error as error:
+            raise as_os_error(error) from error
 
     def _begin_anew(self) -> None:
         """The log may have a hole that the kernel believes written. SQLite would stop reading there after a power loss:
@@ -207,6 +248,7 @@ class Store:
                 self._db.execute("UPDATE counter SET batch = batch + 1")
             self._remove(self._undo)
             add_letters(self._db, batch.letters, self._destination)
+            add_contents(self._db, batch.contents)
             over = dict.fromkeys(finished_by(self._db, batch.settlements))
             settlements = [done for done in batch.settlements if done.id not in over]
             settle(self._db, batch, settlements)

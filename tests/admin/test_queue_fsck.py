@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def test_a_file(office: Office, damage: Any, kind: str, words: str, running: boo
     if lock is not None:
         assert "another mailstack is using" in office.run("queue", "fsck", "--repair").output
         os.close(lock)
+
+
+def test_what_the_next_start_writes_once_more_is_not_wrong(office: Office) -> None:
+    """A small letter, after a power loss."""
+    database = sqlite3.connect(spool(office) / "queue.db", isolation_level=None)
+    for id, content in (("L1", CONTENT), ("L2", CONTENT.upper())):
+        database.execute("INSERT OR REPLACE INTO contents VALUES (?, ?)", (id, content))
+        (spool(office) / "messages" / id).write_bytes(b"")
+    database.close()
+    assert [each["name"] for each in look(office)] == ["L2"]
 
 
 @pytest.mark.parametrize(

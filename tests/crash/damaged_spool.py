@@ -130,7 +130,7 @@ class Server:
     def __attrs_post_init__(self) -> None:
         where = partial(destination, self.settings)
         self.data, self.clock = self.root / "data", self.wait.clock
-        self.spool = DiskSpool(self.data, "file", in_place, self.clock, self.log, where)
+        self.spool = DiskSpool(self.data, "file", in_place, in_place, self.clock, self.log, where)
         self.directory = MemoryDirectory([f"{name}@office.test" for name in USERS])
         self.remote = Remote(self.spool)
         voices = _voices()

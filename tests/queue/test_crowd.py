@@ -14,7 +14,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from mailstack.config.settings import Queue
-from mailstack.durable import Sync
+from mailstack.durable import SYNCS, Sync
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.interfaces.spool import Wanted
 from mailstack.model.letter import Due
@@ -76,7 +76,16 @@ class Crowd(World):
         self.most = 0
 
     def make_spool(self) -> Any:
-        spool = DiskSpool(self.folder, "file", in_place, self.clock, ListLog(), where, open_sync=nothing_is_synced)
+        spool = DiskSpool(
+            self.folder,
+            "file",
+            in_place,
+            in_place,
+            self.clock,
+            ListLog(),
+            where,
+            syncs=SYNCS._replace(of_folder=nothing_is_synced),
+        )
         spool.start()
         return spool
 

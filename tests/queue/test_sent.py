@@ -186,6 +186,17 @@ def test_failures_in_memory_are_bounded() -> None:
     assert office.left() == []
 
 
+def test_a_letter_that_is_not_durable_has_no_copy() -> None:
+    office = Office()
+    office.disk.error_of_letters = OSError(errno.EIO, "Input/output error")
+    office.submit("L1")
+    office.copies.startService()
+    assert office.folders.saved == [] and office.left() == ["L1"]
+    office.disk.error_of_letters = None
+    office.clock.advance(POLL)
+    assert office.folders.saved == ["L1"] and office.left() == []
+
+
 def test_a_sync_that_fails_leaves_no_copy(tmp_path: Path) -> None:
     """The next try must write the folder anew."""
     office = Office()

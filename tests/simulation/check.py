@@ -132,11 +132,12 @@ class _Judge:
     def _doubts(self, token: str, address: str) -> int:
         ours = {machine.address for machine in self._world.machines}
         domain = address.rpartition("@")[2]
-        there = set() if any(machine.name == domain for machine in self._world.machines) else None
-        return sum(
+        here = [machine for machine in self._world.machines if machine.name == domain]
+        renamed = sum(machine.rectified for machine in here if machine.crashes)
+        return renamed + sum(
             count
             for (each, where), count in self._ledger.doubts.items()
-            if each == token and (where in ours or there is None)
+            if each == token and (where in ours or not here)
         )
 
     def _all_doubts(self, token: str) -> int:

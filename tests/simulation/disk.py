@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from attrs import define, field
 
 from mailstack import durable
+from mailstack.spool import contents as spool_contents
 from mailstack.spool import recovery, store
 from tests.simulation.pages import PAGE, changed, with_page
 from tests.simulation.tree import DATABASE, INDEX, MUTABLE, PASSING, WAL, copied, names_in, tree
@@ -28,12 +29,37 @@ _written_anew: set[int] = set()  #: nodes, since somebody has looked
 
 
 def _write_anew(path: Path) -> None:
-    """The one write that changes nothing, so that nobody could see it."""
+    """A write that changes nothing, so that nobody could see it."""
     durable.write_anew(path)
     _written_anew.add(path.stat().st_ino)
 
 
+def _write_over(path: Path, content: bytes, create: bool) -> None:
+    """Likewise."""
+    durable.write_over(path, content, create)
+    _written_anew.add(path.stat().st_ino)
+
+
 recovery.write_anew = store.write_anew = _write_anew
+spool_contents.write_over = _write_over
+
+
+class SimulatedLogSync:
+    """Hears of all pages of the log that were given up, whoever has heard of them: once."""
+
+    def __init__(self, disk: Disk, path: Path) -> None:
+        self._disk = disk
+        self._path = path
+        self._heard = disk.holes
+
+    def __call__(self) -> None:
+        try:
+            self._disk.sync_log(self._path, self._heard)
+        finally:
+            self._heard = self._disk.holes
+
+    def close(self) -> None:
+        pass
 
 
 @define
@@ -42,6 +68,7 @@ class Flight:
 
     folders: dict[str, dict[str, int]] = field(factory=dict)  #: by path, names and nodes
     contents: dict[int, bytes] = field(factory=dict)
+    number: int = 0  #: in the order of their beginnings
     failed: bool = False  #: of all that there is
 
 
@@ -56,6 +83,9 @@ class Disk:
         self._contents: dict[int, bytes] = {}  #: durable contents, by node
         self._refused: dict[int, dict[int, bytes]] = {}  #: pages that the kernel believes written, and that are not
         self._flights: list[Flight] = []
+        self._begun = 0  #: flights, ever
+        self._landed: dict[int, int] = {}  #: by node, the newest flight that has brought its content
+        self._writing: dict[int, bytes] = {}  #: the log, on its way to the disk: another sync takes nothing from it
         self._checkpoint: tuple[bytes, bytes] | None = None  #: log and database before it
         self._index = b""  #: of the log, as the kernel has written it at some moment
         self.broken = 0.0  #: how likely a sync fails
@@ -63,6 +93,9 @@ class Disk:
         self.blind = False  #: syncs of directories do nothing
         self.failed = False  #: since the last sync that went well
         self.failures = 0
+        self.holes = 0  #: how often the log may have got one
+        self.now: Callable[[], float] = lambda: 0.0
+        self.log_failed: float | None = None  #: since when the log is not durable, though it was to be
         self.root = base / "0"
         self.root.mkdir(parents=True)
 
@@ -79,6 +112,21 @@ class Disk:
 
     def open_sync(self, folder: Path, by_file: bool) -> Any:
         return self._sync if by_file else self._sync_all
+
+    def open_log_sync(self, path: Path) -> Any:
+        return SimulatedLogSync(self, path)
+
+    def sync_log(self, path: Path, heard: int) -> None:
+        try:
+            if self.holes > heard:
+                self.failed = True
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            self._sync([path])
+            self._writing = dict(self._flights[-1].contents)
+        except OSError:
+            self.log_failed = self.now() if self.log_failed is None else self.log_failed
+            raise
+        self.log_failed = None
 
     def _sync(self, paths: Iterable[Path]) -> None:
         self.after_checkpoint()
@@ -115,7 +163,12 @@ class Disk:
         for folder, names in flight.folders.items():
             for name, node in names.items():
                 path = f"{folder}/{name}".lstrip("/")
-                if node not in self._contents or path in MUTABLE or self._has_grown(node, path):
+                if (
+                    node not in self._contents
+                    or path in MUTABLE
+                    or node in _written_anew
+                    or self._has_grown(node, path)
+                ):
                     flight.contents[node] = self._read(path)
         return flight
 
@@ -130,21 +183,30 @@ class Disk:
             self._refuse(flight)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self.failed = False
-        self._flights.append(flight)
+        self._flights.append(self._numbered(flight))
+
+    def _numbered(self, flight: Flight) -> Flight:
+        self._begun += 1
+        flight.number = self._begun
+        return flight
 
     def _refuse(self, flight: Flight) -> None:
         """Some pages have come to the disk. The kernel gives up the others, and holds them to be written."""
+        log = (self.root / WAL).stat().st_ino if (self.root / WAL).exists() else None
         for node, content in flight.contents.items():
             old = self._before(node, content)
             refused = self._refused.setdefault(node, {})
             if len(content) < len(old) and self._rng.random() < 0.5:
                 old = old[: len(content)]
+            writing = self._writing.get(node, b"")
             for start in changed(old, content):
-                if self._rng.random() < 0.5:
+                page = content[start : start + PAGE]
+                if self._rng.random() < 0.5 or page == writing[start : start + PAGE]:
                     old = with_page(old, content, start)
                 else:
-                    refused[start] = content[start : start + PAGE]
+                    refused[start] = page
             self._contents[node] = old
+            self.holes += node == log and bool(refused)
 
     def taken_off(self) -> list[Flight]:
         """Those that have begun since the last call."""
@@ -159,7 +221,11 @@ class Disk:
         if self.lies:
             return
         for node, content in flight.contents.items():
-            self._contents[node] = self._without_refused(node, content)
+            # One that has begun later may have been quicker.
+            if self._landed.get(node, 0) <= flight.number:
+                self._landed[node] = flight.number
+                self._contents[node] = self._without_refused(node, content)
+                self._writing.pop(node, None)
         if not self.blind:
             self._folders.update(flight.folders)
 
@@ -208,7 +274,7 @@ class Disk:
             return
         node = (self.root / WAL).stat().st_ino
         self._contents[node] = self._without_refused(node, log)
-        flight = Flight({}, {(self.root / DATABASE).stat().st_ino: now})
+        flight = self._numbered(Flight({}, {(self.root / DATABASE).stat().st_ino: now}))
         if (self.root / WAL).stat().st_size:
             self._flights.append(flight)
         else:
@@ -234,6 +300,8 @@ class Disk:
 
     def kill(self) -> None:
         """The process is gone; what it has written is not."""
+        self._landed.clear()
+        self._writing.clear()
         now = self._now()
         contents = {}
         for folder, names in now.items():
@@ -255,6 +323,8 @@ class Disk:
     def lose_power(self) -> None:
         """What was not synced is there or not, page by page and name by name."""
         self._flights.clear()
+        self._landed.clear()
+        self._writing.clear()
         likely = self._rng.choice((0.0, 1.0, 0.5, self._rng.random()))
         now = self._now()
         paths = {node: f"{folder}/{name}".lstrip("/") for folder, names in now.items() for name, node in names.items()}

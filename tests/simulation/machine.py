@@ -28,7 +28,7 @@ from mailstack.config.settings import (
     TlsPolicy,
 )
 from mailstack.delivery.ip import Here
-from mailstack.durable import make_folders
+from mailstack.durable import Syncs, make_folders
 from mailstack.inbound import RECEIVERS, Inbound
 from mailstack.interfaces.alarms import SILENT
 from mailstack.interfaces.log import IEventLog
@@ -66,6 +66,7 @@ class MachineLog:
 
     def warn(self, id: str, **fields: object) -> None:
         self._machine.note(id, fields)
+        self._machine.rectified += "the clock was ahead" in str(fields.get("what"))
 
     def failure(self, id: str, note: str) -> None:
         self._machine.fault(f"traceback in {id}: {note}\n{traceback.format_exc()}")
@@ -110,6 +111,8 @@ class Machine:
         self.name = name  #: also its domain
         self.address = address
         self.disk = Disk(base / name, Random(rng.random()))
+        self.disk.now = lambda: self.time.now
+        self.rectified = 0  #: how often letters have come to have other times, and so other names in Maildirs
         self.room = Room()
         self.spans = Spans(Random(rng.random()))
         self.rng = rng
@@ -175,7 +178,8 @@ class Machine:
         log, rng = MachineLog(self), Random(self.rng.random())
         new_id = Ids(self.now, rng.getrandbits)
         self.thread = Thread(self.owner, self.disk, self.spans)
-        pools = Pools(self.thread.run, Thread(self.owner, self.disk, self.spans).run, self.thread.run)
+        files = Thread(self.owner, self.disk, self.spans)
+        pools = Pools(self.thread.run, files.run, Thread(self.owner, self.disk, self.spans).run, self.thread.run)
         here = Here(lambda: [(self.address, 25)], lambda address: self.address)
         self.out = Outbound(
             settings,
@@ -191,7 +195,7 @@ class Machine:
             0.0,
             now=self.now,
             resolver=self._resolver(self.owner),
-            open_sync=self.disk.open_sync,
+            syncs=Syncs(self.disk.open_sync, self.disk.open_log_sync),
             looks=self.looks,
         )
         limit(self.out.spool, self.room)
@@ -203,6 +207,7 @@ class Machine:
         self.services = {each.name: each for each in (*self.out.services, *self.inbound.services)}
         # A disk that fails now would only mean a start that is tried again.
         broken, self.disk.broken = self.disk.broken, 0.0
+        self.disk.log_failed = None
         self.disk.before_checkpoint()
         for folder in ("mail", "state"):
             make_folders(root / folder)

@@ -111,7 +111,8 @@ def survives(disk: Disk) -> bool:
 
 def begun(disk: Disk) -> Store:
     (disk.root / "spool").mkdir()
-    queue = Store(disk.root / DATABASE, disk.open_sync(disk.root, True), str, Doubt(disk.root / "spool"))
+    doubt = Doubt(disk.root / "spool")
+    queue = Store(disk.root / DATABASE, disk.open_sync(disk.root, True), str, doubt, disk.open_log_sync)
     disk.settle()
     return queue
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from mailstack.config.settings import DAY, MINUTE, Queue
+from mailstack.delivery import local
 from mailstack.delivery.local import LocalDelivery
 from mailstack.intake.relay import RelayRule
 from mailstack.queue.attempts import Attempts
 from mailstack.queue.looks import Looks
 from mailstack.queue.schedule import Schedule
-from mailstack.spool import diagnosis
-from mailstack.spool.batch import Batch
+from mailstack.spool import diagnosis, recovery, store
 from mailstack.spool.commit import GroupCommit
+from mailstack.spool.contents import Contents
 from mailstack.spool.incoming import FileIncoming
 from mailstack.spool.store import Store
 from tests.simulation import letters
+from tests.simulation.disk import Disk
 from tests.simulation.full import Pieces
 from tests.simulation.plan import Plan
 from tests.simulation.watch import outcome
@@ -93,22 +96,65 @@ class _Nobody:
 
 
 def test_a_mark_before_the_delivery_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(self: Any, placed: Any) -> None:
+    async def at_once(self: Any, dues: Any, placed: Any) -> None:
         return None
 
     monkeypatch.setattr(LocalDelivery, "_make_durable", at_once)
     assert "lost: T" in faults("power")
 
 
-def test_letters_whose_folder_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    sync = Store.sync
+def test_letters_whose_folder_is_forgotten(monkeypatch: pytest.MonkeyPatch, unlogged: None) -> None:
+    sync = Store.sync_files
 
-    def without_folders(self: Store, batch: Batch) -> None:
-        batch.paths = {path for path in batch.paths if path.name != "messages"}
-        sync(self, batch)
+    def without_folders(self: Store, paths: Iterable[Path]) -> None:
+        sync(self, {path for path in paths if path.name != "messages"})
 
-    monkeypatch.setattr(Store, "sync", without_folders)
+    monkeypatch.setattr(Store, "sync_files", without_folders)
     assert faults("power")
+
+
+def none_restored(db: object, messages: object, create: bool) -> list[str]:
+    return []
+
+
+class TestSmallLetters:
+    """Acknowledged before their files are durable."""
+
+    def test_files_that_a_power_loss_has_taken_are_not_made_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(recovery, "restore", none_restored)
+        assert faults("power")
+
+    def test_files_are_not_written_once_more_after_a_failed_sync(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(store, "restore", none_restored)
+        assert faults("power", "sync")
+
+    def test_what_a_power_loss_has_left_in_a_maildir_is_taken_for_the_letter(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def found(seed: int) -> str:
+            many = evolve(plan(seed, "power"), letters=40, spell=1.0, crashes=8)
+            return "\n".join(outcome(many).faults)
+
+        assert not any(map(found, range(5)))
+        monkeypatch.setattr(local, "is_same", lambda source, target: True)
+        assert any(found(seed) for seed in range(ENOUGH))
+
+    def test_contents_that_go_before_the_file_is_durable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def at_once(self: Contents, ids: Sequence[str]) -> None:
+            await self._commit.join(lambda batch: batch.firm.extend(ids), urgent=False)
+            self.forget(ids)
+
+        def found(seed: int) -> str:
+            slow = evolve(plan(seed, "power", "mood"), spell=2 * MINUTE, letters=20, crashes=6)
+            return "\n".join(outcome(evolve(slow, looks=evolve(slow.looks, poll=2.0))).faults)
+
+        assert not any(map(found, range(3)))
+        monkeypatch.setattr(Contents, "_make_firm", at_once)
+        assert any(map(found, range(ENOUGH)))
+
+    def test_a_log_that_does_not_hear_of_pages_that_were_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Disk, "sync_log", lambda self, path, heard: self._sync([path]))
+        assert faults("power", "sync")
 
 
 class TestWhatAFailedSyncHasTakenFromWhoCameMeanwhile:
@@ -129,16 +175,12 @@ class TestWhatAFailedSyncHasTakenFromWhoCameMeanwhile:
 
     def test_from_large_messages(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(FileIncoming, "_spill", _spilled_without_a_look)
-        assert any(map(self.faults, range(ENOUGH)))
+        assert any(map(self.faults, range(50, 50 + ENOUGH)))
 
     def test_from_the_next_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """As far as its files are written already."""
 
-        def trust(self: Any, batch: Batch) -> list[Any]:
-            self._arrivals.failed_syncs += 1
-            return []
-
-        monkeypatch.setattr(GroupCommit, "_distrusted", trust)
+        monkeypatch.setattr(GroupCommit, "_files_failed", lambda self, error: None)
         monkeypatch.setattr("mailstack.spool.batch.AT_ONCE", -1)
         assert any(map(self.faults, range(ENOUGH, 2 * ENOUGH)))
 

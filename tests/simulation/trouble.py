@@ -120,6 +120,11 @@ class Trouble:
         elif machine.room.refusals and now - machine.room.since < LONG_WINDOW:
             window += LONGEST_FULL + LONG_WINDOW
         self._world.ledger.crashed([wire for wire in wires if wire.caller.owner is machine.owner], now - window)
+        if machine.disk.log_failed is not None:
+            # Who was put off for that may find that the letter has come after all: that it was taken back was to be
+            # written into the same log.
+            here = [wire for wire in wires if wire.callee.owner is machine.owner]
+            self._world.ledger.crashed(here, machine.disk.log_failed)
 
     def _set_right(self, machine: Machine) -> None:
         machine.skew = 0.0

@@ -36,12 +36,12 @@ class Filled:
         incoming = spool.receive(id)
         incoming.write(content)
         self.run(spool.add(added, incoming))
-        spool.close()
+        self.run(spool.stop())
 
     def settle(self, id: str, *results: Result) -> None:
         spool = open_spool(self.data, self.run)
         self.run(spool.settle({id: results}))
-        spool.close()
+        self.run(spool.stop())
 
     def defer(self, id: str, *numbers: int, at: float = 1100.0, until: float = 9000.0, reply: Reply = BUSY) -> None:
         relay = "mx.x.test[192.0.2.1]:25"

@@ -179,7 +179,9 @@ def test_a_letter_of_the_last_batch_is_damaged_not_cut_off_after_a_stop(damage: 
         (bytes(len(CONTENT)), True),
     ],
 )
-def test_a_crash_leaves_less_than_was_written_but_nothing_else(damage: Damage, content: bytes, torn: bool) -> None:
+def test_a_crash_leaves_less_than_was_written_but_nothing_else(
+    damage: Damage, content: bytes, torn: bool, unlogged: None
+) -> None:
     damage.add("L1", killed=True)
     (damage.messages / "L1").write_bytes(content)
     spool = damage.open()
@@ -342,6 +344,20 @@ def test_a_log_that_is_damaged_hides_no_letter(damage: Damage, kind: str) -> Non
     assert set(damage.due(spool)) | quarantined == {"L1", GOOD, "L3"}
     assert "queue.db" in spool.repairs.faults  # type: ignore[attr-defined]
     assert bool(quarantined) is (kind in ("cut", "gone"))
+    spool.close()
+
+
+@pytest.mark.parametrize("change", [_header, lambda path: path.with_name("queue.db-shm").unlink()])
+@pytest.mark.parametrize("left", [b"", CONTENT[:9]])
+def test_a_small_letter_that_a_crash_has_cut_off_is_mended_from_what_is_saved(
+    damage: Damage, change: Callable[[Path], object], left: bytes
+) -> None:
+    damage.add("L1", killed=True)
+    (damage.messages / "L1").write_bytes(left)
+    change(damage.database)
+    spool = damage.open()
+    assert damage.due(spool) == ["L1"] and "L1" not in spool.repairs.faults  # type: ignore[attr-defined]
+    assert (damage.messages / "L1").read_bytes() == CONTENT
     spool.close()
 
 

@@ -118,7 +118,7 @@ def test_without_a_word_in_the_lock_nobody_knows(crashed: Crashed) -> None:
 
 def test_a_batch_that_is_not_durable_has_its_number_still(tmp_path: Path) -> None:
     sync = FailingSync()
-    store = Store(tmp_path / "queue.db", sync, str, Doubt(tmp_path))
+    store = Store(tmp_path / "queue.db", sync, str, Doubt(tmp_path), lambda path: sync)  # type: ignore[arg-type,return-value]
     numbers = []
     for number in range(4):
         batch = Batch(letters=[letter(f"L{number}", "x@far.test")])

@@ -46,7 +46,7 @@ class Server:
         self.run = Runner()
         self.spool: DiskSpool = open_spool(data, self.run)
         self.sync = FailingSync()
-        self.store._sync = self.sync
+        self.store._sync = self.store._sync_log = self.sync
 
     @property
     def store(self) -> Store:

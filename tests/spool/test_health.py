@@ -34,7 +34,9 @@ class Sick:
         self.alarms = ListAlarms()
         self.on_write: Callable[[Batch], None] = lambda batch: None
         self.on_sync: Callable[[], None] = lambda: None
-        self.spool = DiskSpool(data, "filesystem", in_place, self.run.clock, ListLog(), str, self.alarms, least)
+        self.spool = DiskSpool(
+            data, "filesystem", in_place, in_place, self.run.clock, ListLog(), str, self.alarms, least
+        )
         self.spool.start()
         store = self.spool._store
         write, sync = store.write, store.sync
@@ -92,7 +94,7 @@ def sick(tmp_path: Path) -> Any:
 
 
 def raised(number: int) -> Callable[..., None]:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise OSError(number, os.strerror(number))
 
     return refuse
@@ -156,10 +158,10 @@ def test_reports_may_have_one_half(sick: Sick, monkeypatch: pytest.MonkeyPatch) 
     sick.add("L1")
     write_new, tries = incoming.write_new, []
 
-    def full(path: str, content: bytes) -> None:
+    def full(path: str, content: bytes, hurry: bool) -> None:
         tries.append(path)
         sick.only_with(PIECES // 2)(None)
-        write_new(path, content)
+        write_new(path, content, hurry=hurry)
 
     monkeypatch.setattr(incoming, "write_new", full)
     sick.bounce("L1", "B1")
@@ -364,7 +366,7 @@ def test_a_start_that_finds_no_room_takes_it_from_the_reserve(tmp_path: Path, mo
     first = Sick(tmp_path)
     first.add("L1")
     first.spool.close()
-    spool = DiskSpool(tmp_path, "filesystem", in_place, Runner().clock, ListLog(), str, ListAlarms())
+    spool = DiskSpool(tmp_path, "filesystem", in_place, in_place, Runner().clock, ListLog(), str, ListAlarms())
     opened, tries = spool._open, []
 
     def full(database: Path) -> Any:

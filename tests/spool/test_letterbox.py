@@ -104,7 +104,7 @@ def test_one_that_is_held_back_is_shown_as_deferred(tmp_path: Path, spool: DiskS
 
 
 def test_it_does_not_hide_the_servers_last_batch_from_the_next_start(
-    tmp_path: Path, spool: DiskSpool, run: Runner
+    tmp_path: Path, spool: DiskSpool, run: Runner, unlogged: None
 ) -> None:
     """A power failure may take the body of a letter whose row our own sync has made durable."""
     incoming = spool.receive("L1")

@@ -15,7 +15,7 @@ from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from mailstack.durable import Sync, write_anew
+from mailstack.durable import SYNCS, Sync, write_anew
 from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.spool import IIncoming, Result, Wanted
 from mailstack.model.deed import BOUNCE, DROP, HOLD, Deed
@@ -62,7 +62,7 @@ class Runner:
 
 
 def open_spool(data: Path, run: Runner, sync: str = "filesystem", alarms: IAlarms = SILENT) -> DiskSpool:
-    spool = DiskSpool(data, sync, in_place, run.clock, ListLog(), str, alarms)
+    spool = DiskSpool(data, sync, in_place, in_place, run.clock, ListLog(), str, alarms)
     spool.repairs = spool.start()  # type: ignore[attr-defined]
     return spool
 
@@ -111,7 +111,7 @@ class TestRestart:
     def test_where_letters_go_next_is_what_the_routes_say_now(self, state: str) -> None:
         open_spool(self.data, self.run).close()
         for routes, found in ((str, "office.test"), (str.upper, "OFFICE.TEST")):
-            spool = DiskSpool(self.data, "filesystem", in_place, self.run.clock, ListLog(), routes)
+            spool = DiskSpool(self.data, "filesystem", in_place, in_place, self.run.clock, ListLog(), routes)
             spool.start()
             if found == "office.test":
                 self.add(spool, "L1")
@@ -140,7 +140,7 @@ class TestRestart:
         self.run(spool.stop())
         assert self.rows("SELECT id FROM messages") == []
 
-    def test_a_row_whose_body_the_crash_cut_off_was_never_acknowledged_and_goes(self) -> None:
+    def test_a_row_whose_body_the_crash_cut_off_was_never_acknowledged_and_goes(self, unlogged: None) -> None:
         spool = open_spool(self.data, self.run)
         self.add(spool, "L1")
         self.add(spool, "L2", b"whole\n")
@@ -153,7 +153,7 @@ class TestRestart:
         assert [due.letter.id for due in all_due(spool, self.run, 1e9)] == ["L1"]
         spool.close()
 
-    def test_what_is_to_be_saved_is_known_after_a_restart(self) -> None:
+    def test_what_is_to_be_saved_is_known_after_a_restart(self, unlogged: None) -> None:
         """Only of letters that were acknowledged."""
         spool = open_spool(self.data, self.run)
         for id in ("L1", "L2"):
@@ -173,7 +173,7 @@ class TestRestart:
         assert not Path(spool.path("L1")).exists()
         spool.close()
 
-    def test_an_acknowledged_letter_without_its_file_is_held_and_reported(self) -> None:
+    def test_an_acknowledged_letter_without_its_file_is_held_and_reported(self, unlogged: None) -> None:
         spool = open_spool(self.data, self.run)
         self.add(spool, "L1")
         self.add(spool, "L2")
@@ -237,7 +237,7 @@ class TestRestart:
         assert log.events == [("L1", {"what": "dropped"})]
         spool.close()
 
-    def test_what_a_kill_has_left_of_the_last_batch_is_synced_before_anybody_gets_it(self) -> None:
+    def test_what_a_kill_has_left_of_the_last_batch_is_synced_before_anybody_gets_it(self, unlogged: None) -> None:
         """It may be whole in the kernel's cache and nowhere else, and a delivery syncs the Maildir alone."""
         spool = open_spool(self.data, self.run)
         for id in ("L1", "L2"):
@@ -250,7 +250,8 @@ class TestRestart:
         def open_sync(folder: Path, by_file: bool) -> Sync:
             return synced.extend
 
-        again = DiskSpool(self.data, "file", in_place, Clock(), ListLog(), str, open_sync=open_sync)
+        syncs = SYNCS._replace(of_folder=open_sync)
+        again = DiskSpool(self.data, "file", in_place, in_place, Clock(), ListLog(), str, syncs=syncs)
         again.start()
         again.close()
         messages = self.data / "spool/messages"
@@ -275,7 +276,7 @@ class TestRestart:
 
 
 class FailingSync:
-    """Fails when told to."""
+    """Fails when told to, as either kind of sync."""
 
     def __init__(self) -> None:
         self.fails = False
@@ -283,19 +284,26 @@ class FailingSync:
         self.calls = 0
         self.number = errno.EIO
 
-    def __call__(self, paths: Any) -> None:
+    def __call__(self, paths: Any = ()) -> None:
         self.calls += 1
         if self.fails or self.calls - 1 == self.fails_at:
             raise OSError(self.number, os.strerror(self.number))
 
+    def close(self) -> None:
+        pass
+
 
 class OnFailingDisk:
+    def stored(self) -> list[str]:
+        return sorted(os.listdir(self.spool._files.folder))  # noqa: PTH208 - names
+
     @pytest.fixture(autouse=True)
     def _spool(self, tmp_path: Path) -> Any:
         self.run = Runner()
         self.spool = open_spool(tmp_path, self.run)
         self.sync = FailingSync()
         self.spool._store._sync = self.sync
+        self.spool._store._sync_log = self.sync  # type: ignore[assignment]
         yield
         self.spool.close()
 
@@ -338,30 +346,55 @@ class TestFailingDisk(OnFailingDisk):
         self.run(self.spool.add(letter("L2"), incoming))
         assert [due.letter.id for due in all_due(self.spool, self.run, 1e9)] == ["L2"]
 
-    def test_who_comes_while_a_sync_fails_hears_the_same(self) -> None:
+    def test_who_comes_while_a_sync_of_files_fails_hears_the_same(self, unlogged: None) -> None:
         """The kernel may have given up pages of theirs with those of the others; the next sync would not say so."""
         syncing: Deferred[Any] = Deferred()
+        sync = self.spool._group_sync._sync
 
-        async def in_thread(function: Any, *args: Any) -> Any:
-            if function == self.spool._store.sync:
-                await syncing
-            return function(*args)
+        async def slowly(paths: Any) -> Any:
+            await syncing
+            await sync(paths)
 
-        self.spool._commit._in_thread = in_thread
+        self.spool._group_sync._sync = slowly
         self.sync.fails = True
         first, large = self.begin(self.add("L1")), self.receive_large("L3")
         self.run.clock.advance(1)
         second = self.begin(self.add("L2"))
-        assert not first and not second
+        link = self.begin(self.spool.flush([self.spool._data], []))
+        assert not first and not second and not link
         syncing.callback(None)
         self.sync.fails = False
         self.run.clock.advance(1)
-        assert [done[0].check(OSError) for done in (first, second)] == [OSError, OSError]
+        assert [done[0].check(OSError) for done in (first, second, link)] == [OSError] * 3
         with pytest.raises(OSError, match="a sync has failed since"):
             self.run(self.spool.add(letter("L3"), large))
         assert list(self.spool._files.folder.iterdir()) == []
         self.run(self.add("L4"))
         assert self.due() == ["L4"]
+
+    def test_letters_in_the_log_do_not_mind_a_sync_of_files_that_fails(self) -> None:
+        self.run(self.add("L1"))
+        self.sync.fails = True
+        with pytest.raises(OSError):
+            self.run(self.spool.flush([self.spool._data], ["L1"]))
+        self.sync.fails = False
+        self.run(self.add("L2"))
+        assert self.due() == ["L1", "L2"]
+
+    def test_files_of_letters_in_the_log_are_written_once_more_after_it(self) -> None:
+        """In their places, so that links to them have it, too; and not those of letters that are gone."""
+        self.run(self.add("L1"))
+        self.run(self.add("L2"))
+        path, link = Path(self.spool.path("L1")), self.spool._data / "link"
+        link.hardlink_to(path)
+        self.sync.fails = True
+        with pytest.raises(OSError):
+            self.run(self.spool.flush([self.spool._data], ["L1"]))
+        path.write_bytes(b"")  # what the kernel has given up
+        Path(self.spool.path("L2")).unlink()
+        self.sync.fails = False
+        self.run(self.spool.flush([self.spool._data], ["L1"]))
+        assert link.read_bytes() == b"x\n" and self.stored() == ["L1"]
 
     def test_a_large_message_that_begins_after_a_failed_sync_is_taken(self) -> None:
         self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
@@ -556,7 +589,7 @@ def test_stop_comes_after_the_last_file_is_removed(tmp_path: Path) -> None:
         calls.append(function.__name__)
         return function(*args)
 
-    spool = DiskSpool(tmp_path, "filesystem", noted, run.clock, ListLog(), str)
+    spool = DiskSpool(tmp_path, "filesystem", noted, in_place, run.clock, ListLog(), str)
     spool.start()
     incoming = spool.receive("L1")
     incoming.write(b"x\n")
@@ -626,9 +659,6 @@ class TestGroupCommit(OnFailingDisk):
         self.spool._commit._in_thread = in_thread
         return syncing
 
-    def stored(self) -> list[str]:
-        return sorted(os.listdir(self.spool._files.folder))  # noqa: PTH208 - names
-
     def test_no_file_is_written_while_a_sync_goes_on(self) -> None:
         syncing = self.syncs()
         one = self.begin(self.add("L1"))
@@ -654,10 +684,10 @@ class TestGroupCommit(OnFailingDisk):
     ) -> None:
         write_new = incoming.write_new
 
-        def refused(path: str, content: bytes) -> None:
+        def refused(path: str, content: bytes, hurry: bool) -> None:
             if path.endswith("L1"):
                 raise OSError(errno.ENOSPC, "No space left on device")
-            write_new(path, content)
+            write_new(path, content, hurry=hurry)
 
         monkeypatch.setattr(incoming, "write_new", refused)
         if not together:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -151,12 +151,12 @@ def test_a_start_waits_for_its_neighbours_to_its_end(tmp_path: Path, monkeypatch
     patience: list[int] = []
     end_batch = Store.end_batch
 
-    def noted(store: Store) -> None:
+    def noted(store: Store, firm: Iterable[str]) -> None:
         patience.append(store._db.execute("PRAGMA busy_timeout").fetchone()[0])
-        end_batch(store)
+        end_batch(store, firm)
 
     monkeypatch.setattr(Store, "end_batch", noted)
-    spool = DiskSpool(tmp_path, "filesystem", in_place, Clock(), ListLog(), str)
+    spool = DiskSpool(tmp_path, "filesystem", in_place, in_place, Clock(), ListLog(), str)
     spool.start()
     at_work = spool._store._db.execute("PRAGMA busy_timeout").fetchone()[0]
     spool.close()

@@ -1,0 +1,98 @@
+"""One sync for all files and folders that are to be durable, while the log of the database goes its own way.
+
+Who waits here is in no hurry, or has brought a large message, which the log does not take in. One sync at a time: so
+each hears of every error of the disk that concerns it, as the kernel tells it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from mailstack.spool.incoming import Arrivals
+
+#: Seconds in which those gather for whom nobody waits.
+LEISURE = 0.05
+
+
+class GroupSync:
+    """``sync`` makes these paths durable, or raises OSError, and then nobody who has come by then may believe that what
+    they have written will ever be durable."""
+
+    def __init__(
+        self,
+        sync: Callable[[Iterable[Path]], Any],
+        arrivals: Arrivals,
+        clock: IReactorTime,
+    ) -> None:
+        self._sync = sync
+        self._arrivals = arrivals
+        self._clock = clock
+        self._paths: set[Path] = set()
+        self._waiters: list[Deferred[None]] = []
+        self._hurry = False
+        self._busy = False
+        self._start: IDelayedCall | None = None
+        #: hears what the disk says, before those who wait do
+        self.on_failure: Callable[[OSError], None] = lambda error: None
+
+    @property
+    def busy(self) -> bool:
+        return self._busy or bool(self._waiters)
+
+    async def idle(self) -> None:
+        """Until nobody waits, which is soon."""
+        while self.busy:
+            with suppress(OSError):  # those who wait hear of it
+                await self.join((), hurry=True)
+
+    def join(self, paths: Iterable[Path], hurry: bool = False) -> Deferred[None]:
+        """Fires when they are durable; OSError when they are not, for good."""
+        self._paths.update(paths)
+        waiter: Deferred[None] = Deferred()
+        self._waiters.append(waiter)
+        self._hurry |= hurry
+        self._plan()
+        return waiter
+
+    def _plan(self) -> None:
+        if self._busy or not self._waiters:
+            return
+        if self._hurry:
+            if self._start is not None:
+                self._start.cancel()
+            self._run()
+        elif self._start is None:
+            self._start = self._clock.callLater(LEISURE, self._run)
+
+    def _run(self) -> None:
+        self._start = None
+        Deferred.fromCoroutine(self._run_once())
+
+    async def _run_once(self) -> None:
+        paths, self._paths = self._paths, set()
+        waiters, self._waiters = self._waiters, []
+        self._hurry, self._busy = False, True
+        error: Exception | None = None
+        try:
+            await self._sync(paths)
+        except Exception as problem:
+            error = problem
+            # The kernel may have given up pages of theirs, too, and the next sync would not say so.
+            waiters += self._waiters
+            self._paths, self._waiters, self._hurry = set(), [], False
+            self._arrivals.failed_syncs += 1
+            if isinstance(problem, OSError):
+                self.on_failure(problem)
+        self._busy = False
+        self._plan()
+        for waiter in waiters:
+            if error is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(error)
