@@ -181,6 +181,18 @@ def test_what_a_crash_left_is_found_and_not_made_twice(post: Post) -> None:
     assert len(post.new("alice")) == 1
 
 
+@pytest.mark.parametrize("left", [b"", CONTENT[:9], bytes(len(CONTENT))])
+def test_what_a_power_loss_has_left_of_it_is_replaced(post: Post, left: bytes) -> None:
+    """The name was on the disk already, the content was not, and the spooled file is a new one since."""
+    post.deliver("alice@office.test")
+    (file,) = post.new("alice")
+    file.unlink()
+    file.write_bytes(left)
+    assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+    assert post.new("alice") == [file] and file.read_bytes() == CONTENT
+    assert file.samefile(post.spool.path("L1")) and list((file.parent.parent / "tmp").iterdir()) == []
+
+
 def test_an_account_that_was_removed_meanwhile_fails_for_good_and_alone(post: Post) -> None:
     outcomes = post.deliver("alice@office.test", "gone@office.test")
     assert isinstance(outcomes[0], Delivered)
