@@ -133,12 +133,12 @@ class Syncs(NamedTuple):
     of_log: Callable[[Path], LogSync]
 
 
+SYNCS = Syncs(opened, LogSync)
+
+
 def own_filesystem(folder: Path) -> bool:
     """Whether ``folder`` is on another file system than ``/``, so that syncing all of it bothers nobody else."""
     return hasattr(_libc, "syncfs") and folder.stat().st_dev != Path("/").stat().st_dev
-
-
-SYNCS = Syncs(opened, LogSync)
 
 
 def write_new(path: str | Path, content: bytes, mode: int = 0o600, hurry: bool = True) -> None:

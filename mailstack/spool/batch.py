@@ -90,7 +90,7 @@ class Batch:
 
     letters: list[Letter] = Factory(list)  #: whose files are written
     contents: list[tuple[str, bytes]] = Factory(list)  #: of those that are logged, by id
-    files: bool = False  #: more has to be durable than the log of the database: files of others, deliveries
+    files: bool = False  #: some are not: their files have to be synced
     newcomers: list[Newcomer] = Factory(list)  #: whose files are not
     octets: int = 0  #: of those
     settlements: list[Settlement] = Factory(list)
@@ -102,7 +102,7 @@ class Batch:
     orders: list[Order] = Factory(list)
     saved: list[str] = Factory(list)  #: letters whose copy for a Sent folder is made, or given up
     firm: list[str] = Factory(list)  #: letters whose files are durable by now
-    paths: set[Path] = Factory(set)
+    paths: set[Path] = Factory(set)  #: of files, where each is synced by itself
     must: int = 0  #: how far the reserve may be used for it: not at all, up to its half, all of it
     probe: bool = False  #: written even if there is nothing in it
 

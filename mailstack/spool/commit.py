@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -16,6 +16,7 @@ from mailstack.spool.batch import Batch
 from mailstack.spool.errors import Busy
 from mailstack.spool.group_sync import LEISURE, GroupSync
 from mailstack.spool.incoming import Arrivals
+from mailstack.spool.ledger import Care, Ledger
 
 #: Seconds that a batch waits for messages that are just arriving, while it has fewer letters than the last ones: fewer
 #: syncs, and each serves more.
@@ -29,46 +30,6 @@ PATIENCE = 5.0
 HALF, ALL = 1, 2
 
 InThread = Callable[..., Awaitable[Any]]
-
-
-class Ledger(Protocol):
-    """Where batches are written: :class:`mailstack.spool.store.Store`."""
-
-    def write(self, batch: Batch) -> list[str]: ...
-
-    def write_patiently(self, batch: Batch) -> list[str]: ...
-
-    def sync(self, batch: Batch) -> None: ...
-
-    def doubt(self) -> None: ...
-
-    def take_back(self, batch: Batch) -> None: ...
-
-    doubtful: bool
-
-    @property
-    def full(self) -> bool: ...
-
-    def checkpoint(self) -> None: ...
-
-
-class Care(Protocol):
-    """Hears how batches fare, and may help them: :class:`mailstack.spool.health.Health`."""
-
-    def wrote(self) -> None: ...
-
-    def failed(self, error: OSError, must: int) -> None: ...
-
-    def given_up(self, error: OSError) -> None: ...
-
-    @property
-    def tight(self) -> bool: ...
-
-    def verify(self) -> None: ...
-
-    def explained(self, error: OSError) -> OSError: ...
-
-    def make_room(self, error: OSError, everything: bool) -> bool: ...
 
 
 class GroupCommit:
@@ -287,7 +248,7 @@ class GroupCommit:
             if self._owed:
                 self._give_time()
             if self._ledger.doubtful or not batch.files:
-                await self._in_thread(self._ledger.sync, batch)
+                await self._in_thread(self._ledger.sync)
             if batch.files:
                 await self._sync_files(batch)
             if batch.letters:

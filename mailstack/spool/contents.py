@@ -22,8 +22,8 @@ from mailstack.spool.files import Files
 from mailstack.spool.group_sync import GroupSync
 
 REST = 1.0  # seconds that a letter gets to go before its file is looked after
-FEW = 5  # recipients
-MOST = 10_000  # letters whose files are not durable
+MOST_RECIPIENTS = 5
+MOST_LETTERS = 10_000
 TOGETHER = 500  # letters whose contents are removed in one batch
 #: Something else stands in the place of the file, and is told of as such.
 NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
@@ -80,7 +80,7 @@ class Contents:
     def takes(self, letter: Letter) -> bool:
         """Or its client waits for the file, as with larger letters. That takes no longer than the deliveries to many
         recipients; and a disk that is slow to take files is not given more and more of them."""
-        return len(letter.recipients) <= FEW and len(self._since) < MOST
+        return len(letter.recipients) <= MOST_RECIPIENTS and len(self._since) < MOST_LETTERS
 
     def add(self, id: str) -> None:
         self._since[id] = self._seconds()

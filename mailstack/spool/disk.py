@@ -138,7 +138,7 @@ class DiskSpool(Questions):
             self._sync([self._files.folder, *(self._files.folder / id for id in repairs.fresh)])
             self._store.end_batch(repairs.fresh)
             # Or the first batch would not be the only one that a crash can take.
-            self._store.sync(Batch())
+            self._store.sync()
             self._store.begun()
             self._reader = Reader(database)
         except sqlite3.Error as error:

@@ -6,10 +6,9 @@ each hears of every error of the disk that concerns it, as the kernel tells it o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -25,10 +24,7 @@ class GroupSync:
     they have written will ever be durable."""
 
     def __init__(
-        self,
-        sync: Callable[[Iterable[Path]], Any],
-        arrivals: Arrivals,
-        clock: IReactorTime,
+        self, sync: Callable[[Iterable[Path]], Awaitable[None]], arrivals: Arrivals, clock: IReactorTime
     ) -> None:
         self._sync = sync
         self._arrivals = arrivals

@@ -154,8 +154,8 @@ class Store:
         finally:
             self._db.execute("PRAGMA busy_timeout = 0")
 
-    def sync(self, batch: Batch) -> None:
-        """After it the transaction holds, and with it the contents of small letters. Blocking."""
+    def sync(self) -> None:
+        """After it all that was written here holds, and with it the contents of small letters. Blocking."""
         if self.doubtful:
             self._begin_anew()
             if self.doubtful:

@@ -71,10 +71,10 @@ class Arriving(FileIncoming):
         self._room.take()
         super()._spill()
 
-    def _finish(self) -> None:
+    def _finish(self, hurry: bool) -> None:
         if self._fd is None:
             self._room.take()
-        super()._finish()
+        super()._finish(hurry)
 
 
 def limit(spool: DiskSpool, room: Room) -> None:

@@ -127,7 +127,7 @@ def fill(disk: Disk, queue: Store, batches: int) -> None:
         disk.broken = 1.0 if number == FAILING else 0.0
         disk.before_checkpoint()
         try:
-            queue.sync(added)
+            queue.sync()
         except OSError:
             queue.take_back(Batch())
         disk.after_checkpoint()
@@ -196,7 +196,7 @@ def survives_a_checkpoint(disk: Disk) -> bool:
     queue.write(last)
     disk.broken = 1.0
     with pytest.raises(OSError):
-        queue.sync(last)
+        queue.sync()
     queue.take_back(Batch())
     disk.before_checkpoint()
     queue.checkpoint()

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from mailstack.durable import SYNCS, LogSync, Syncs
 from mailstack.interfaces.spool import Result
 from mailstack.spool import contents
-from mailstack.spool.contents import FEW, REST
+from mailstack.spool.contents import MOST_RECIPIENTS, REST
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.group_sync import LEISURE, GroupSync
 from mailstack.spool.incoming import MAX_LOGGED, Arrivals
@@ -73,7 +73,7 @@ def office(tmp_path: Path) -> Any:
 def test_when_too_many_files_are_not_durable_clients_wait_for_them(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "MOST", 2)
+    monkeypatch.setattr(contents, "MOST_LETTERS", 2)
     for number in range(3):
         office.add(f"L{number}")
     assert (office.logs, office.kept()) == (2, ["L0", "L1"])
@@ -96,7 +96,7 @@ def test_a_larger_one_waits_for_its_file(office: Office) -> None:
 
 
 def test_one_to_many_waits_for_its_file(office: Office) -> None:
-    for id, number in (("L1", FEW), ("L2", FEW + 1)):
+    for id, number in (("L1", MOST_RECIPIENTS), ("L2", MOST_RECIPIENTS + 1)):
         incoming = office.spool.receive(id)
         incoming.write(SMALL)
         to = [f"u{each}@office.test" for each in range(number)]

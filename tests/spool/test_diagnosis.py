@@ -125,7 +125,7 @@ def test_a_batch_that_is_not_durable_has_its_number_still(tmp_path: Path) -> Non
         store.write(batch)
         sync.fails = number == 1
         try:
-            store.sync(batch)
+            store.sync()
         except OSError:
             store.take_back(batch)
         numbers += store._db.execute("SELECT batch FROM counter").fetchone()

@@ -17,7 +17,6 @@ from mailstack.model.deed import DROP, HOLD, Deed
 from mailstack.model.letter import Recipient
 from mailstack.model.selection import EVERYTHING
 from mailstack.spool import letterbox, neighbours, restoring
-from mailstack.spool.batch import Batch
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.errors import Busy
@@ -55,7 +54,7 @@ class Server:
     def fail(self) -> None:
         self.sync.fails = True
         with pytest.raises(OSError):
-            self.store.sync(Batch())
+            self.store.sync()
         self.sync.fails = False
 
     def add(self, id: str) -> None:

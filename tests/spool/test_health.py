@@ -45,9 +45,9 @@ class Sick:
             self.on_write(batch)
             return write(batch)
 
-        def sick_sync(batch: Batch) -> None:
+        def sick_sync() -> None:
             self.on_sync()
-            sync(batch)
+            sync()
 
         store.write, store.sync = sick_write, sick_sync  # type: ignore[method-assign]
 

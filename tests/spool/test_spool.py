@@ -22,7 +22,6 @@ from mailstack.model.deed import BOUNCE, DROP, HOLD, Deed
 from mailstack.model.reply import Reply
 from mailstack.model.selection import EVERYTHING
 from mailstack.spool import batch, incoming
-from mailstack.spool.batch import Batch
 from mailstack.spool.commit import ALL, COMPANY
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
@@ -518,7 +517,7 @@ class TestFailingDisk(OnFailingDisk):
         monkeypatch.setattr(store, "_remove", refuse)
         self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
         self.sync.fails = False
-        store.sync(Batch())
+        store.sync()
         monkeypatch.setattr(store, "_remove", remove)
         store.end_batch()
         assert store.taken_back == set()
