@@ -11,7 +11,6 @@ import errno
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 
@@ -76,6 +75,7 @@ class Contents:
         self._by_file = by_file
         self._seconds = seconds
         self._since: dict[str, float] = {}
+        self._busy = False
 
     def takes(self, letter: Letter) -> bool:
         """Or its client waits for the file, as with larger letters. That takes no longer than the deliveries to many
@@ -104,11 +104,18 @@ class Contents:
 
     async def make_firm(self) -> None:
         """Those that have been here for a while."""
+        if self._busy:
+            return  # the disk takes its time
+        self._busy = True
         until = self._seconds() - REST
         old = [id for id, _ in takewhile(lambda item: item[1] <= until, self._since.items())]
-        with suppress(OSError):  # the next time
+        try:
             for first in range(0, len(old), TOGETHER):
                 await self._make_firm(old[first : first + TOGETHER])
+        except OSError:
+            pass  # the next time
+        finally:
+            self._busy = False
 
     async def _make_firm(self, ids: Sequence[str]) -> None:
         await self._group_sync.join([self._files.folder, *self.paths(ids)])

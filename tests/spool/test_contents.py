@@ -136,6 +136,15 @@ def test_one_that_stays_leaves_the_database_when_its_file_is_durable(office: Off
     assert [due.letter.id for due in all_due(office.spool, office.run, 1e9)] == ["L1", "L2"]
 
 
+def test_a_slow_disk_is_asked_once(office: Office) -> None:
+    office.add("L1")
+    office.run.clock.advance(REST)
+    looks = [Deferred.fromCoroutine(office.spool.examine()) for _ in range(3)]
+    office.run.clock.pump([LEISURE] * 4)
+    assert all(look.called for look in looks)
+    assert office.kept() == [] and len(office.synced) == 1
+
+
 def test_one_that_goes_leaves_nothing(office: Office) -> None:
     office.add("L1")
     office.run(office.spool.settle({"L1": [Result(0, "sent", LATER)]}))
