@@ -17,6 +17,8 @@ from mailstack.spool.incoming import FileIncoming
 
 #: Octets in files that are written one after the other, while all else waits: some milliseconds.
 AT_ONCE = 1024 * 1024
+#: Letters of one batch for which it costs less to sync all files at once than to write their contents twice.
+CROWD = 40
 #: Seconds by which a letter may come from the future: clocks are set by that much, and it does no harm.
 TOLERANCE = 60.0
 
@@ -81,6 +83,7 @@ class Newcomer:
     letter: Letter
     file: FileIncoming
     logged: bool  #: its content stands in the database, too, until its file is durable
+    paths: Sequence[Path] = ()  #: to be synced by themselves; none where one sync is for all files
     error: OSError | None = None
 
 
@@ -108,7 +111,10 @@ class Batch:
 
     def enter(self, newcomer: Newcomer) -> None:
         """Its file is written when the batch begins, if there are not too many. OSError: the disk refuses it now."""
-        self.files |= not newcomer.logged
+        newcomer.logged &= bool(newcomer.paths) or len(self.newcomers) < CROWD
+        if not newcomer.logged:
+            self.files = True
+            self.paths.update(newcomer.paths)
         if self.octets + newcomer.file.size > AT_ONCE:
             self._write_file(newcomer)
         else:
@@ -118,6 +124,7 @@ class Batch:
     def write_files(self) -> None:
         """What the disk refuses of one letter concerns no other."""
         for newcomer in self.newcomers:
+            newcomer.logged &= bool(newcomer.paths) or not self.files
             try:
                 self._write_file(newcomer)
             except OSError as error:

@@ -23,7 +23,7 @@ from mailstack.interfaces.spool import IDurable, IIncoming, ISpool, Result
 from mailstack.model.address import Address
 from mailstack.model.entry import Entry
 from mailstack.model.letter import Letter
-from mailstack.spool.batch import Batch, Newcomer, Reported, Settlement
+from mailstack.spool.batch import Newcomer, Reported, Settlement
 from mailstack.spool.commit import ALL, HALF, GroupCommit, InThread
 from mailstack.spool.contents import Contents
 from mailstack.spool.custody import Custody
@@ -196,15 +196,10 @@ class DiskSpool(Questions):
             self._adding.discard(id)
 
     async def _enter(self, letter: Letter, file: FileIncoming, must: int = 0) -> None:
-        newcomer = Newcomer(letter, file, logged=file.small and self._contents.takes(letter))
-
-        def change(batch: Batch) -> None:
-            batch.enter(newcomer)
-            if self._by_file and not newcomer.logged:
-                batch.paths.update((Path(file.name), self._files.folder))
-
+        paths = (Path(file.name), self._files.folder) if self._by_file else ()
+        newcomer = Newcomer(letter, file, file.small and self._contents.takes(letter), paths)
         try:
-            await self._commit.join(change, must=must)
+            await self._commit.join(lambda batch: batch.enter(newcomer), must=must)
             if newcomer.error is not None:
                 raise newcomer.error
         except OSError:

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 
 from mailstack.durable import SYNCS, LogSync, Syncs
 from mailstack.interfaces.spool import Result
-from mailstack.spool import contents
+from mailstack.spool import batch, contents
 from mailstack.spool.contents import MOST_RECIPIENTS, REST
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.group_sync import LEISURE, GroupSync
@@ -67,6 +67,35 @@ class Office:
 def office(tmp_path: Path) -> Any:
     office = Office(tmp_path)
     yield office
+    office.spool.close()
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("file", 3), ("filesystem", 0)])
+def test_of_a_crowd_all_files_are_synced_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, kept: int
+) -> None:
+    monkeypatch.setattr(batch, "CROWD", 2)
+    office = Office(tmp_path, mode)
+    for number in range(3):
+        incoming = office.spool.receive(f"L{number}")
+        incoming.write(SMALL)
+        Deferred.fromCoroutine(office.spool.add(letter(f"L{number}", content=SMALL), incoming))
+    office.run.clock.advance(0)
+    assert len(office.kept()) == kept and (office.logs, len(office.synced)) == (kept > 0, kept == 0)
+    assert len(all_due(office.spool, office.run, 1e9)) == 3
+    office.spool.close()
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("file", ["L1"]), ("filesystem", [])])
+def test_a_small_letter_that_waits_for_files_anyway(tmp_path: Path, mode: str, kept: list[str]) -> None:
+    """With a larger one in the same batch."""
+    office = Office(tmp_path, mode)
+    for id, content in (("L1", SMALL), ("L2", LARGE)):
+        incoming = office.spool.receive(id)
+        incoming.write(content)
+        Deferred.fromCoroutine(office.spool.add(letter(id, content=content), incoming))
+    office.run.clock.advance(0)
+    assert office.kept() == kept and len(office.synced) == 1
     office.spool.close()
 
 
