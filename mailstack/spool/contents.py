@@ -94,13 +94,15 @@ class Contents:
         """What has to be synced for the files of these letters to be durable."""
         return [Path(self._files.path(id)) for id in ids if id in self._since] if self._by_file else []
 
-    @property
-    def ids(self) -> list[str]:
-        return list(self._since)
-
-    @property
-    def all_paths(self) -> list[Path]:
-        return [self._files.folder, *self.paths(self._since)]
+    async def all_firm(self) -> Sequence[str]:
+        """At the end: letters whose files are durable now. If the disk refuses, none: the next start writes them once
+        more."""
+        ids = list(self._since)
+        try:
+            await self._group_sync.join([self._files.folder, *self.paths(ids)], hurry=True)
+        except OSError:
+            return ()
+        return ids
 
     async def make_firm(self) -> None:
         """Those that have been here for a while."""

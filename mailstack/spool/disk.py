@@ -151,12 +151,11 @@ class DiskSpool(Questions):
         what they have delivered would be delivered again. And when the files of letters that are done with are removed:
         or the next start would find them, and speak of a crash."""
         await self._commit.idle()
-        await self._in_thread(self._end)
+        await self._in_thread(self._end, await self._contents.all_firm())
 
-    def _end(self) -> None:
+    def _end(self, firm: Sequence[str]) -> None:
         with suppress(OSError):  # or the next start looks at the last letters once more
-            self._store.sync_files(self._contents.all_paths)
-            self._store.end_batch(self._contents.ids)
+            self._store.end_batch(firm)
         self.close()
 
     def close(self) -> None:

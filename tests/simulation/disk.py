@@ -85,13 +85,14 @@ class Disk:
         self._flights: list[Flight] = []
         self._begun = 0  #: flights, ever
         self._landed: dict[int, int] = {}  #: by node, the newest flight that has brought its content
-        self._writing: dict[int, bytes] = {}  #: the log, on its way to the disk: another sync takes nothing from it
+        self._writing: dict[
+            int, bytes
+        ] = {}  #: log and database, on their way to the disk: another sync takes nothing from them
         self._checkpoint: tuple[bytes, bytes] | None = None  #: log and database before it
         self._index = b""  #: of the log, as the kernel has written it at some moment
         self.broken = 0.0  #: how likely a sync fails
         self.lies = False  #: syncs do nothing
         self.blind = False  #: syncs of directories do nothing
-        self.failed = False  #: since the last sync that went well
         self.failures = 0
         self.holes = 0  #: how often the log may have got one
         self.now: Callable[[], float] = lambda: 0.0
@@ -119,10 +120,9 @@ class Disk:
     def sync_log(self, path: Path, heard: int) -> None:
         try:
             if self.holes > heard:
-                self.failed = True
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             self._sync([path])
-            self._writing = dict(self._flights[-1].contents)
+            self._writing.update(self._flights[-1].contents)
         except OSError:
             self.log_failed = self.now() if self.log_failed is None else self.log_failed
             raise
@@ -179,10 +179,8 @@ class Disk:
     def _take_off(self, flight: Flight) -> None:
         if self.broken and self._rng.random() < self.broken:
             self.failures += 1
-            self.failed = True
             self._refuse(flight)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        self.failed = False
         self._flights.append(self._numbered(flight))
 
     def _numbered(self, flight: Flight) -> Flight:
@@ -275,7 +273,10 @@ class Disk:
         node = (self.root / WAL).stat().st_ino
         self._contents[node] = self._without_refused(node, log)
         flight = self._numbered(Flight({}, {(self.root / DATABASE).stat().st_ino: now}))
+        # Another sync that is on its way does not bring back what it has seen of the log before.
+        self._landed[node] = flight.number
         if (self.root / WAL).stat().st_size:
+            self._writing.update(flight.contents)
             self._flights.append(flight)
         else:
             self.land(flight)

@@ -50,7 +50,9 @@ class Thread:
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         disk = self._disk
-        if function.__name__ != "checkpoint" and not (disk.failed and function.__name__ == "sync"):
+        # A sync begins a log in doubt anew, which is a checkpoint.
+        store: Any = getattr(function, "__self__", None)
+        if function.__name__ != "checkpoint" and not (function.__name__ == "sync" and store.doubtful):
             return function(*args, **kwargs)
         disk.before_checkpoint()
         try:
