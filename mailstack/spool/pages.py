@@ -156,8 +156,8 @@ def _free(found: Image) -> Iterator[int]:
     trunk = int.from_bytes(head[32:36], "big") if head[:16] == MAGIC else 0
     for _ in range(len(found.places)):
         content = found.page(trunk)
-        if not content:
-            return
+        if len(content) != found.size:
+            return  # the end of the list, or of what is left of the file
         yield trunk
         count = min(int.from_bytes(content[4:8], "big"), found.size // 4 - 2)
         yield from struct.unpack_from(f">{count}I", content, 8)

@@ -361,6 +361,20 @@ def test_a_small_letter_that_a_crash_has_cut_off_is_mended_from_what_is_saved(
     spool.close()
 
 
+@pytest.mark.parametrize("left", [0, 1, 7, 9, 4095])
+def test_a_list_of_free_pages_that_is_cut_off(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "queue.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (id TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID")
+        db.executemany("INSERT INTO t VALUES (?, ?)", [(f"L{number}", bytes(9000)) for number in range(9)])
+        db.execute("DELETE FROM t WHERE id > 'L0'")
+    trunk = int.from_bytes(path.read_bytes()[32:36], "big")
+    assert trunk
+    os.truncate(path, (trunk - 1) * 4096 + left)
+    with path.open("rb") as file:
+        assert all(row[0] != "L9" for row in rows(image(file, None)))
+
+
 def test_of_states_that_contradict_each_other_none_is_believed(damage: Damage) -> None:
     """A page that was let go has the recipient as it was before."""
     damage.add("L1")
