@@ -29,7 +29,7 @@ NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 
 _KEPT = """
 SELECT contents.id, content, checksum FROM contents JOIN messages USING (id)
-WHERE length(content) = size AND instr(id, '/') = 0
+WHERE typeof(content) = 'blob' AND length(content) = size AND instr(id, '/') = 0
 """
 
 

@@ -140,7 +140,7 @@ def _put(letter: Gleaned, table: str, row: Row) -> None:
         letter.history.append(row)
     elif table == "unsaved":
         letter.unsaved = row
-    else:
+    elif isinstance(row["content"], bytes):
         letter.contents = row
 
 

@@ -124,16 +124,18 @@ def _add(db: sqlite3.Connection, insert: Mapping[str, str], letter: Gleaned) -> 
         db.execute(insert["messages"], letter.message)
         for each in letter.recipients.values():
             db.execute(insert["recipients"], _on_hold(each) if letter.doubtful else each)
-        for table, row in (("unsaved", letter.unsaved), ("contents", letter.contents)):
-            if row is not None:
-                db.execute(insert[table], row)
+        if letter.unsaved is not None:
+            db.execute(insert["unsaved"], letter.unsaved)
     except (sqlite3.Error, OverflowError, ValueError):
         db.execute("ROLLBACK")
         return False
     db.execute("COMMIT")
-    for moment in letter.history:
-        with suppress(sqlite3.Error, OverflowError, ValueError):  # nothing but memories
-            db.execute(insert["history"], moment)
+    # Nothing but memories; and most files need no content.
+    kept = [] if letter.contents is None else [letter.contents]
+    for table, rows in (("history", letter.history), ("contents", kept)):
+        for row in rows:
+            with suppress(sqlite3.Error, OverflowError, ValueError):
+                db.execute(insert[table], row)
     return True
 
 

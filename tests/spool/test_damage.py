@@ -361,6 +361,22 @@ def test_a_small_letter_that_a_crash_has_cut_off_is_mended_from_what_is_saved(
     spool.close()
 
 
+def test_a_page_of_something_else_among_the_contents_costs_no_letter(damage: Damage) -> None:
+    damage.add("L1", GOOD)
+    spool = damage.open()
+    damage.run(spool.settle({"L1": [Result(0, "bounced", LATER)]}))
+    damage.run(spool.stop())
+    with closing(sqlite3.connect(damage.database)) as db:
+        roots = dict(db.execute("SELECT name, rootpage FROM sqlite_schema"))
+    octets = bytearray(damage.database.read_bytes())
+    one, two = (slice((roots[table] - 1) * 4096, roots[table] * 4096) for table in ("unreported", "contents"))
+    octets[one], octets[two] = octets[two], octets[one]
+    damage.database.write_bytes(octets)
+    spool = damage.open()
+    assert list(spool.repairs.faults) == ["queue.db"]  # type: ignore[attr-defined]
+    spool.close()
+
+
 @pytest.mark.parametrize("left", [0, 1, 7, 9, 4095])
 def test_a_list_of_free_pages_that_is_cut_off(tmp_path: Path, left: int) -> None:
     path = tmp_path / "queue.db"
