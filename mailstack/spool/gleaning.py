@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,11 @@ def _put(letter: Gleaned, table: str, row: Row) -> None:
 def _table(db: sqlite3.Connection, table: str, wanted: Columns, ids: Iterable[str]) -> Iterator[Row]:
     """One after the other up to the first error, then for each id by itself: the way there may be another one."""
     with suppress(sqlite3.Error, UnicodeError):
-        there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
-        names = [name for name in wanted.names if name in there]
-        query = f"SELECT {', '.join(names)} FROM {table}"
+        there = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        # A bit in the name of one column leaves all where they are.
+        renamed = len(there) == len(wanted.names) and sum(map(ne, there, wanted.names)) == 1
+        names = [name for name in wanted.names if renamed or name in there]
+        query = f"SELECT {'*' if renamed else ', '.join(names)} FROM {table}"
         seen = set[str]()
         try:
             for count, row in enumerate(db.execute(query)):
