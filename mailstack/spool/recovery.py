@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -83,7 +83,7 @@ class _Recovery:
     def run(self, folder: Path) -> Repairs:
         restored = restore(self._db, self._messages, create=True)
         files = set(os.listdir(self._messages))  # noqa: PTH208 - names are all we need, and there may be very many
-        torn, damaged, fresh = self._last_batch()
+        torn, damaged, fresh = self._last_batch(set(restored))
         self._remove(torn)
         rows = self._ids("SELECT id FROM messages")
         addressed = self._ids("SELECT id FROM recipients WHERE number = 0")
@@ -99,7 +99,7 @@ class _Recovery:
         senseless = dict.fromkeys(self._senseless(), ROWS)
         faults = {**damaged, **gone, **senseless}
         self._hold(faults)
-        return Repairs(tuple(torn), faults, len(leftovers), tuple(quarantined), fresh=tuple({*restored, *fresh}))
+        return Repairs(tuple(torn), faults, len(leftovers), tuple(quarantined), fresh=(*restored, *fresh))
 
     def _ids(self, query: str) -> set[str]:
         return {id for (id,) in self._db.execute(query)}
@@ -109,12 +109,14 @@ class _Recovery:
             for statement in REMOVE:
                 self._db.execute(statement, (json.dumps(list(ids)),))
 
-    def _last_batch(self) -> tuple[list[str], dict[str, str], list[str]]:
-        """Its letters that were cut off, those that are damaged otherwise, with what is wrong, and the whole ones. A
-        crash leaves less than was written, never something else."""
+    def _last_batch(self, restored: Collection[str]) -> tuple[list[str], dict[str, str], list[str]]:
+        """Of its letters but the ``restored`` ones: those that were cut off, those that are damaged otherwise, with
+        what is wrong, and the whole ones. A crash leaves less than was written, never something else."""
         torn, damaged, whole = list[str](), dict[str, str](), list[str]()
         query = "SELECT id, size, checksum FROM messages WHERE batch = (SELECT batch FROM counter)"
         for id, size, checksum in self._db.execute(query).fetchall():
+            if id in restored:
+                continue
             path = self._messages / id
             wrong = fault(str(path), size, checksum)
             if wrong and _cut_off(path, size):

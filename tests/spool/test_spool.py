@@ -256,7 +256,9 @@ class TestRestart:
         messages = self.data / "spool/messages"
         assert {messages, messages / "L2"} <= set(synced) and messages / "L1" not in synced
 
-    def test_what_another_process_has_left_in_the_log_is_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_another_process_has_left_in_the_log_is_not_believed(
+        self, monkeypatch: pytest.MonkeyPatch, unlogged: None
+    ) -> None:
         """It was killed, perhaps after a failed sync, of which nobody else hears: the log begins anew."""
         spool = open_spool(self.data, self.run)
         incoming = spool.receive("L1")
