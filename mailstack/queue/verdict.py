@@ -20,6 +20,7 @@ from mailstack.queue.transports import Terms
 
 #: Postfix's words for states that say more.
 _STATUS = {"reported": "bounced", "delivered": "sent", "relayed": "sent"}
+DELAYS = "%.2f/%.2f/%.2f/%.2f"
 Fields = Mapping[str, object]
 
 
@@ -80,14 +81,16 @@ class Verdict:
         """Lines that pflogsumm and the postmaster look for. ``delays``: receiving, waiting, connecting, sending."""
         arrived = due.letter.arrived
         entered = arrived if due.entered is None else due.entered
-        times = (entered - arrived, started - entered, outcome.setup, self._now() - started - outcome.setup)
+        times = [entered - arrived, started - entered, outcome.setup, self._now() - started - outcome.setup]
+        if min(times) < 0:  # the clock was set back
+            times = [max(0.0, each) for each in times]
         self._log.each(
             due.letter.id,
             several,
             relay=outcome.relay,
             conn_use=outcome.conn_use if outcome.conn_use > 1 else None,
-            delay=_seconds(sum(times)),
-            delays="/".join([_seconds(each) for each in times]),
+            delay=f"{sum(times):.2f}",
+            delays=DELAYS % tuple(times),
             dsn=reply.full_status,
             status=f"{_STATUS.get(state, state)} ({_words(reply)})",
         )
@@ -107,8 +110,3 @@ def _success(letter: Letter, recipient: Recipient, outcome: Delivered) -> str:
 def _words(reply: Reply) -> str:
     """As a server has said them; of a letter that no server has heard of, Postfix's words alone."""
     return reply.text if reply.text.startswith(SUSPENDED) else str(reply)
-
-
-def _seconds(interval: float) -> str:
-    """As in the log; a clock set back does not make it negative."""
-    return f"{max(0.0, interval):.2f}"

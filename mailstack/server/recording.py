@@ -1,13 +1,13 @@
 """What is said in a session, noted while it is said.
 
-Thousands of lines a second go through here, and hardly any is ever looked at. So a line is a tuple in a list, and text
-is made of it when it is written to the file, once a session.
+Thousands of lines a second go through here, and hardly any is ever looked at. So text is made of a line when it is
+written to the file, once a session.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -37,7 +37,7 @@ _QUEUED = re.compile(r"queued as (\w+)\Z")  # the end of the final reply to data
 class Recording:
     """One session. ``seconds`` is the clock of its lines, ``end`` is told when it is over."""
 
-    __slots__ = ("_end", "_first", "_last", "_later", "_open", "_seconds", "_start", "_who", "began", "id", "port",
+    __slots__ = ("_end", "_open", "_said", "_seconds", "_start", "_times", "_who", "began", "id", "lines", "port",
                  "service", "tls")  # fmt: skip
 
     def __init__(
@@ -55,28 +55,26 @@ class Recording:
         self.service = service
         self.port = port
         self.tls = ""
-        self._later = 0
+        self.lines = 0  #: so many were said
         self._who: Who | Identity = who
         self._seconds = seconds
         self._start = seconds()
-        self._first: list[tuple[float, Said]] = []
-        self._last: deque[tuple[float, Said]] | None = None
+        #: The first lines, and behind them a ring of the last ones. Times are numbers in an array, and no objects:
+        #: to keep one for a while costs more than to make it.
+        self._said: list[Said] = []
+        self._times = array("d")
         self._open = True
         self._end = end
 
     def add(self, said: Said) -> None:
-        if len(self._first) < FIRST:
-            self._first.append((self._seconds(), said))
-            return
-        if self._last is None:
-            self._last = deque(maxlen=LAST)
-        self._last.append((self._seconds(), said))
-        self._later += 1
-
-    @property
-    def lines(self) -> int:
-        """So many were said."""
-        return len(self._first) + self._later
+        if self.lines < FIRST + LAST:
+            self._said.append(said)
+            self._times.append(self._seconds())
+        else:
+            place = FIRST + (self.lines - FIRST) % LAST
+            self._said[place] = said
+            self._times[place] = self._seconds()
+        self.lines += 1
 
     def secured(self, tls: str) -> None:
         self.tls = tls
@@ -95,7 +93,9 @@ class Recording:
 
     def copy(self) -> Recorded:
         """What there is now: cheap, and nothing that goes on changes it, so that a thread can make text of it."""
-        said = [*self._first, *(self._last or ())]
+        noted = list(zip(self._times, self._said, strict=True))
+        oldest = FIRST + max(0, self.lines - FIRST - LAST) % LAST
+        said = [*noted[:FIRST], *noted[oldest:], *noted[FIRST:oldest]]
         until = self._seconds() if self._open else said[-1][0]
         missing = self.lines - len(said)
         return Recorded(self, self._identity(), self.tls, self._open, self._start, until, said, missing)

@@ -78,23 +78,30 @@ class Order:
 
 @define
 class Newcomer:
-    """A letter on its way in. ``error``: the disk has refused its file, and it does not come in."""
+    """A letter on its way in."""
 
     letter: Letter
     file: FileIncoming
     logged: bool  #: its content stands in the database, too, until its file is durable
     paths: Sequence[Path] = ()  #: to be synced by themselves; none where one sync is for all files
-    error: OSError | None = None
+    error: OSError | None = None  #: the disk has refused its file, and it does not come in
+
+    def write(self) -> None:
+        """Its file. What the disk refuses of one letter concerns no other."""
+        try:
+            self.file.finish(hurry=not self.logged)
+        except OSError as error:
+            self.error = error
 
 
 @define
 class Batch:
     """One transaction and one sync."""
 
-    letters: list[Letter] = Factory(list)  #: whose files are written
+    letters: list[Letter] = Factory(list)
     contents: list[tuple[str, bytes]] = Factory(list)  #: of those that are logged, by id
     files: bool = False  #: some are not: their files have to be synced
-    newcomers: list[Newcomer] = Factory(list)  #: whose files are not
+    newcomers: list[Newcomer] = Factory(list)  #: whose files are not written yet
     octets: int = 0  #: of those
     settlements: list[Settlement] = Factory(list)
     reported: list[Reported] = Factory(list)
@@ -110,32 +117,40 @@ class Batch:
     probe: bool = False  #: written even if there is nothing in it
 
     def enter(self, newcomer: Newcomer) -> None:
-        """Its file is written when the batch begins, if there are not too many. OSError: the disk refuses it now."""
+        """Its file is written later, together with others, if there are not too many."""
         newcomer.logged &= bool(newcomer.paths) or len(self.newcomers) < CROWD
         if not newcomer.logged:
             self.files = True
             self.paths.update(newcomer.paths)
         if self.octets + newcomer.file.size > AT_ONCE:
-            self._write_file(newcomer)
+            newcomer.write()
+            self._take(newcomer)
         else:
             self.newcomers.append(newcomer)
             self.octets += newcomer.file.size
 
-    def write_files(self) -> None:
-        """What the disk refuses of one letter concerns no other."""
-        for newcomer in self.newcomers:
+    def close(self) -> None:
+        """No more come. Where the sync is for files, they are written now; else there is time for that during it."""
+        newcomers = list(self.newcomers)
+        for newcomer in newcomers:
             newcomer.logged &= bool(newcomer.paths) or not self.files
-            try:
-                self._write_file(newcomer)
-            except OSError as error:
-                newcomer.error = error
-        self.newcomers.clear()
+        if self.files:
+            self.write_files()
+        for newcomer in newcomers:
+            self._take(newcomer)
 
-    def _write_file(self, newcomer: Newcomer) -> None:
-        newcomer.file.finish(hurry=not newcomer.logged)
-        self.letters.append(newcomer.letter)
-        if newcomer.logged:
-            self.contents.append((newcomer.letter.id, newcomer.file.whole))
+    def _take(self, newcomer: Newcomer) -> None:
+        if newcomer.error is None:
+            self.letters.append(newcomer.letter)
+            if newcomer.logged:
+                self.contents.append((newcomer.letter.id, newcomer.file.whole))
+
+    def write_files(self) -> list[str]:
+        """Those that are not written yet; the letters whose files the disk refuses."""
+        newcomers, self.newcomers = self.newcomers, []
+        for newcomer in newcomers:
+            newcomer.write()
+        return [newcomer.letter.id for newcomer in newcomers if newcomer.error is not None]
 
     @property
     def has_rows(self) -> bool:

@@ -144,9 +144,7 @@ class GroupCommit:
         self._arrivals.awaited.clear()
         error: Exception | None = None
         try:
-            # Not while a sync goes on: each call would wait for the file system's journal, and come into a commit of
-            # its own, for which the sync would wait.
-            batch.write_files()
+            batch.close()
             if batch.letters:
                 self._sizes.append(len(batch.letters))
             self._done += await self._write(batch)
@@ -248,7 +246,7 @@ class GroupCommit:
             if self._owed:
                 self._give_time()
             if self._ledger.doubtful or not batch.files:
-                await self._in_thread(self._ledger.sync)
+                await self._sync_log(batch)
             if batch.files:
                 await self._sync_files(batch)
             if batch.letters:
@@ -256,9 +254,24 @@ class GroupCommit:
                 # get the interpreter's lock once more.
                 self._care.verify()
         except Exception as error:
-            self._ledger.take_back(batch)
+            self._ledger.take_back(letter.id for letter in batch.letters)
             await self._make_room_after(error, batch)
             raise
+
+    async def _sync_log(self, batch: Batch) -> None:
+        """Meanwhile the files of letters that it makes durable are written: they would be once more after a crash."""
+        synced = Deferred.fromCoroutine(self._sync_ledger())
+        try:
+            refused = batch.write_files()
+        finally:
+            await synced
+        if refused:
+            # Their clients hear that they keep them, and that is to hold, too.
+            self._ledger.take_back(refused)
+            await self._sync_ledger()
+
+    async def _sync_ledger(self) -> None:
+        await self._in_thread(self._ledger.sync)
 
     async def _sync_files(self, batch: Batch) -> None:
         try:

@@ -15,8 +15,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstack.spool.incoming import Arrivals
 
-#: Seconds in which those gather for whom nobody waits.
-LEISURE = 0.05
+#: Seconds in which those gather for whom nobody waits. Longer, and what is kept of their letters falls out of the
+#: processor's caches.
+LEISURE = 0.025
 
 
 class GroupSync:

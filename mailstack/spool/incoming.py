@@ -93,10 +93,13 @@ class FileIncoming:
     def end(self) -> None:
         """The content is complete: no batch waits for it any more."""
         self._arrivals.awaited.discard(self)
+        if self._held:
+            self.whole = b"".join(self._held)
+            self._held.clear()
 
     def finish(self, hurry: bool = True) -> None:
-        """Put the content into the file, if it is not there yet. Not durable yet, but on its way if there is a
-        ``hurry``. OSError, also if it may have a hole."""
+        """After :meth:`end`: put the content into the file, if it is not there yet. Not durable yet, but on its way if
+        there is a ``hurry``. OSError, also if it may have a hole."""
         try:
             self._finish(hurry)
         except OSError as error:
@@ -106,10 +109,8 @@ class FileIncoming:
     def _finish(self, hurry: bool) -> None:
         if self._fd is None:
             if not self._made:
-                self.whole = b"".join(self._held)
                 write_new(self.name, self.whole, hurry=hurry)
                 self._made = True
-                self._held.clear()
         else:
             if self._arrivals.failed_syncs > self._failed_syncs:
                 raise OSError(errno.EIO, "a sync has failed since the message began to arrive")

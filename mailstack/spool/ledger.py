@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from mailstack.spool.batch import Batch
@@ -18,7 +19,7 @@ class Ledger(Protocol):
 
     def doubt(self) -> None: ...
 
-    def take_back(self, batch: Batch) -> None: ...
+    def take_back(self, ids: Iterable[str]) -> None: ...
 
     doubtful: bool
 

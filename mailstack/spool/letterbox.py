@@ -19,7 +19,7 @@ from mailstack.model.letter import Letter
 from mailstack.spool import notes, reserve
 from mailstack.spool.adding import add_letters
 from mailstack.spool.errors import Busy, as_os_error
-from mailstack.spool.incoming import Arrivals, FileIncoming
+from mailstack.spool.incoming import Arrivals, FileIncoming, ended
 from mailstack.spool.neighbours import beyond_doubt, connected, neighbour
 from mailstack.spool.schema import must_be_current
 
@@ -64,20 +64,20 @@ class Letterbox:
         """The file is durable before its row is written. While there is no row, a server that is just starting puts
         the file aside. So it is looked for once more when nobody else can write, and nothing is said of a letter
         without. OSError, and :attr:`unsure`: the letter is there, but a power loss may take it."""
-        assert isinstance(content, FileIncoming), "content comes from receive()"
+        incoming = ended(content)
         try:
             if not reserve.whole(self._messages.parent):
                 raise OSError(errno.ENOSPC, "the room that is left is for the outcomes of letters that are here")
             if not beyond_doubt(self._messages.parent):
                 raise Busy(errno.EAGAIN, "the disk has refused a write of the server's, which is not made good yet")
-            content.finish()
-            file = Path(content.name)
+            incoming.finish()
+            file = Path(incoming.name)
             sync_paths([file, self._messages])
             self._enter(letter, file)
         except (OSError, sqlite3.Error) as error:
-            content.discard()
+            incoming.discard()
             raise as_os_error(error) from error
-        content.keep()
+        incoming.keep()
         if not beyond_doubt(self._messages.parent):
             self.unsure = UNSURE
             raise OSError(errno.EIO, UNSURE)

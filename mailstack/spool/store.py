@@ -230,9 +230,9 @@ class Store:
         except sqlite3.Error as error:
             raise as_os_error(error) from error
 
-    def take_back(self, batch: Batch) -> None:
-        """The sync failed: remove the rows whose senders are told 4xx. If that fails too, the next batch does it."""
-        self._undo += [letter.id for letter in batch.letters]
+    def take_back(self, ids: Iterable[str]) -> None:
+        """Remove the rows of letters whose senders are told 4xx. If that fails too, the next batch does it."""
+        self._undo += ids
         try:
             with transaction(self._db):
                 self._remove(self._undo)

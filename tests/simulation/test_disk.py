@@ -129,7 +129,7 @@ def fill(disk: Disk, queue: Store, batches: int) -> None:
         try:
             queue.sync()
         except OSError:
-            queue.take_back(Batch())
+            queue.take_back([])
         disk.after_checkpoint()
         flights = disk.taken_off()
         if number < FAILING:
@@ -197,7 +197,7 @@ def survives_a_checkpoint(disk: Disk) -> bool:
     disk.broken = 1.0
     with pytest.raises(OSError):
         queue.sync()
-    queue.take_back(Batch())
+    queue.take_back([])
     disk.before_checkpoint()
     queue.checkpoint()
     disk.after_checkpoint()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from mailstack import durable
 from mailstack.durable import SYNCS, LogSync, Syncs
 from mailstack.interfaces.spool import Result
-from mailstack.spool import batch, contents
+from mailstack.spool import batch, contents, incoming
 from mailstack.spool.contents import MOST_RECIPIENTS, REST
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.group_sync import LEISURE, GroupSync
 from mailstack.spool.incoming import MAX_LOGGED, Arrivals
+from mailstack.spool.recovery import Repairs
 from tests.fakes import ListLog, in_place
 from tests.spool.contract import LATER, all_due, letter
 from tests.spool.test_spool import Runner
@@ -32,6 +35,7 @@ class Office:
         self.data, self.mode = data, mode
         self.run = Runner(steps=40)
         self.logs = 0
+        self.on_log: Callable[[], object] = lambda: None
         self.synced: list[set[str]] = []
         self.open()
 
@@ -44,6 +48,7 @@ class Office:
         class CountingSync(LogSync):
             def __call__(self) -> None:
                 office.logs += 1
+                office.on_log()
 
         syncs = Syncs(lambda folder, by_file: sync, CountingSync)
         self.spool = DiskSpool(self.data, self.mode, in_place, in_place, self.run.clock, ListLog(), str, syncs=syncs)
@@ -52,9 +57,9 @@ class Office:
         self.logs = 0
 
     def add(self, id: str, content: bytes = SMALL) -> None:
-        incoming = self.spool.receive(id)
-        incoming.write(content)
-        self.run(self.spool.add(letter(id, content=content), incoming))
+        file = self.spool.receive(id)
+        file.write(content)
+        self.run(self.spool.add(letter(id, content=content), file))
 
     def kept(self) -> list[str]:
         return [id for (id,) in self.spool._store._db.execute("SELECT id FROM contents ORDER BY id")]
@@ -77,9 +82,9 @@ def test_of_a_crowd_all_files_are_synced_at_once(
     monkeypatch.setattr(batch, "CROWD", 2)
     office = Office(tmp_path, mode)
     for number in range(3):
-        incoming = office.spool.receive(f"L{number}")
-        incoming.write(SMALL)
-        Deferred.fromCoroutine(office.spool.add(letter(f"L{number}", content=SMALL), incoming))
+        file = office.spool.receive(f"L{number}")
+        file.write(SMALL)
+        Deferred.fromCoroutine(office.spool.add(letter(f"L{number}", content=SMALL), file))
     office.run.clock.advance(0)
     assert len(office.kept()) == kept and (office.logs, len(office.synced)) == (kept > 0, kept == 0)
     assert len(all_due(office.spool, office.run, 1e9)) == 3
@@ -91,9 +96,9 @@ def test_a_small_letter_that_waits_for_files_anyway(tmp_path: Path, mode: str, k
     """With a larger one in the same batch."""
     office = Office(tmp_path, mode)
     for id, content in (("L1", SMALL), ("L2", LARGE)):
-        incoming = office.spool.receive(id)
-        incoming.write(content)
-        Deferred.fromCoroutine(office.spool.add(letter(id, content=content), incoming))
+        file = office.spool.receive(id)
+        file.write(content)
+        Deferred.fromCoroutine(office.spool.add(letter(id, content=content), file))
     office.run.clock.advance(0)
     assert office.kept() == kept and len(office.synced) == 1
     office.spool.close()
@@ -118,6 +123,40 @@ def test_a_small_letter_waits_for_the_log_alone(office: Office) -> None:
     assert office.file("L1").read_bytes() == SMALL
 
 
+def test_its_file_is_written_while_the_log_is_synced(office: Office) -> None:
+    there = []
+    office.on_log = lambda: there.append((office.kept(), office.file("L1").exists()))
+    office.add("L1")
+    assert there == [(["L1"], False)]
+    assert office.file("L1").exists()
+
+
+def test_one_whose_file_is_refused_then_is_taken_back(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Durably, before its client hears that it keeps it; and it is the only one of its batch."""
+    write_new, there = durable.write_new, []
+    office.on_log = lambda: there.append(office.kept())
+
+    def full(path: str, content: bytes, **named: Any) -> None:
+        if path.endswith("L1"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_new(path, content, **named)
+
+    monkeypatch.setattr(incoming, "write_new", full)
+    told: list[Any] = []
+    for id in ("L1", "L2"):
+        content = office.spool.receive(id)
+        content.write(SMALL)
+        coming = Deferred.fromCoroutine(office.spool.add(letter(id, content=SMALL), content))
+        coming.addBoth(lambda result: told.append((result and result.value.errno, len(there))))
+    office.run.clock.advance(0)
+    assert told == [(errno.ENOSPC, 2), (None, 2)]
+    assert there == [["L1", "L2"], ["L2"]]
+    office.spool.close()
+    office.open()
+    assert [due.letter.id for due in all_due(office.spool, office.run, 1e9)] == ["L2"]
+    assert office.repairs == Repairs()
+
+
 def test_a_larger_one_waits_for_its_file(office: Office) -> None:
     office.add("L1", LARGE)
     assert office.logs == 0 and office.kept() == []
@@ -136,9 +175,9 @@ def test_one_to_many_waits_for_its_file(office: Office) -> None:
 
 def test_in_a_batch_of_both_all_wait_for_files(office: Office) -> None:
     for id, content in (("L1", SMALL), ("L2", LARGE)):
-        incoming = office.spool.receive(id)
-        incoming.write(content)
-        Deferred.fromCoroutine(office.spool.add(letter(id, content=content), incoming))
+        file = office.spool.receive(id)
+        file.write(content)
+        Deferred.fromCoroutine(office.spool.add(letter(id, content=content), file))
     office.run.clock.advance(0)
     assert office.logs == 0 and office.kept() == ["L1"]
     assert office.synced == [{"spool/messages", "spool/messages/L2", "spool/queue.db-wal"}]

@@ -127,7 +127,7 @@ def test_a_batch_that_is_not_durable_has_its_number_still(tmp_path: Path) -> Non
         try:
             store.sync()
         except OSError:
-            store.take_back(batch)
+            store.take_back([f"L{number}"])
         numbers += store._db.execute("SELECT batch FROM counter").fetchone()
     store.close()
     assert numbers == [1, 2, 2, 3]

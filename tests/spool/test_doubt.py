@@ -20,6 +20,7 @@ from mailstack.spool import letterbox, neighbours, restoring
 from mailstack.spool.desk import QueueDesk
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.errors import Busy
+from mailstack.spool.incoming import ended
 from mailstack.spool.letterbox import UNSURE, Letterbox
 from mailstack.spool.neighbours import beyond_doubt
 from mailstack.spool.recovery import LEFTOVERS
@@ -202,7 +203,7 @@ def test_what_is_put_into_the_queue_again_is_not_promised(server: Server, impati
     box = Letterbox(server.data, str, 1000)
     content = box.receive("4XQ1")
     content.write(b"Return-Path: <a@far.test>\nDelivered-To: alice@office.test\nReceived: by x.test\n\nx\n")
-    content.finish()  # type: ignore[attr-defined]
+    ended(content).finish()
     (folder / LEFTOVERS).mkdir(exist_ok=True)
     left = (folder / "messages/4XQ1").rename(folder / LEFTOVERS / "4XQ1")
     told = restoring.read(left)

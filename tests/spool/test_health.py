@@ -301,17 +301,18 @@ def test_moved_away_and_back(sick: Sick) -> None:
     sick.add("L3")
 
 
-def test_what_was_refused_while_it_was_moved_leaves_no_file(sick: Sick) -> None:
+def test_what_was_refused_while_it_was_moved_leaves_no_file(sick: Sick, monkeypatch: pytest.MonkeyPatch) -> None:
     away = sick.data.with_name("away")
+    verify = sick.spool._health.verify
 
-    def move() -> None:
+    def moved() -> None:
         sick.data.rename(away)
+        verify()
 
-    sick.on_sync = move
-    with pytest.raises(FileNotFoundError):
+    with monkeypatch.context() as moving, pytest.raises(FileNotFoundError):
+        moving.setattr(sick.spool._health, "verify", moved)
         sick.add("L1")
     assert (away / "spool/messages/L1").exists()
-    sick.on_sync = lambda: None
     away.rename(sick.data)
     sick.look()
     assert sick.files == []
