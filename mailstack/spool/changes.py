@@ -15,7 +15,7 @@ from mailstack.model.entry import Changed
 from mailstack.model.selection import Selection
 from mailstack.spool.entries import ADMINISTRATOR, SENDER
 from mailstack.spool.selection import condition, id_list
-from mailstack.spool.settling import FINISHED, REMOVE
+from mailstack.spool.settling import FINISHED, remove
 from mailstack.spool.states import HELD, UNREPORTED, WAITING, listed
 
 
@@ -132,6 +132,5 @@ def words(deed: Deed) -> str:
 def _remove(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
     db.execute(_TAKEN_BACK, (id_list(ids),))
     finished = [id for (id,) in db.execute(FINISHED, (id_list(ids),))]
-    for statement in REMOVE:
-        db.execute(statement, (id_list(finished),))
+    remove(db, finished)
     return finished

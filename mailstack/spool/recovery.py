@@ -10,10 +10,9 @@ ends the last batch, too, so after it whatever is missing is damage.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +24,7 @@ from mailstack.spool.content import BLOCK, fault, opened
 from mailstack.spool.contents import restore
 from mailstack.spool.custody import ROWS
 from mailstack.spool.salvage import Salvage
-from mailstack.spool.settling import REMOVE, held
+from mailstack.spool.settling import held, remove
 from mailstack.spool.states import STATES, WAITING, listed
 
 PATIENCE = 10.0  # seconds to wait for another process
@@ -84,7 +83,7 @@ class _Recovery:
         restored = restore(self._db, self._messages, create=True)
         files = set(os.listdir(self._messages))  # noqa: PTH208 - names are all we need, and there may be very many
         torn, damaged, fresh = self._last_batch(set(restored))
-        self._remove(torn)
+        remove(self._db, torn)
         rows = self._ids("SELECT id FROM messages")
         addressed = self._ids("SELECT id FROM recipients WHERE number = 0")
         # Each letter has at least one recipient, and is added in one step with all of them.
@@ -94,7 +93,7 @@ class _Recovery:
         strange = orphans & nobodys | {name for name in orphans if not _is_file(self._messages / name)}
         quarantined = put_aside(self._messages, sorted(strange | lame & files), folder / QUARANTINE)
         leftovers = put_aside(self._messages, sorted(orphans - strange), folder / LEFTOVERS)
-        self._remove([*lame, *nobodys])
+        remove(self._db, [*lame, *nobodys])
         gone = dict.fromkeys(sorted(rows - files - lame), "its file is missing")
         senseless = dict.fromkeys(self._senseless(), ROWS)
         faults = {**damaged, **gone, **senseless}
@@ -103,11 +102,6 @@ class _Recovery:
 
     def _ids(self, query: str) -> set[str]:
         return {id for (id,) in self._db.execute(query)}
-
-    def _remove(self, ids: Sequence[str]) -> None:
-        if ids:
-            for statement in REMOVE:
-                self._db.execute(statement, (json.dumps(list(ids)),))
 
     def _last_batch(self, restored: Collection[str]) -> tuple[list[str], dict[str, str], list[str]]:
         """Of its letters but the ``restored`` ones: those that were cut off, those that are damaged otherwise, with

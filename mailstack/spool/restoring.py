@@ -23,7 +23,7 @@ from mailstack.spool.gleaning import valid_id
 from mailstack.spool.letterbox import DURABLE, UNSURE
 from mailstack.spool.neighbours import beyond_doubt, connected, neighbour
 from mailstack.spool.schema import must_be_current
-from mailstack.spool.settling import REMOVE
+from mailstack.spool.settling import remove
 from mailstack.spool.states import HELD
 
 MOST_HEADER = 1 << 20  #: octets
@@ -119,5 +119,4 @@ def _make_room(db: sqlite3.Connection, letter: Letter) -> None:
     states = {state for (state,) in db.execute("SELECT state FROM recipients WHERE id = ?", (id,))}
     if states - set(HELD):
         raise ValueError("a letter of that ID is in the queue, and not on hold")
-    for statement in REMOVE:
-        db.execute(statement, (f'["{id}"]',))
+    remove(db, [id])

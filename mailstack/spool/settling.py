@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from mailstack.spool.batch import Batch, Settlement
 from mailstack.spool.rows import history_row, result_row
@@ -62,7 +62,6 @@ SELECT value ->> 0 FROM json_each(?) WHERE NOT EXISTS
      AND number NOT BETWEEN value ->> 1 AND value ->> 2)
     AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value ->> 0)
 """
-FIRM = "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))"
 SAVED = "DELETE FROM unsaved WHERE id IN (SELECT value FROM json_each(?))"
 #: Of these letters, those of which nothing is left to do.
 FINISHED = f"""
@@ -70,11 +69,11 @@ SELECT value FROM json_each(?) WHERE NOT EXISTS
     (SELECT 1 FROM recipients WHERE id = value AND state NOT IN {listed(DONE)})
     AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value)
 """
-REMOVE_FINISHED = tuple(
+REMOVE = tuple(
     f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
-    for table in ("history", "recipients", "contents", "messages")
+    for table in ("history", "recipients", "messages")
 )
-REMOVE = (SAVED, *REMOVE_FINISHED)
+REMOVE_CONTENTS = "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))"
 
 
 def held(why: str) -> str:
@@ -120,11 +119,33 @@ def settle(db: sqlite3.Connection, batch: Batch, settlements: Sequence[Settlemen
     if batch.saved:
         db.execute(SAVED, (json.dumps(batch.saved),))
     if batch.firm:
-        db.execute(FIRM, (json.dumps(batch.firm),))
+        remove_contents(db, batch.firm)
     if batch.reported:
         told = [(report.id, number) for report in batch.reported for number in report.numbers]
         db.execute(REPORTED, (json.dumps(told),))
         db.execute(WARNED, (json.dumps([(report.id, report.warned) for report in batch.reported]),))
+
+
+def remove(db: sqlite3.Connection, ids: Collection[str], finished: bool = False) -> None:
+    """All that there is of these letters; of ``finished`` ones nothing is unsaved. sqlite3.Error."""
+    if not ids:
+        return
+    rows = (json.dumps(list(ids)),)
+    if not finished:
+        db.execute(SAVED, rows)
+    for statement in REMOVE:
+        db.execute(statement, rows)
+    remove_contents(db, ids)
+
+
+def remove_contents(db: sqlite3.Connection, ids: Collection[str]) -> None:
+    """Without wiping them, which would write each of their pages once more (some builds of SQLite do it by default).
+    Rows are wiped: whoever saves a damaged database may come upon pages that were let go. sqlite3.Error."""
+    db.execute("PRAGMA secure_delete = OFF")
+    try:
+        db.execute(REMOVE_CONTENTS, (json.dumps(list(ids)),))
+    finally:
+        db.execute("PRAGMA secure_delete = ON")
 
 
 def remember(db: sqlite3.Connection, staying: Iterable[Settlement]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from mailstack.spool.contents import restore
 from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.neighbours import Doubt
 from mailstack.spool.schema import prepare, version
-from mailstack.spool.settling import FINISHED, FIRM, REMOVE, REMOVE_FINISHED, finished_by, remember, settle
+from mailstack.spool.settling import FINISHED, finished_by, remember, remove, remove_contents, settle
 from mailstack.spool.states import HELD, WAITING, listed
 from mailstack.spool.transaction import transaction
 
@@ -63,6 +63,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        self._db.execute("PRAGMA secure_delete = ON")
         prepare(self._db)
         self._reroute()
         self._sync_log = log_sync(self._wal)
@@ -119,15 +120,15 @@ class Store:
                 version(reader)
             self._db.close()
 
-    def end_batch(self, firm: Iterable[str] = ()) -> None:
+    def end_batch(self, firm: Collection[str] = ()) -> None:
         """All that was written is durable: so the next start takes nothing of it for cut off; also the files of these
         small letters. Blocking."""
         if self.doubtful:
             return  # it is not, and the next start looks at the last letters
         try:
             with transaction(self._db):
-                self._remove(self._undo)
-                self._db.execute(FIRM, (json.dumps(list(firm)),))
+                remove(self._db, self._undo)
+                remove_contents(self._db, firm)
                 self._db.execute("UPDATE counter SET batch = batch + 1")
         except sqlite3.Error as error:
             raise as_os_error(error) from error
@@ -235,7 +236,7 @@ class Store:
         self._undo += ids
         try:
             with transaction(self._db):
-                self._remove(self._undo)
+                remove(self._db, self._undo)
             self._undo.clear()
         except sqlite3.Error:
             pass
@@ -246,7 +247,7 @@ class Store:
                 # Else the last one is not durable, and its letters are gone: so both are one to whoever looks after a
                 # crash. No number is passed before it is durable.
                 self._db.execute("UPDATE counter SET batch = batch + 1")
-            self._remove(self._undo)
+            remove(self._db, self._undo)
             add_letters(self._db, batch.letters, self._destination)
             add_contents(self._db, batch.contents)
             over = dict.fromkeys(finished_by(self._db, batch.settlements))
@@ -254,7 +255,7 @@ class Store:
             settle(self._db, batch, settlements)
             finished = over | dict.fromkeys(self._finished([id for id in batch.touched if id not in over]))
             remember(self._db, [done for done in settlements if done.id not in finished])
-            self._remove(list(finished), REMOVE_FINISHED)
+            remove(self._db, finished, finished=True)
             # Behind what has happened: nobody takes back what was sent just now.
             carried_out = [change(self._db, each.deed, [each.id], each.selection) for each in batch.orders]
         self._undo.clear()
@@ -266,12 +267,6 @@ class Store:
         if not touched:
             return []
         return [row[0] for row in self._db.execute(FINISHED, (json.dumps(touched),))]
-
-    def _remove(self, ids: list[str], statements: Iterable[str] = REMOVE) -> None:
-        if ids:
-            rows = (json.dumps(ids),)
-            for statement in statements:
-                self._db.execute(statement, rows)
 
     def changed(self) -> bool:
         """Whether another connection has changed the database since the last call."""
