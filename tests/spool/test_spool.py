@@ -507,32 +507,26 @@ class TestFailingDisk(OnFailingDisk):
         copied_by(store)
         assert written == [store._wal]
 
+    @staticmethod
+    def refuse(db: sqlite3.Connection, ids: list[str], finished: bool = False) -> None:
+        if ids:
+            raise sqlite3.OperationalError("database is locked")
+
     def test_rows_that_cannot_be_taken_back_yet_go_before_the_batch_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Else the next start would miss the file of a letter that nobody was promised."""
         store = self.spool._store
-        remove, locked = store._remove, sqlite3.OperationalError("database is locked")
-
-        def refuse(ids: list[str], statements: object = ()) -> None:
-            if ids:
-                raise locked
-
-        monkeypatch.setattr(store, "_remove", refuse)
-        self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
-        self.sync.fails = False
-        store.sync()
-        monkeypatch.setattr(store, "_remove", remove)
+        with monkeypatch.context() as locked:
+            locked.setattr("mailstack.spool.store.remove", self.refuse)
+            self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
+            self.sync.fails = False
+            store.sync()
         store.end_batch()
         assert store.taken_back == set()
         assert store._db.execute("SELECT id FROM messages").fetchall() == []
 
     def test_rows_that_cannot_be_taken_back_yet_are_seen_by_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not by the queue, nor by who fetches mail or asks for it: their sender has heard 4xx."""
-
-        def refuse(ids: list[str], statements: object = ()) -> None:
-            if ids:
-                raise sqlite3.OperationalError("database is locked")
-
-        monkeypatch.setattr(self.spool._store, "_remove", refuse)
+        monkeypatch.setattr("mailstack.spool.store.remove", self.refuse)
         self.test_after_a_failed_sync_nothing_of_the_letter_is_left()
         assert self.spool._store.taken_back == {"L1"}
         assert self.run(self.spool.waiting(["office.test"])) == []
