@@ -20,7 +20,7 @@ from mailstack.queue.transports import Terms
 
 #: Postfix's words for states that say more.
 _STATUS = {"reported": "bounced", "delivered": "sent", "relayed": "sent"}
-DELAYS = "%.2f/%.2f/%.2f/%.2f"
+_DELAYS = "%.2f/%.2f/%.2f/%.2f"
 Fields = Mapping[str, object]
 
 
@@ -90,7 +90,7 @@ class Verdict:
             relay=outcome.relay,
             conn_use=outcome.conn_use if outcome.conn_use > 1 else None,
             delay=f"{sum(times):.2f}",
-            delays=DELAYS % tuple(times),
+            delays=_DELAYS % tuple(times),
             dsn=reply.full_status,
             status=f"{_STATUS.get(state, state)} ({_words(reply)})",
         )
