@@ -73,6 +73,8 @@ class GroupCommit:
         self._owed = False  #: time for others, since the last letters
         self._start: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
+        self._ending = False
+        self._pauses: set[Deferred[None]] = set()  #: of those who insist
         self._done: list[str] = []  #: letters whose rows are removed, but not durably yet
 
     @property
@@ -80,8 +82,11 @@ class GroupCommit:
         """Whether a batch, of whatever, would make good what a failed sync has left."""
         return self._ledger.doubtful
 
-    async def idle(self) -> None:
-        """Until nothing is on its way to the disk, and nothing waits for that."""
+    async def end(self) -> None:
+        """Until nothing is on its way to the disk, and nothing waits for that. Who insists has one more try."""
+        self._ending = True
+        for pause in list(self._pauses):
+            pause.cancel()
         while self._busy or self._waiters or self._files.busy:
             if self._files.busy:
                 await self._files.idle()
@@ -102,18 +107,19 @@ class GroupCommit:
         await waiter
 
     async def insist(self, change: Callable[[Batch], object], must: int) -> None:
-        """The same, tried until it is durable. CancelledError: whoever waits has given up, after one more try."""
+        """The same, tried until it is durable; or until the :meth:`end`, then OSError."""
         while True:
             try:
                 await self.join(change, must=must)
                 return
             except OSError:
-                try:
-                    await deferLater(self._clock, PATIENCE)
-                except CancelledError:
-                    with suppress(OSError):
-                        await self.join(change, must=must)
+                if self._ending:
                     raise
+            pause: Deferred[None] = deferLater(self._clock, PATIENCE)
+            self._pauses.add(pause)
+            with suppress(CancelledError):
+                await pause
+            self._pauses.discard(pause)
 
     def _plan(self, at_once: bool = False) -> None:
         """When to go: in the next round of the reactor, which lets come along what is ready in this one, or later.

@@ -150,7 +150,7 @@ class DiskSpool(Questions):
         """Close it when all is written that has been given to it, also by those who were cut off while they waited: or
         what they have delivered would be delivered again. And when the files of letters that are done with are removed:
         or the next start would find them, and speak of a crash."""
-        await self._commit.idle()
+        await self._commit.end()
         await self._in_thread(self._end, await self._contents.all_firm())
 
     def _end(self, firm: Sequence[str]) -> None:
@@ -226,6 +226,12 @@ class DiskSpool(Questions):
             return
         file = ended(content)
         await self._finish_in_need(file)
+        # Whoever waits here may be cut off. The report comes in all the same, and then its mark must.
+        waiter = Deferred[None]()
+        Deferred.fromCoroutine(self._enter_marked(bounce, file, reported)).chainDeferred(waiter)
+        await waiter
+
+    async def _enter_marked(self, bounce: Letter, file: FileIncoming, reported: Reported) -> None:
         with self._hidden(bounce.id):
             # One after the other: in one batch a crash could keep the mark and lose the report's body.
             await self._enter(bounce, file, must=HALF)

@@ -772,19 +772,34 @@ class TestGroupCommit(OnFailingDisk):
         self.run.clock.advance(0.05)
         assert done and self.sync.calls == 2
 
-    def test_who_insists_and_is_cut_off_tries_once_more(self) -> None:
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_who_insists_has_one_more_try_at_the_end(self, fails: bool) -> None:
         flushed: list[set[Path]] = []
         self.sync.fails = True
         insisting = Deferred.fromCoroutine(
             self.spool._commit.insist(lambda batch: flushed.append(batch.paths), must=ALL)
         )
         self.run.clock.advance(1)
-        self.sync.fails = False
-        insisting.cancel()
+        self.sync.fails = fails
+        ended = self.begin(self.spool._commit.end())
         self.run.clock.advance(1)
         assert len(flushed) == self.sync.calls == 2
-        assert insisting.called
-        insisting.addErrback(lambda failure: failure.trap(CancelledError))
+        assert ended and insisting.called
+        if fails:
+            insisting.addErrback(lambda failure: failure.trap(OSError))
+
+    def test_a_report_that_is_cut_off_on_its_way_comes_with_its_mark(self) -> None:
+        """Or the next start would make another one."""
+        self.run(self.add("L1"))
+        self.run(self.spool.settle({"L1": [Result(0, "bounced", NEVER)]}))
+        content = self.spool.receive("B1")
+        content.write(b"x\n")
+        reporting = Deferred.fromCoroutine(self.spool.report("L1", [0], letter("B1"), content, 0))
+        reporting.cancel()
+        reporting.addErrback(lambda failure: failure.trap(CancelledError))
+        assert reporting.called
+        self.run(self.spool._commit.end())
+        assert [due.letter.id for due in all_due(self.spool, self.run, 1e9)] == ["B1"]
 
     def test_a_result_comes_along_with_the_next_letter(self) -> None:
         self.run(self.add("L1"))
