@@ -65,7 +65,7 @@ class Store:
         self._sync = FilesystemSync(pathlib.Path(root))
         self._disk, self._files = Threads("disk", 1, reactor), Threads("files", 1, reactor)
         self._db = sqlite3.connect(f"{root}/queue.db", isolation_level=None, check_same_thread=False)
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 0", "secure_delete = OFF"):
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 0"):
             self._db.execute(f"PRAGMA {setting}")
         columns = "id TEXT PRIMARY KEY, sender TEXT, recipient TEXT, content BLOB"
         self._db.execute(f"CREATE TABLE letters ({columns}) WITHOUT ROWID")

@@ -69,11 +69,11 @@ SELECT value FROM json_each(?) WHERE NOT EXISTS
     (SELECT 1 FROM recipients WHERE id = value AND state NOT IN {listed(DONE)})
     AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value)
 """
+FIRM = "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))"
 REMOVE = tuple(
     f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
-    for table in ("history", "recipients", "messages")
+    for table in ("history", "recipients", "contents", "messages")
 )
-REMOVE_CONTENTS = "DELETE FROM contents WHERE id IN (SELECT value FROM json_each(?))"
 
 
 def held(why: str) -> str:
@@ -119,7 +119,7 @@ def settle(db: sqlite3.Connection, batch: Batch, settlements: Sequence[Settlemen
     if batch.saved:
         db.execute(SAVED, (json.dumps(batch.saved),))
     if batch.firm:
-        remove_contents(db, batch.firm)
+        db.execute(FIRM, (json.dumps(batch.firm),))
     if batch.reported:
         told = [(report.id, number) for report in batch.reported for number in report.numbers]
         db.execute(REPORTED, (json.dumps(told),))
@@ -135,17 +135,6 @@ def remove(db: sqlite3.Connection, ids: Collection[str], finished: bool = False)
         db.execute(SAVED, rows)
     for statement in REMOVE:
         db.execute(statement, rows)
-    remove_contents(db, ids)
-
-
-def remove_contents(db: sqlite3.Connection, ids: Collection[str]) -> None:
-    """Without wiping them, which would write each of their pages once more (some builds of SQLite do it by default).
-    Rows are wiped: whoever saves a damaged database may come upon pages that were let go. sqlite3.Error."""
-    db.execute("PRAGMA secure_delete = OFF")
-    try:
-        db.execute(REMOVE_CONTENTS, (json.dumps(list(ids)),))
-    finally:
-        db.execute("PRAGMA secure_delete = ON")
 
 
 def remember(db: sqlite3.Connection, staying: Iterable[Settlement]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from mailstack.spool.contents import restore
 from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.neighbours import Doubt
 from mailstack.spool.schema import prepare, version
-from mailstack.spool.settling import FINISHED, finished_by, remember, remove, remove_contents, settle
+from mailstack.spool.settling import FINISHED, FIRM, finished_by, remember, remove, settle
 from mailstack.spool.states import HELD, WAITING, listed
 from mailstack.spool.transaction import transaction
 
@@ -63,6 +63,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        # The default of some builds of SQLite. A page that was let go must look like none, even in another one's place.
         self._db.execute("PRAGMA secure_delete = ON")
         prepare(self._db)
         self._reroute()
@@ -120,7 +121,7 @@ class Store:
                 version(reader)
             self._db.close()
 
-    def end_batch(self, firm: Collection[str] = ()) -> None:
+    def end_batch(self, firm: Iterable[str] = ()) -> None:
         """All that was written is durable: so the next start takes nothing of it for cut off; also the files of these
         small letters. Blocking."""
         if self.doubtful:
@@ -128,7 +129,7 @@ class Store:
         try:
             with transaction(self._db):
                 remove(self._db, self._undo)
-                remove_contents(self._db, firm)
+                self._db.execute(FIRM, (json.dumps(list(firm)),))
                 self._db.execute("UPDATE counter SET batch = batch + 1")
         except sqlite3.Error as error:
             raise as_os_error(error) from error

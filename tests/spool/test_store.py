@@ -151,15 +151,14 @@ def test_what_was_settled_before_a_failed_sync_may_be_settled_again(rows: Rows) 
     assert rows.write(sent("L1", 0)) == ["L1"]
 
 
-def test_of_a_letter_that_is_gone_no_row_can_be_found_on_any_page(rows: Rows) -> None:
-    """Who saves a damaged database would bring it back. Its content alone is no letter, and stays until it is written
-    over: to wipe it would cost as much as to write it."""
+def test_of_a_letter_that_is_gone_nothing_can_be_found_on_any_page(rows: Rows) -> None:
+    """Who saves a damaged database would bring it back, or miss what has changed places with it."""
     content = b"of the content" * 1000
     new = letter("L1", "remains@office.test", content=content)
     rows.store.write(Batch(letters=[new], contents=[("L1", content)]))
     assert b"remains" in rows.octets() and b"of the content" in rows.octets()
     rows.write(sent("L1", 0))
-    assert b"remains" not in rows.octets() and b"of the content" in rows.octets()
+    assert b"remains" not in rows.octets() and b"of the content" not in rows.octets()
 
 
 def test_a_start_waits_for_its_neighbours_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
