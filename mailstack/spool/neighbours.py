@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mailstack.spool.errors import Busy
+from mailstack.spool.schema import WIPE
 
 PATIENCE = 10.0  # seconds
 PAUSE = 0.02  # seconds between two tries
@@ -44,6 +45,7 @@ def connected(database: Path) -> sqlite3.Connection:
     checkpoint while others have the database open: the log may have a hole that only the server knows of.
     sqlite3.Error, also if there is no database."""
     db = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=PATIENCE, isolation_level=None)
+    db.execute(WIPE)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 0")
     return db

@@ -142,26 +142,12 @@ def _number(content: bytes) -> Iterator[int]:
 
 
 def rows(found: Image) -> Iterator[list[Value]]:
-    """The rows in all pages that look like pages of an index, but those that are free."""
-    free = set(_free(found))
-    for number in sorted(found.places.keys() - free):
+    """The rows in all pages that look like pages of an index. In one that was let go there are none, as it was wiped
+    (``schema.WIPE``); or it has changed places with another one."""
+    for number in sorted(found.places):
         content = found.page(number)
         if len(content) == found.size:
             yield from _cells(found, content, 100 if number == 1 else 0)
-
-
-def _free(found: Image) -> Iterator[int]:
-    """The freelist: pages that were let go, and still have old rows in them."""
-    head = found.page(1)
-    trunk = int.from_bytes(head[32:36], "big") if head[:16] == MAGIC else 0
-    for _ in range(len(found.places)):
-        content = found.page(trunk)
-        if len(content) != found.size:
-            return  # the end of the list, or of what is left of the file
-        yield trunk
-        count = min(int.from_bytes(content[4:8], "big"), found.size // 4 - 2)
-        yield from struct.unpack_from(f">{count}I", content, 8)
-        trunk = int.from_bytes(content[:4], "big")
 
 
 def _cells(found: Image, content: bytes, start: int) -> Iterator[list[Value]]:

@@ -24,6 +24,7 @@ from mailstack.spool.content import BLOCK, fault, opened
 from mailstack.spool.contents import restore
 from mailstack.spool.custody import ROWS
 from mailstack.spool.salvage import Salvage
+from mailstack.spool.schema import WIPE
 from mailstack.spool.settling import held, remove
 from mailstack.spool.states import STATES, WAITING, listed
 
@@ -59,6 +60,7 @@ def recover(database: Path, folder: Path, salvage: Salvage | None, now: float) -
     Unix time. sqlite3.Error, OSError."""
     db = sqlite3.connect(database, isolation_level=None, timeout=PATIENCE)
     try:
+        db.execute(WIPE)
         # Another process may be adding a letter: its row comes before this, and its file is seen, or after all of it.
         db.execute("BEGIN IMMEDIATE")
         repairs = _Recovery(db, folder / "messages").run(folder)

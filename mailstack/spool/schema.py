@@ -7,6 +7,8 @@ import sqlite3
 from mailstack.spool.states import UNREPORTED, WAITING, listed
 
 VERSION = 8  #: ``PRAGMA user_version``
+#: The default of some builds of SQLite. A page that was let go must look like none, wherever a salvage comes upon it.
+WIPE = "PRAGMA secure_delete = ON"
 SQLITE = (3, 38, 0)  #: has the operator ->> that the statements use
 
 SCHEMA = f"""

@@ -16,7 +16,7 @@ from mailstack.spool.changes import change
 from mailstack.spool.contents import restore
 from mailstack.spool.errors import Busy, as_os_error
 from mailstack.spool.neighbours import Doubt
-from mailstack.spool.schema import prepare, version
+from mailstack.spool.schema import WIPE, prepare, version
 from mailstack.spool.settling import FINISHED, FIRM, finished_by, remember, remove, settle
 from mailstack.spool.states import HELD, WAITING, listed
 from mailstack.spool.transaction import transaction
@@ -63,8 +63,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
-        # The default of some builds of SQLite. A page that was let go must look like none, even in another one's place.
-        self._db.execute("PRAGMA secure_delete = ON")
+        self._db.execute(WIPE)
         prepare(self._db)
         self._reroute()
         self._sync_log = log_sync(self._wal)

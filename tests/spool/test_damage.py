@@ -27,7 +27,7 @@ from mailstack.spool.errors import Damaged
 from mailstack.spool.files import FRESH
 from mailstack.spool.health import WARY
 from mailstack.spool.pages import image, rows
-from mailstack.spool.schema import VERSION
+from mailstack.spool.schema import VERSION, WIPE
 from tests.fakes import ListAlarms
 from tests.spool.contract import LATER, OK, all_due, letter
 from tests.spool.test_spool import Runner, open_spool
@@ -377,18 +377,25 @@ def test_a_page_of_something_else_among_the_contents_costs_no_letter(damage: Dam
     spool.close()
 
 
-@pytest.mark.parametrize("left", [0, 1, 7, 9, 4095])
-def test_a_list_of_free_pages_that_is_cut_off(tmp_path: Path, left: int) -> None:
+def test_a_page_that_has_changed_places_with_a_free_one_is_found(tmp_path: Path) -> None:
+    """Also with the one that lists the free ones: it is no such list any more."""
     path = tmp_path / "queue.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(WIPE)
         db.execute("CREATE TABLE t (id TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID")
         db.executemany("INSERT INTO t VALUES (?, ?)", [(f"L{number}", bytes(9000)) for number in range(9)])
-        db.execute("DELETE FROM t WHERE id > 'L0'")
-    trunk = int.from_bytes(path.read_bytes()[32:36], "big")
-    assert trunk
-    os.truncate(path, (trunk - 1) * 4096 + left)
-    with path.open("rb") as file:
-        assert all(row[0] != "L9" for row in rows(image(file, None)))
+        db.execute("DELETE FROM t WHERE id > 'L1'")
+    octets = path.read_bytes()
+    pages = [octets[at : at + 4096] for at in range(0, len(octets), 4096)]
+    live = next(number for number, page in enumerate(pages) if page.count(b"L0"))
+    trunk = int.from_bytes(octets[32:36], "big") - 1
+    assert trunk > 0
+    for free in (trunk, int.from_bytes(pages[trunk][8:12], "big") - 1):
+        swapped = list(pages)
+        swapped[live], swapped[free] = pages[free], pages[live]
+        path.write_bytes(b"".join(swapped))
+        with path.open("rb") as file:
+            assert [row[0] for row in rows(image(file, None)) if row[0] in ("L0", "L1", "L2")] == ["L0", "L1"]
 
 
 def test_of_states_that_contradict_each_other_none_is_believed(damage: Damage) -> None:
