@@ -85,9 +85,8 @@ class Disk:
         self._flights: list[Flight] = []
         self._begun = 0  #: flights, ever
         self._landed: dict[int, int] = {}  #: by node, the newest flight that has brought its content
-        self._writing: dict[
-            int, bytes
-        ] = {}  #: log and database, on their way to the disk: another sync takes nothing from them
+        #: log and database, on their way to the disk: another sync takes nothing from them
+        self._writing: dict[int, bytes] = {}
         self._checkpoint: tuple[bytes, bytes] | None = None  #: log and database before it
         self._index = b""  #: of the log, as the kernel has written it at some moment
         self.broken = 0.0  #: how likely a sync fails
