@@ -36,6 +36,14 @@ def in_new(maildirs: Sequence[pathlib.Path]) -> int:
     return sum(len(os.listdir(d / "new")) for d in maildirs if (d / "new").is_dir())  # noqa: PTH208
 
 
+def empty(maildirs: Sequence[pathlib.Path]) -> None:
+    """Nothing is left to count, nor to be written to the disk."""
+    for folder in (d / "new" for d in maildirs if (d / "new").is_dir()):
+        for name in os.listdir(folder):  # noqa: PTH208
+            (folder / name).unlink()
+    os.sync()
+
+
 def until(count: Callable[[], int], goal: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     while count() < goal:
