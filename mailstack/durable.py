@@ -192,11 +192,12 @@ def link_over(source: str, target: str, scratch: str) -> bool:
 
 
 def copy_into(source: str, target: str, scratch: str) -> None:
-    """Where links are impossible: a copy that appears complete, by way of ``scratch`` on the target's file system. Its
-    content is durable, the name is not yet. FileExistsError when the target is there."""
+    """Where links are impossible: a durable copy that appears complete, by way of ``scratch`` on the target's file
+    system, which is none that others sync. FileExistsError when the target is there."""
     try:
         _copy_durably(Path(source), Path(scratch))
         move(Path(scratch), Path(target))
+        sync_paths([Path(target).parent])
     finally:
         Path(scratch).unlink(missing_ok=True)
 
@@ -222,13 +223,17 @@ def move(source: Path, target: Path) -> None:
 def make_folders(path: Path, mode: int = 0o700, within: Path | None = None) -> None:
     """A directory, and its missing parents with the mode that the umask leaves them, durable at once: rare, so each is
     synced by itself. Made by root, they belong to whom their parent belongs. ``within`` must be there already: where a
-    file system was unmounted, or a folder moved away, nothing is made in its place. FileNotFoundError."""
+    file system was unmounted, or a folder moved away, nothing is made in its place. FileNotFoundError.
+
+    What is below ``within`` is made durable even if it is there: a sync may have failed, or a crash come before it."""
     if within is not None and not within.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(within))
-    missing = [path]
-    while not missing[-1].parent.exists():
-        missing.append(missing[-1].parent)
-    for folder in reversed(missing):
+    folders = [path]
+    for parent in path.parents:
+        if parent == within or (within is None and parent.exists()):
+            break
+        folders.append(parent)
+    for folder in reversed(folders):
         try:
             folder.mkdir(mode if folder == path else 0o777)
         except FileExistsError:

@@ -102,7 +102,10 @@ class NoDisk:
         self.error: OSError | None = None
         self.error_of_letters: OSError | None = None
 
-    async def flush(self, paths: Iterable[Path], letters: Iterable[str]) -> None:
+    def failed_syncs(self) -> int:
+        return 0
+
+    async def flush(self, paths: Iterable[Path], letters: Iterable[str], before: int) -> None:
         error = self.error if paths else self.error_of_letters
         if error is not None:
             raise error

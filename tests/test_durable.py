@@ -274,6 +274,28 @@ def test_folders_are_made_durable_from_the_top(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
 
 
+def test_folders_within_another_one_are_made_durable_even_if_they_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sync of one may have failed, or a crash have come before it."""
+    asked: list[Path] = []
+    path = tmp_path / "office.test" / "alice"
+    path.mkdir(parents=True)
+    monkeypatch.setattr(durable, "sync_paths", lambda paths: asked.extend(paths))
+    durable.make_folders(path, within=tmp_path)
+    assert asked == [tmp_path, path.parent]
+
+
+def test_a_copy_is_durable_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who makes a folder's file system durable believes that it is still the one that it was."""
+    asked: list[Path] = []
+    (tmp_path / "new").mkdir()
+    (tmp_path / "source").write_bytes(b"x")
+    monkeypatch.setattr(durable, "sync_paths", lambda paths: asked.extend(paths))
+    durable.copy_into(str(tmp_path / "source"), str(tmp_path / "new" / "copy"), str(tmp_path / "scratch"))
+    assert asked == [tmp_path / "new"]
+
+
 def test_many_paths_need_few_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A letter to a thousand mailboxes must not run out of them; each is synced all the same."""
     paths = [tmp_path / str(number) for number in range(250)]

@@ -51,7 +51,7 @@ class Maildir:
 @define
 class Attempt:
     """What has become of one letter before the sync: by recipient number the Maildirs that it is in, not durably yet,
-    and what failed. ``held_up``: it must be copied, and would hold up the others."""
+    and what failed. ``held_up``: from there on it must be copied, and would hold up the others."""
 
     source: str  #: the spooled file
     name: str = ""  #: of the file in each Maildir, once it is known
@@ -89,15 +89,14 @@ class LocalDelivery:
         self._maildirs: dict[str, Maildir] = {}
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        before = self._durable.failed_syncs()
         attempts = [await self._place_all(due, alone=len(dues) == 1) for due in dues]
-        problem = await self._make_durable(dues, attempts)
+        problem = await self._make_durable(dues, attempts, before)
         return [self._outcomes(due, attempt, problem) for due, attempt in zip(dues, attempts, strict=True)]
 
     def _outcomes(self, due: Due, attempt: Attempt, problem: OSError | None) -> Outcomes | None:
-        if attempt.held_up:
-            return None
         if not attempt.placed:
-            return attempt.failed
+            return None if attempt.held_up and not attempt.failed else attempt.failed
         came = DELIVERED if problem is None else self._trouble(due.letter, problem)
         return {**attempt.failed, **dict.fromkeys(attempt.placed, came)}
 
@@ -121,13 +120,13 @@ class LocalDelivery:
             attempt.placed[each.number] = maildir
         return attempt
 
-    async def _make_durable(self, dues: Sequence[Due], attempts: Sequence[Attempt]) -> OSError | None:
+    async def _make_durable(self, dues: Sequence[Due], attempts: Sequence[Attempt], before: int) -> OSError | None:
         folders = {maildir.new for attempt in attempts for maildir in attempt.placed.values()}
         if not folders:
             return None
         letters = [due.letter.id for due, attempt in zip(dues, attempts, strict=True) if attempt.placed]
         try:
-            await self._durable.flush(folders, letters)
+            await self._durable.flush(folders, letters, before)
         except OSError as error:
             for attempt in attempts:
                 attempt.take_back()
@@ -153,8 +152,9 @@ class LocalDelivery:
 
     def _make(self, mailbox: str) -> Maildir:
         root = self._mail / mailbox
+        make_folders(root, 0o777, within=self._mail)
         for part in ("tmp", "new", "cur"):
-            make_folders(root / part, within=self._mail)
+            make_folders(root / part)
         self._maildirs[mailbox] = Maildir(root / "new", root / "tmp", f"{root}/new/")
         return self._maildirs[mailbox]
 

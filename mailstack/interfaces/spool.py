@@ -210,7 +210,11 @@ class IQueueDesk(Interface):
 class IDurable(Interface):
     """Makes changes of the disk survive a power loss, many callers at the price of one."""
 
-    async def flush(paths: Iterable[Path], letters: Iterable[str]) -> None:
+    def failed_syncs() -> int:
+        """How many there have been; asked before the first change that is to be durable."""
+
+    async def flush(paths: Iterable[Path], letters: Iterable[str], before: int) -> None:
         """On return the files and directories named are durable, and the spooled files of these letters, to which there
-        are links now. OSError when they are not, for good. It may take a moment to find company: nobody who can see the
-        difference waits for it."""
+        are links now. OSError when they are not, for good; also when there have been more failed syncs than ``before``
+        these changes: the kernel may have given them up, and would not say so again. It may take a moment to find
+        company: nobody who can see the difference waits for it."""

@@ -150,17 +150,18 @@ class SentCopies(Service):
     async def _save(self, letters: Sequence[Letter]) -> Sequence[Copy]:
         try:
             # In a Sent folder nobody would mend a letter of which a power loss has left a part.
-            await self._durable.flush((), [letter.id for letter in letters])
+            await self._durable.flush((), [letter.id for letter in letters], self._durable.failed_syncs())
         except OSError as error:
             return [Copy("", error=str(error)) for _ in letters]
-        return await self._durably(await self._in_thread(self._folders.save, letters))
+        before = self._durable.failed_syncs()
+        return await self._durably(await self._in_thread(self._folders.save, letters), before)
 
-    async def _durably(self, copies: Sequence[Copy]) -> Sequence[Copy]:
+    async def _durably(self, copies: Sequence[Copy], before: int) -> Sequence[Copy]:
         files = [copy.file for copy in copies if copy.file is not None]
         if not files:
             return copies
         try:
-            await self._durable.flush({file.parent for file in files}, ())
+            await self._durable.flush({file.parent for file in files}, (), before)
         except OSError as error:
             for file in files:
                 # The next try must write the folder anew, or its sync would succeed for nothing.

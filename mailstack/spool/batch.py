@@ -115,6 +115,7 @@ class Batch:
     paths: set[Path] = Factory(set)  #: of files, where each is synced by itself
     must: int = 0  #: how far the reserve may be used for it: not at all, up to its half, all of it
     probe: bool = False  #: written even if there is nothing in it
+    failed_syncs: int = 0  #: of files, when it was closed
 
     def enter(self, newcomer: Newcomer) -> None:
         """Its file is written later, together with others, if there are not too many."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -30,6 +31,10 @@ PATIENCE = 5.0
 HALF, ALL = 1, 2
 
 InThread = Callable[..., Awaitable[Any]]
+
+
+def _nothing() -> None:
+    pass
 
 
 class GroupCommit:
@@ -80,7 +85,7 @@ class GroupCommit:
     @property
     def in_doubt(self) -> bool:
         """Whether a batch, of whatever, would make good what a failed sync has left."""
-        return self._ledger.doubtful
+        return self._ledger.doubtful or bool(self._ledger.taken_back)
 
     async def end(self) -> None:
         """Until nothing is on its way to the disk, and nothing waits for that. Who insists has one more try."""
@@ -150,6 +155,7 @@ class GroupCommit:
         self._arrivals.awaited.clear()
         error: Exception | None = None
         try:
+            batch.failed_syncs = self._arrivals.failed_syncs
             batch.close()
             if batch.letters:
                 self._sizes.append(len(batch.letters))
@@ -255,6 +261,9 @@ class GroupCommit:
                 await self._sync_log(batch)
             if batch.files:
                 await self._sync_files(batch)
+                if batch.settlements:
+                    # In that thread's order: who has read them as they were before must be heard first.
+                    await self._in_thread(_nothing)
             if batch.letters:
                 # Or they would be ours in a folder where nobody will look for them. Not in the thread: it would have to
                 # get the interpreter's lock once more.
@@ -273,7 +282,7 @@ class GroupCommit:
             await synced
         if refused:
             # Their clients hear that they keep them, and that is to hold, too.
-            self._ledger.take_back(refused)
+            await self._in_thread(self._ledger.take_back_patiently, refused)
             await self._sync_ledger()
 
     async def _sync_ledger(self) -> None:
@@ -281,6 +290,8 @@ class GroupCommit:
 
     async def _sync_files(self, batch: Batch) -> None:
         try:
+            if self._arrivals.failed_syncs > batch.failed_syncs:
+                raise OSError(errno.EIO, "a sync has failed since these files were written")
             await self._files.join(batch.paths, hurry=True)
         except OSError:
             # The log was to be durable with them.

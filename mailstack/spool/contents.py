@@ -24,8 +24,8 @@ REST = 1.0  # seconds that a letter gets to go before its file is looked after
 MOST_RECIPIENTS = 5
 MOST_LETTERS = 10_000
 TOGETHER = 500  # letters whose contents are removed in one batch
-#: Something else stands in the place of the file, and is told of as such.
-NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
+#: Something else stands in the place of the file, or the file system is damaged there; it is told of as such.
+NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EBADMSG))
 
 _KEPT = """
 SELECT contents.id, content, checksum FROM contents JOIN messages USING (id)

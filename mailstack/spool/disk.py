@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import time
@@ -106,8 +107,10 @@ class DiskSpool(Questions):
             raise
 
     def _begin(self) -> Repairs:
-        self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(self._data))
-        self._sync = self._syncs.of_folder(self._data, self._by_file)
+        # The spool may be on a file system of its own. Deliveries say which folders they are about.
+        messages = self._files.folder
+        self._by_file = self._mode == "file" or (self._mode == "auto" and not own_filesystem(messages))
+        self._sync = self._syncs.of_folder(messages, self._by_file)
         database = self._folder / "queue.db"
         try:
             repairs = self._open(database)
@@ -130,20 +133,26 @@ class DiskSpool(Questions):
         return repairs
 
     def _open(self, database: Path) -> Repairs:
+        """What fails leaves nothing open: or the next try would find, as it looks at the database, locks of ours, and
+        take them away."""
         now = time()
-        try:
-            salvage = sound_database(self._folder, now)
-            self._store = Store(database, self._sync, self._destination, self._doubt, self._syncs.of_log)
-            repairs = recover(database, self._folder, salvage, now)
-            self._sync([self._files.folder, *(self._files.folder / id for id in repairs.fresh)])
-            self._store.end_batch(repairs.fresh)
-            # Or the first batch would not be the only one that a crash can take.
-            self._store.sync()
-            self._store.begun()
-            self._reader = Reader(database)
-        except sqlite3.Error as error:
-            raise as_os_error(error) from error
-        self._notes.tell(self._reader.notes())
+        with ExitStack() as opened:
+            try:
+                salvage = sound_database(self._folder, now)
+                self._store = Store(database, self._sync, self._destination, self._doubt, self._syncs.of_log)
+                opened.callback(self._store.abandon)
+                repairs = recover(database, self._folder, salvage, now)
+                self._sync([self._files.folder, *(self._files.folder / id for id in repairs.fresh)])
+                self._store.end_batch(repairs.fresh)
+                # Or the first batch would not be the only one that a crash can take.
+                self._store.sync()
+                self._store.begun()
+                self._reader = Reader(database)
+                opened.callback(self._reader.close)
+            except sqlite3.Error as error:
+                raise as_os_error(error) from error
+            self._notes.tell(self._reader.notes())
+            opened.pop_all()
         return repairs
 
     async def stop(self) -> None:
@@ -162,6 +171,7 @@ class DiskSpool(Questions):
         """At once. Blocking."""
         self._reader.close()
         self._store.close()
+        self._health.close()
         if isinstance(self._sync, FilesystemSync):
             self._sync.close()
         self._doubt.close()
@@ -270,7 +280,12 @@ class DiskSpool(Questions):
     async def rectify(self, now: float, longest: float) -> int:
         return await self._reschedule.rectify(now, longest)
 
-    async def flush(self, paths: Iterable[Path], letters: Iterable[str]) -> None:
+    def failed_syncs(self) -> int:
+        return self._files.arrivals.failed_syncs
+
+    async def flush(self, paths: Iterable[Path], letters: Iterable[str], before: int) -> None:
+        if self.failed_syncs() > before:
+            raise OSError(errno.EIO, "a sync has failed meanwhile")
         await self._group_sync.join([*paths, *self._contents.paths(letters)])
 
     def _remove(self, ids: list[str]) -> None:

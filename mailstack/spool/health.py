@@ -7,6 +7,7 @@ that fails pauses all deliveries, and the first one that is durable again lets t
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +39,7 @@ class Health:
         self._alarms = alarms
         self._reserve = Reserve(self._folder / "reserve")
         self._place: Place | None = None
+        self._database = -1  #: a descriptor
         self._failure: OSError | None = None  #: of the last batch, since then nothing was durable
         self._standing: dict[str, OSError] = {}  #: by condition, what the last look has found
         self._lacking: dict[str, OSError] = {}  #: likewise, why the reserve is not whole
@@ -51,9 +53,18 @@ class Health:
         return self.explained(error).errno in NO_ROOM and self._reserve.give_up_found()
 
     def start(self) -> None:
-        """Blocking. What is there now is ours. OSError: it is not even there."""
-        self._place = Place.of([self._folder / "messages", self._folder / "queue.db"])
+        """Blocking, when the database is open. What is there now is ours. OSError: it is not even there."""
+        database = self._folder / "queue.db"
+        # Without its log nothing that is written would be found.
+        self._place = Place.of([self._folder / "messages", database, self._folder / "queue.db-wal"])
+        self._database = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
         self.seen(self.look())
+
+    def close(self) -> None:
+        """When the database is closed: whoever closes its file drops the locks that SQLite has on it."""
+        if self._database >= 0:
+            os.close(self._database)
+            self._database = -1
 
     def verify(self) -> None:
         """Of whatever is written from now on nothing gets lost when the server starts again. OSError. In any thread."""
@@ -88,9 +99,10 @@ class Health:
 
     def _unread(self) -> OSError | None:
         """SQLite calls it malformed, too, if the disk refuses to read: which is no damage."""
+        if self._database < 0:
+            return None
         try:
-            with (self._folder / "queue.db").open("rb") as database:
-                database.read(1)
+            os.pread(self._database, 1, 0)
         except OSError as error:
             return error if error.errno == errno.EIO else None
         return None

@@ -21,6 +21,11 @@ class Ledger(Protocol):
 
     def take_back(self, ids: Iterable[str]) -> None: ...
 
+    def take_back_patiently(self, ids: Iterable[str]) -> None: ...
+
+    @property
+    def taken_back(self) -> set[str]: ...
+
     doubtful: bool
 
     @property

@@ -105,6 +105,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA wal_autocheckpoint = 0")  # the log may have a hole; who writes knows
         # A row that is damaged must not keep the others from being read.
         self._db.text_factory = lambda octets: octets.decode("utf-8", "replace")
 

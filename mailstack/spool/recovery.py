@@ -61,6 +61,7 @@ def recover(database: Path, folder: Path, salvage: Salvage | None, now: float) -
     db = sqlite3.connect(database, isolation_level=None, timeout=PATIENCE)
     try:
         db.execute(WIPE)
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # the log is copied where a hole in it is looked for
         # Another process may be adding a letter: its row comes before this, and its file is seen, or after all of it.
         db.execute("BEGIN IMMEDIATE")
         repairs = _Recovery(db, folder / "messages").run(folder)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from mailstack.durable import LogSync, Sync, write_anew
@@ -59,6 +59,21 @@ class Store:
         left = self._wal.exists() and self._wal.stat().st_size > 0
         # At the start there is time to wait for the command line; later the reactor must not.
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=PATIENCE / 1000)
+        self._undo: list[str] = []
+        self.doubtful = left  #: whether the log may have a hole; the next batch or checkpoint begins it anew
+        try:
+            self._prepare()
+            self._sync_log = log_sync(self._wal)
+            if left:
+                doubt.begin()
+                self._begin_anew()
+            self._copied = self._db.total_changes
+            self._version = self._data_version()
+        except BaseException:
+            self._leave_log()
+            raise
+
+    def _prepare(self) -> None:
         version(self._db)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -66,14 +81,6 @@ class Store:
         self._db.execute(WIPE)
         prepare(self._db)
         self._reroute()
-        self._sync_log = log_sync(self._wal)
-        self._undo: list[str] = []
-        self.doubtful = left  #: whether the log may have a hole; the next batch or checkpoint begins it anew
-        if left:
-            doubt.begin()
-            self._begin_anew()
-        self._copied = self._db.total_changes
-        self._version = self._data_version()
 
     def _reroute(self) -> None:
         """The routes may be others than when these letters came; those on hold may be released."""
@@ -108,6 +115,11 @@ class Store:
             self._leave_log()
         else:
             self._db.close()
+        self._sync_log.close()
+
+    def abandon(self) -> None:
+        """The start has failed: the log stays as it is, for the next one. Blocking."""
+        self._leave_log()
         self._sync_log.close()
 
     def _leave_log(self) -> None:
@@ -149,9 +161,14 @@ class Store:
 
     def write_patiently(self, batch: Batch) -> list[str]:
         """The same, blocking."""
+        with self._patience():
+            return self.write(batch)
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
         self._db.execute(f"PRAGMA busy_timeout = {PATIENCE}")
         try:
-            return self.write(batch)
+            yield
         finally:
             self._db.execute("PRAGMA busy_timeout = 0")
 
@@ -240,6 +257,11 @@ class Store:
             self._undo.clear()
         except sqlite3.Error:
             pass
+
+    def take_back_patiently(self, ids: Iterable[str]) -> None:
+        """The same, blocking."""
+        with self._patience():
+            self.take_back(ids)
 
     def _transact(self, batch: Batch) -> list[str]:
         with transaction(self._db):

@@ -50,7 +50,11 @@ class Office:
                 office.logs += 1
                 office.on_log()
 
-        syncs = Syncs(lambda folder, by_file: sync, CountingSync)
+        def of_folder(folder: Path, by_file: bool) -> Any:
+            self.synced_folder = folder
+            return sync
+
+        syncs = Syncs(of_folder, CountingSync)
         self.spool = DiskSpool(self.data, self.mode, in_place, in_place, self.run.clock, ListLog(), str, syncs=syncs)
         self.repairs = self.spool.start()
         self.synced.clear()
@@ -187,7 +191,7 @@ def test_a_delivery_makes_its_file_durable(office: Office) -> None:
     office.add("L1")
     office.add("L2", LARGE)
     office.synced.clear()
-    office.run(office.spool.flush([office.data], ["L1", "L2"]))
+    office.run(office.spool.flush([office.data], ["L1", "L2"], 0))
     assert office.synced == [{".", "spool/messages/L1", "spool/queue.db-wal"}]
 
 
@@ -383,3 +387,34 @@ def test_the_log_is_synced_as_it_is(tmp_path: Path) -> None:
     sync.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         sync()
+
+
+def test_the_sync_is_for_the_file_system_of_the_messages(office: Office) -> None:
+    """``data/spool`` may be a mount, or a link to another disk."""
+    assert office.synced_folder == office.data / "spool/messages"
+
+
+@pytest.mark.parametrize("number", [errno.EUCLEAN, errno.EBADMSG])
+def test_a_file_system_that_is_damaged_at_one_file_keeps_nobody_else_waiting(
+    office: Office, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Neither after a sync that has failed nor at the start."""
+
+    def write_over(path: Path, content: bytes, create: bool) -> None:
+        if path.name == "L1":
+            raise OSError(number, os.strerror(number), str(path))
+        durable.write_over(path, content, create)
+
+    monkeypatch.setattr(contents, "write_over", write_over)
+    office.add("L1")
+    office.add("L2")
+    office.spool._store._holes = True
+    office.run(office.spool.flush([office.data], ["L2"], 0))
+    office.spool.close()
+    office.open()
+    assert office.file("L2").read_bytes() == SMALL
+
+
+def test_nobody_else_copies_a_log_that_may_have_a_hole(office: Office) -> None:
+    (pages,) = office.spool._reader._db.execute("PRAGMA wal_autocheckpoint").fetchone()
+    assert pages == 0

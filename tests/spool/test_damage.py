@@ -504,8 +504,8 @@ def test_a_disk_that_refuses_to_read_is_no_damaged_database(damage: Damage) -> N
         raise Damaged(errno.EIO, "queue database: malformed")
 
     spool._store.write = refused  # type: ignore[method-assign]
-    damage.database.rename(damage.folder / "away")
-    damage.database.symlink_to("/proc/self/mem")  # whose first octets nobody can read
+    with Path("/proc/self/mem").open("rb") as unreadable:  # at least its first octets
+        os.dup2(unreadable.fileno(), spool._health._database)
     incoming = spool.receive("L1")
     incoming.write(CONTENT)
     with pytest.raises(OSError, match="queue database"):

@@ -361,7 +361,7 @@ class TestFailingDisk(OnFailingDisk):
         first, large = self.begin(self.add("L1")), self.receive_large("L3")
         self.run.clock.advance(1)
         second = self.begin(self.add("L2"))
-        link = self.begin(self.spool.flush([self.spool._data], []))
+        link = self.begin(self.spool.flush([self.spool._data], [], self.spool.failed_syncs()))
         assert not first and not second and not link
         syncing.callback(None)
         self.sync.fails = False
@@ -377,7 +377,7 @@ class TestFailingDisk(OnFailingDisk):
         self.run(self.add("L1"))
         self.sync.fails = True
         with pytest.raises(OSError):
-            self.run(self.spool.flush([self.spool._data], ["L1"]))
+            self.run(self.spool.flush([self.spool._data], ["L1"], self.spool.failed_syncs()))
         self.sync.fails = False
         self.run(self.add("L2"))
         assert self.due() == ["L1", "L2"]
@@ -390,11 +390,11 @@ class TestFailingDisk(OnFailingDisk):
         link.hardlink_to(path)
         self.sync.fails = True
         with pytest.raises(OSError):
-            self.run(self.spool.flush([self.spool._data], ["L1"]))
+            self.run(self.spool.flush([self.spool._data], ["L1"], self.spool.failed_syncs()))
         path.write_bytes(b"")  # what the kernel has given up
         Path(self.spool.path("L2")).unlink()
         self.sync.fails = False
-        self.run(self.spool.flush([self.spool._data], ["L1"]))
+        self.run(self.spool.flush([self.spool._data], ["L1"], self.spool.failed_syncs()))
         assert link.read_bytes() == b"x\n" and self.stored() == ["L1"]
 
     def test_a_large_message_that_begins_after_a_failed_sync_is_taken(self) -> None:
