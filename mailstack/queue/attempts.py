@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -16,6 +17,8 @@ from mailstack.model.letter import Due, Letter
 from mailstack.model.outcome import Delayed
 from mailstack.model.reply import Reply
 from mailstack.queue.verdict import Verdict
+
+T = TypeVar("T")
 
 STUCK = 5.0  # seconds until a mark that the disk refused is tried again
 OUR_FAULT = Reply(451, "4.3.0", "An internal error; the administrator's log says more")
@@ -29,10 +32,18 @@ class Attempts:
         self._verdict = verdict
         self._log = log
         self._clock = clock
+        self._insisting = True
 
-    async def outcomes(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+    def stop(self) -> None:
+        """From now on what the disk refuses to record is not tried again."""
+        self._insisting = False
+
+    async def outcomes(
+        self, transport: ITransport, dues: Sequence[Due], to_the_end: bool = False
+    ) -> Sequence[Outcomes | None]:
         """A bug delays what it strikes, and nothing else. Nothing ({}) of a letter that turns out to be damaged, and is
-        on hold now. CancelledError: nothing has happened."""
+        on hold now. CancelledError: nothing has happened; ``to_the_end``: what is begun is not cut off, for a reader
+        may have the letter before it is durable."""
         try:
             faults = await self._set_aside([due.letter for due in dues])
         except CancelledError:
@@ -43,9 +54,9 @@ class Attempts:
             self._log.failure("queue", repr(error))
             return [{each.number: Delayed(OUR_FAULT) for each in due.pending} for due in dues]
         if not faults:
-            return await self._attempt(transport, dues)
+            return await self._attempt(transport, dues, to_the_end)
         sound = [due for due in dues if due.letter.id not in faults]
-        answers = iter(await self._attempt(transport, sound) if sound else ())
+        answers = iter(await self._attempt(transport, sound, to_the_end) if sound else ())
         return [{} if due.letter.id in faults else next(answers) for due in dues]
 
     def _unread(self, due: Due, error: OSError) -> Outcomes:
@@ -70,9 +81,9 @@ class Attempts:
             await deferLater(self._clock, STUCK)
         return faults
 
-    async def _attempt(self, transport: ITransport, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+    async def _attempt(self, transport: ITransport, dues: Sequence[Due], to_the_end: bool) -> Sequence[Outcomes | None]:
         try:
-            return await transport.deliver(dues)
+            return await (_lasting(transport.deliver(dues)) if to_the_end else transport.deliver(dues))
         except CancelledError:
             raise
         except Exception as error:
@@ -108,6 +119,8 @@ class Attempts:
                 told = True
             except Exception as error:
                 self._log.failure("queue", f"cannot record {', '.join(results)}, and goes on trying: {error!r}")
+            if not self._insisting:
+                break
             try:
                 await deferLater(self._clock, STUCK)
             except CancelledError:
@@ -115,3 +128,22 @@ class Attempts:
                 with suppress(OSError):
                     await self._spool.settle(results)
                 raise
+
+
+async def _lasting(work: Awaitable[T]) -> T:
+    """What comes of it, though whoever waits is cut off meanwhile."""
+
+    async def run() -> T:
+        return await work
+
+    running = Deferred.fromCoroutine(run())
+    done: Deferred[None] = Deferred()
+    running.addBoth(_pass_on, done)
+    with suppress(CancelledError):
+        await done
+    return await running
+
+
+def _pass_on(result: T, done: Deferred[None]) -> T:
+    done.callback(None)
+    return result

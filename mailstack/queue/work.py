@@ -72,6 +72,7 @@ class Work:
     def stop(self) -> None:
         """Begin nothing more."""
         self.running = False
+        self._attempts.stop()
         self._overtime.stop()
 
     def _may_begin(self) -> bool:
@@ -181,7 +182,8 @@ class Work:
     async def _deliver_here(self, parts: list[Part]) -> None:
         started = self._now()
         try:
-            outcomes = await self._attempts.outcomes(self._transports.local, [part.due for part in parts])
+            dues = [part.due for part in parts]
+            outcomes = await self._attempts.outcomes(self._transports.local, dues, to_the_end=True)
         except CancelledError:
             return
         await self._settle(parts, outcomes, started)
@@ -293,13 +295,17 @@ class Work:
         """Who had no turn in the attempt has one now: what it came to for the others is recorded."""
         left = tuple(each for each in part.due.pending if each.number not in outcomes)
         line = self.lines.get(part.key)
-        if not (left and results and line and self.running) or part.active.dropped:
+        here = part.key == LOCAL
+        if not (left and results and (here or line) and self.running) or part.active.dropped:
             self._release(part, results)
             return
         self._telling.consider(part.active, results)
         part.due = evolve(part.due, pending=left)
-        line.parts.appendleft(part)
-        self._serve(line)
+        if line is None:
+            self._put_here([part])
+        else:
+            line.parts.appendleft(part)
+            self._serve(line)
 
     def _release(self, part: Part, results: Sequence[Result]) -> None:
         part.active.keys.discard(part.key)

@@ -168,6 +168,26 @@ def test_a_letter_that_must_be_copied_does_not_hold_up_the_others(post: Post, mo
     assert len(post.new("alice")) == 1
 
 
+def test_whoever_has_a_letter_that_must_be_copied_for_others_does_not_get_it_again(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His program may have taken it out of new/ by then."""
+    link = os.link
+
+    def refuse(source: str, target: str) -> None:
+        if "bob" in target:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    for id in ("L1", "L2"):
+        Path(post.spool.path(id)).write_bytes(CONTENT)
+    shared = letter("L1", "gone@office.test", "alice@office.test", "bob@office.test")
+    outcomes, _ = post.attempt(shared, letter("L2", "alice@office.test"))
+    assert outcomes is not None and [type(outcomes[number]) for number in sorted(outcomes)] == [Failed, Delivered]
+    assert not post.new("bob")
+
+
 def test_what_a_crash_left_and_the_disk_does_not_keep_is_made_again(post: Post) -> None:
     post.deliver("alice@office.test")
     post.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))

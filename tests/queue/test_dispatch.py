@@ -39,6 +39,7 @@ from tests.message.meanings import VOICES
 from tests.spool.contract import due, letter
 
 START = 1_000_000.0
+BOB = Address("bob", "office.test")
 LATER = Delayed(Reply(451, "4.4.1", "try later"), "mx.far.test[192.0.2.1]:25")
 NEVER = Failed(Reply(550, "5.1.1", "no such user"), "mx.far.test[192.0.2.1]:25")
 TAKEN = Delivered(Reply(250, "2.0.0", "ok"), "mx.far.test[192.0.2.1]:25")
@@ -102,10 +103,10 @@ class World:
     settings = SETTINGS
     looks = Looks()
 
-    def __init__(self, remote: FakeTransport | None = None) -> None:
+    def __init__(self, remote: FakeTransport | None = None, local: FakeTransport | None = None) -> None:
         self.clock = Clock()
         self.spool = self.make_spool()
-        self.local, self.remote = FakeTransport(), remote or FakeTransport()
+        self.local, self.remote = local or FakeTransport(), remote or FakeTransport()
         self.log = ListLog()
         self.directory = MemoryDirectory(["alice@office.test", "bob@office.test"])
         self.count = 0
@@ -299,6 +300,28 @@ def test_a_letter_that_would_hold_up_the_others_goes_alone(world: World) -> None
         world.dispatcher.wake(world.accept(id, "alice@office.test", wake=False))
     world.turn()
     assert sorted(world.local.delivered) == [("L1", "alice@office.test"), ("L2", "alice@office.test")]
+    assert not world.spool.stored and not world.log.failures
+
+
+def test_who_has_a_letter_that_goes_on_alone_does_not_get_it_again(world: World) -> None:
+    deliver = world.local.deliver
+
+    async def choosy(dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        """Bob's mailbox would hold up the others."""
+        if len(dues) > 1:
+            pending = [tuple(each for each in due.pending if each.recipient.address != BOB) for due in dues]
+            dues = [evolve(due, pending=some) for due, some in zip(dues, pending, strict=True)]
+        return await deliver(dues)
+
+    world.local.deliver = choosy  # type: ignore[method-assign, assignment]
+    world.dispatcher.wake(world.accept("L1", "alice@office.test", "bob@office.test", wake=False))
+    world.dispatcher.wake(world.accept("L2", "alice@office.test", wake=False))
+    world.turn()
+    assert sorted(world.local.delivered) == [
+        ("L1", "alice@office.test"),
+        ("L1", "bob@office.test"),
+        ("L2", "alice@office.test"),
+    ]
     assert not world.spool.stored and not world.log.failures
 
 
@@ -630,6 +653,30 @@ def test_an_unexpected_error_is_logged_and_the_letter_stays(world: World) -> Non
     world.accept("L1", "x@one.test")
     assert world.log.failures == ["L1: RuntimeError('a bug')"]
     assert "L1" in world.spool.stored
+
+
+def test_a_delivery_here_that_outlasts_the_stop_is_recorded() -> None:
+    """A reader may have it, though it is not durable yet: the next start must not deliver it again."""
+    slow = SlowTransport()
+    world = World(local=slow)
+    world.accept("L1", "alice@office.test")
+    stopped = world.dispatcher.stopService()
+    world.clock.advance(4)
+    assert stopped.called and world.spool.stored
+    slow.held[0].callback(None)
+    assert slow.delivered == [("L1", "alice@office.test")] and not world.spool.stored
+
+
+def test_what_cannot_be_recorded_when_the_server_has_stopped_is_not_tried_for_ever() -> None:
+    slow = SlowTransport()
+    world = World(local=slow)
+    world.accept("L1", "alice@office.test")
+    world.dispatcher.stopService()
+    world.clock.advance(4)
+    world.spool.broken = True
+    slow.held[0].callback(None)
+    world.clock.advance(10 * STUCK)
+    assert not world.clock.getDelayedCalls() and len(world.log.warnings) == 1
 
 
 def test_no_delayed_call_is_left_after_the_stop(world: World) -> None:
