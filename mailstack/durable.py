@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from mailstack.owners import give, take_after
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _fdatasync = getattr(os, "fdatasync", os.fsync)
 
@@ -28,11 +30,19 @@ MAX_OPEN = 100  # files synced together
 MAX_REMEMBERED = 100_000  # directories whose file system is known
 
 
+class NotOpened(OSError):
+    """These ``paths`` could not be opened to be synced; all the others are durable, and nothing was given up."""
+
+    def __init__(self, error: OSError, paths: Iterable[Path]) -> None:
+        super().__init__(error.errno, error.strerror, error.filename)
+        self.paths = set(paths)
+
+
 class Sync(Protocol):
     """One way to make files and directories durable."""
 
     def __call__(self, paths: Iterable[Path]) -> None:
-        """On return they are. A path that is gone meanwhile needs nothing."""
+        """On return they are. A path that is gone meanwhile needs nothing. NotOpened; any other OSError means all."""
 
 
 def sync_paths(paths: Iterable[Path]) -> None:
@@ -41,25 +51,32 @@ def sync_paths(paths: Iterable[Path]) -> None:
     Many are sent on their way before the first one is waited for. So they come into one commit of the journal, and
     twenty cost little more than one.
     """
-    remaining = list(paths)
-    while remaining:
-        group, remaining = remaining[:MAX_OPEN], remaining[MAX_OPEN:]
-        _sync_group(group)
+    refused = _sync_each(list(paths))
+    if refused:
+        raise NotOpened(next(iter(refused.values())), refused)
 
 
-def _sync_group(paths: list[Path]) -> None:
-    with ExitStack() as stack:
-        opened = [fd for path in paths if (fd := _opened(path, stack)) is not None]
-        for fd in opened:
-            _start_writing(fd)
-        for fd in opened:
-            os.fsync(fd)
+def _sync_each(paths: list[Path]) -> dict[Path, OSError]:
+    """What could not be opened."""
+    refused: dict[Path, OSError] = {}
+    for first in range(0, len(paths), MAX_OPEN):
+        with ExitStack() as stack:
+            group = paths[first : first + MAX_OPEN]
+            opened = [fd for path in group if (fd := _opened(path, stack, refused)) is not None]
+            for fd in opened:
+                _start_writing(fd)
+            for fd in opened:
+                os.fsync(fd)
+    return refused
 
 
-def _opened(path: Path, stack: ExitStack) -> int | None:
+def _opened(path: Path, stack: ExitStack, refused: dict[Path, OSError]) -> int | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
+        return None
+    except OSError as error:
+        refused[path] = error
         return None
     stack.callback(os.close, fd)
     return fd
@@ -88,10 +105,12 @@ class FilesystemSync:
         self._covered: set[Path] = set()
 
     def __call__(self, paths: Iterable[Path]) -> None:
-        sync_paths([path for path in paths if path not in self._covered and not self._covers(path)])
-        if _libc.syncfs(self._fd):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        try:
+            sync_paths([path for path in paths if path not in self._covered and not self._covers(path)])
+        finally:
+            if _libc.syncfs(self._fd):
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
 
     def _covers(self, path: Path) -> bool:
         """Remembered, because each system call of a second thread may have to wait for the first one."""
@@ -264,30 +283,6 @@ def write_over(path: Path, content: bytes, create: bool) -> None:
         os.close(fd)
 
 
-def give(target: Path | int, model: Path) -> None:
-    """As root: to whom the model belongs. Who writes for others must not leave files that these cannot use.
-
-    Whose folder it is may have put something else in the target's place since it was made: a link to it, or another
-    name of it, would make him the owner of any file. OSError."""
-    if isinstance(target, int):
-        _give(target, model.stat())
-        return
-    if os.geteuid() != 0:
-        return
-    fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        found = os.fstat(fd)
-        if stat.S_ISDIR(found.st_mode) or found.st_nlink == 1:
-            _give(fd, model.stat())
-    finally:
-        os.close(fd)
-
-
-def _give(target: int, model: os.stat_result) -> None:
-    if os.geteuid() == 0:
-        os.chown(target, model.st_uid, model.st_gid)
-
-
 def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Swap a file's content in one durable step; an existing file keeps its owner and mode."""
     fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -295,7 +290,7 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
             file.flush()
-            _take_after(file.fileno(), path, mode)
+            take_after(file.fileno(), path, mode)
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
@@ -311,11 +306,3 @@ def swap(path: Path, content: bytes) -> None:
     scratch.unlink(missing_ok=True)
     write_new(scratch, content)
     scratch.replace(path)
-
-
-def _take_after(fd: int, path: Path, mode: int) -> None:
-    """Owner and mode of the file at ``path``; of its folder, with ``mode``, when it is new (root makes it for us)."""
-    there = path.exists()
-    model = path.stat() if there else path.parent.stat()
-    _give(fd, model)
-    os.fchmod(fd, model.st_mode & 0o777 if there else mode)

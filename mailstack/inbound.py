@@ -77,7 +77,7 @@ class Inbound:
         self._sources = SourceWatch(trusts, (server.hostname, *server.domains), reactor.seconds, log)
         self._rates = SendingRates(settings.limits.recipients_per_hour)
         self._free_space = FreeSpace(server.data, reactor.seconds)
-        boxes = Mailboxes(server.data / "mail", directory.mailbox)
+        boxes = Mailboxes(server.data / "mail", directory.mailbox, outbound.mail.verify)
         delay, expire = int(settings.pop3.login_delay), settings.pop3.expire
         terms = Terms(server.language, delay, expire)
         errors = settings.limits.errors

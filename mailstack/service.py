@@ -175,6 +175,7 @@ class MailServer(MultiService):
         for folder in ("mail", "state"):
             # Nobody makes them later: what is missing then is somewhere else.
             make_folders(data / folder)
+        self.out.mail.remember()
         repairs = self.out.spool.start()
         for name, wrong in repairs.faults.items():
             self._log.warn(name, what=f"damaged: {wrong}; see: mailstack queue fsck")

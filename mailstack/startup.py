@@ -46,7 +46,8 @@ def make_observer() -> ILogObserver:
             write()
 
     options = _running[-1]
-    log = LogFile(options.settings.log, options.log_file(), soon)
+    threaded: Any = reactor
+    log = LogFile(options.settings.log, options.log_file(threaded.callFromThread), soon)
     reactor.addSystemEventTrigger("after", "shutdown", log.flush)
     return log
 
@@ -59,6 +60,20 @@ def choose_reactor() -> None:
         from mailstack.reactor import Reactor
 
         installReactor(Reactor())  # type: ignore[no-untyped-call]  # Twisted's reactors have no types
+
+
+class RotatedFile(logfile.LogFile):
+    """Twisted's, but that it does not stay closed if a new file cannot be opened in the moment of the rotation."""
+
+    def write(self, data: str) -> None:
+        if self._file.closed:
+            self._openFile()  # type: ignore[no-untyped-call]
+        super().write(data)  # type: ignore[no-untyped-call]
+
+    def rotate_now(self) -> None:
+        """On SIGUSR1. If the disk refuses, the log goes on in the file that there is."""
+        with suppress(OSError, ValueError):
+            self.rotate()  # type: ignore[no-untyped-call]
 
 
 class Options(UsageOptions):
@@ -81,21 +96,26 @@ class Options(UsageOptions):
             print(error, file=sys.stderr)
             sys.exit(EX_CONFIG)
         if self.parent is not None:
+            # Until we can read things again there is nothing to read again, and nothing to die of.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             sys.setswitchinterval(SWITCH)
             choose_reactor()
         if self.parent is not None and not self.parent.get("logger") and not self.parent.get("syslog"):
             _running.append(self)
             self.parent["logger"] = f"{__name__}.{make_observer.__name__}"
 
-    def log_file(self) -> TextIO:
-        """As twistd chooses: --logfile, else standard output in the foreground, else twistd.log."""
+    def log_file(self, call: Callable[[Callable[[], None]], object]) -> TextIO:
+        """As twistd chooses: --logfile, else standard output in the foreground, else twistd.log. ``call`` makes a call
+        in a later round of the reactor."""
         name = self.parent.get("logfile")
         if self.parent.get("nodaemon") and name in (None, "", "-"):
             return sys.stdout
         if name == "-":
             sys.exit("Daemons cannot log to stdout, exiting!")
-        file: Any = logfile.LogFile.fromFullPath(name or "twistd.log", defaultMode=0o640)
-        signal.signal(signal.SIGUSR1, lambda number, frame: file.rotate())
+        make: Any = RotatedFile.fromFullPath
+        file = make(name or "twistd.log", defaultMode=0o640)
+        # Not in the midst of whatever is at work, or of another rotation.
+        signal.signal(signal.SIGUSR1, lambda number, frame: call(file.rotate_now))
         return file  # type: ignore[no-any-return]  # LogFile writes text, and says nothing of types
 
     @property

@@ -11,7 +11,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).parent.parent
 STAGES = {"accounts", "admin", "delivery", "intake", "maildir", "queue", "server", "spool"}
-COMMON = {"config", "durable", "eager", "interfaces", "message", "model", "protocol", "versions"}
+COMMON = {"config", "durable", "eager", "interfaces", "message", "model", "owners", "place", "protocol", "versions"}
 
 #: What each layer may import of the others. Stages know the common parts, and never another stage.
 LAYERS: dict[str, set[str]] = {
@@ -20,7 +20,9 @@ LAYERS: dict[str, set[str]] = {
     "protocol": {"model"},
     "message": {"model"},
     "interfaces": {"model", "protocol"},
-    "durable": set(),
+    "durable": {"owners"},
+    "owners": set(),
+    "place": set(),
     "eager": set(),
     "versions": set(),
     "log": {"config", "interfaces", "model"},

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mailstack import durable
+from mailstack import durable, owners
 
 
 def fails(number: int) -> Any:
@@ -264,6 +264,24 @@ class TestSync:
         assert asked == [Path("/proc/self")] * 2
 
 
+@pytest.mark.parametrize("way", ["paths", "filesystem"])
+def test_what_cannot_be_opened_keeps_nothing_else_from_being_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())))
+    monkeypatch.setattr(durable.FilesystemSync, "_covers", lambda self, path: False)
+    paths = [tmp_path / str(number) for number in range(durable.MAX_OPEN + 5)]
+    for path in paths[1:]:
+        path.touch()
+    paths[0].symlink_to(paths[0])
+    sync: Any = durable.sync_paths if way == "paths" else durable.FilesystemSync(tmp_path)
+    with pytest.raises(durable.NotOpened) as raised:
+        sync(paths)
+    assert raised.value.errno == errno.ELOOP and raised.value.paths == {paths[0]}
+    assert synced == [str(path) for path in paths[1:]]
+
+
 def test_folders_are_made_durable_from_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory that is durable in one that is not would be lost with it."""
     asked: list[Path] = []
@@ -363,7 +381,7 @@ def test_what_stands_in_the_place_of_the_target_is_not_given(tmp_path: Path, oth
     target = folder / "maildirfolder"
     target.symlink_to(secret) if other == "link" else target.hardlink_to(secret)
     with suppress(OSError):
-        durable.give(target, folder)
+        owners.give(target, folder)
     assert secret.stat().st_uid == 0
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from mailstack import durable
+from mailstack import durable, owners
 from mailstack.admin.import_draft import Draft
 from mailstack.admin.import_record import Letter, Record
 from mailstack.maildir import names
@@ -143,7 +143,7 @@ class Box:
             durable.write_new(self.folder / "maildirfolder", b"")
         except FileExistsError:
             return
-        durable.give(self.folder / "maildirfolder", self.folder)
+        owners.give(self.folder / "maildirfolder", self.folder)
 
     def _recover(self) -> None:
         tmp = self.folder / "tmp"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from mailstack import durable
+from mailstack import durable, owners
 from mailstack.message.fields import fields
 from mailstack.message.when import unix_time
 
@@ -62,7 +62,7 @@ class Draft:
         self._header = b""
         self.size = 0  #: octets as stored
         self.wire_size = 0  #: octets with CRLF, as POP3 sends them
-        durable.give(self._fd, path.parent)
+        owners.give(self._fd, path.parent)
 
     @property
     def odd(self) -> bool:

@@ -26,7 +26,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from mailstack import durable
+from mailstack import durable, owners
 from mailstack.maildir import names
 
 #: How many follow the kind.
@@ -87,7 +87,7 @@ class Record:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            durable.give(self._fd, path.parent)
+            owners.give(self._fd, path.parent)
             self._changed = os.fstat(self._fd).st_mtime
             self.pasts, self.unfinished = _read(self._fd)
             self._end_torn_line()

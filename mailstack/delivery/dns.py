@@ -56,12 +56,18 @@ class DnsResolver:
         self._resolver.cache = _SmallAnswers(CACHED)
 
     async def mail_exchangers(self, domain: str) -> Sequence[tuple[int, str]] | Reply:
-        found: Sequence[tuple[int, str]] | Reply = await self._in_thread(self._mail_exchangers, domain)
+        found: Sequence[tuple[int, str]] | Reply = await self._asked(self._mail_exchangers, domain)
         return found
 
     async def addresses(self, host: str) -> Sequence[str] | Reply:
-        found: Sequence[str] | Reply = await self._in_thread(self._addresses, host)
+        found: Sequence[str] | Reply = await self._asked(self._addresses, host)
         return found
+
+    async def _asked(self, question: Callable[[str], Any], name: str) -> Any:  # Any: as the question has it
+        try:
+            return await self._in_thread(question, name)
+        except OSError as error:
+            return Reply(451, "4.4.3", f"DNS cannot be asked now: {_brief(error)}")
 
     # ---- In the thread
 

@@ -7,7 +7,7 @@ and whole. Then it and the folders are made durable, and only then the recipient
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from attrs import Factory, define, frozen
 from zope.interface import implementer
 
-from mailstack.durable import copy_into, hard_link, is_same, link_over, make_folders
+from mailstack.durable import NotOpened, copy_into, hard_link, is_same, link_over, make_folders
 from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
@@ -59,11 +59,12 @@ class Attempt:
     failed: dict[int, Outcome] = Factory(dict)
     held_up: bool = False
 
-    def take_back(self) -> None:
-        """The sync failed. The next attempt must write the folders anew, or its sync would succeed for nothing."""
+    def take_back(self, folders: Collection[Path]) -> None:
+        """Their sync failed. The next attempt must write them anew, or its sync would succeed for nothing."""
         for maildir in self.placed.values():
-            with suppress(OSError):
-                (maildir.new / self.name).unlink()
+            if maildir.new in folders:
+                with suppress(OSError):
+                    (maildir.new / self.name).unlink()
 
 
 @implementer(ITransport)
@@ -77,8 +78,11 @@ class LocalDelivery:
         durable: IDurable,
         in_thread: Callable[..., Awaitable[Any]],
         log: IEventLog,
+        verify: Callable[[], None] = lambda: None,
     ) -> None:
-        """``mail`` is the folder of all Maildirs. ``in_thread`` calls a function in another thread."""
+        """``mail`` is the folder of all Maildirs. ``in_thread`` calls a function in another thread. ``verify`` raises
+        OSError while ``mail`` is not what it was: what would be placed there could be hidden for ever."""
+        self._verify = verify
         self._in_thread = in_thread
         self._mail = mail
         self._hostname = hostname
@@ -89,16 +93,31 @@ class LocalDelivery:
         self._maildirs: dict[str, Maildir] = {}
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
+        try:
+            self._verify()
+        except OSError as error:
+            return [self._put_off(due, error) for due in dues]
         before = self._durable.failed_syncs()
         attempts = [await self._place_all(due, alone=len(dues) == 1) for due in dues]
-        problem = await self._make_durable(dues, attempts, before)
-        return [self._outcomes(due, attempt, problem) for due, attempt in zip(dues, attempts, strict=True)]
+        problem, folders = await self._make_durable(dues, attempts, before)
+        return [self._outcomes(due, attempt, problem, folders) for due, attempt in zip(dues, attempts, strict=True)]
 
-    def _outcomes(self, due: Due, attempt: Attempt, problem: OSError | None) -> Outcomes | None:
+    def _put_off(self, due: Due, error: OSError) -> Outcomes:
+        return dict.fromkeys((each.number for each in due.pending), self._trouble(due.letter, error))
+
+    def _outcomes(
+        self, due: Due, attempt: Attempt, problem: OSError | None, folders: Collection[Path]
+    ) -> Outcomes | None:
+        """``problem`` is that of these ``folders``."""
         if not attempt.placed:
             return None if attempt.held_up and not attempt.failed else attempt.failed
-        came = DELIVERED if problem is None else self._trouble(due.letter, problem)
-        return {**attempt.failed, **dict.fromkeys(attempt.placed, came)}
+        if problem is None:
+            return {**attempt.failed, **dict.fromkeys(attempt.placed, DELIVERED)}
+        put_off = [number for number, maildir in attempt.placed.items() if maildir.new in folders]
+        came: Outcomes = dict.fromkeys(attempt.placed, DELIVERED)
+        if put_off:
+            came |= dict.fromkeys(put_off, self._trouble(due.letter, problem))
+        return {**attempt.failed, **came}
 
     async def _place_all(self, due: Due, alone: bool) -> Attempt:
         letter = due.letter
@@ -120,18 +139,23 @@ class LocalDelivery:
             attempt.placed[each.number] = maildir
         return attempt
 
-    async def _make_durable(self, dues: Sequence[Due], attempts: Sequence[Attempt], before: int) -> OSError | None:
+    async def _make_durable(
+        self, dues: Sequence[Due], attempts: Sequence[Attempt], before: int
+    ) -> tuple[OSError | None, Collection[Path]]:
+        """What goes wrong, and with which folders."""
         folders = {maildir.new for attempt in attempts for maildir in attempt.placed.values()}
         if not folders:
-            return None
+            return None, ()
         letters = [due.letter.id for due, attempt in zip(dues, attempts, strict=True) if attempt.placed]
         try:
             await self._durable.flush(folders, letters, before)
         except OSError as error:
+            if isinstance(error, NotOpened) and error.paths <= folders:
+                folders = error.paths
             for attempt in attempts:
-                attempt.take_back()
-            return error
-        return None
+                attempt.take_back(folders)
+            return error, folders
+        return None, ()
 
     def _linked(self, attempt: Attempt, mailbox: str) -> Maildir | None:
         """Most letters go this way. None: the Maildir is not there, or links are impossible."""

@@ -18,11 +18,15 @@ from mailstack.model.address import Address
 
 @implementer(IMailboxes)
 class Mailboxes:
-    """The Maildirs below ``root``; ``mailbox`` tells where an account has its own, None: no such account."""
+    """The Maildirs below ``root``; ``mailbox`` tells where an account has its own, None: no such account. ``verify``
+    raises OSError while ``root`` is not what it was."""
 
-    def __init__(self, root: Path, mailbox: Callable[[Address], str | None]) -> None:
+    def __init__(
+        self, root: Path, mailbox: Callable[[Address], str | None], verify: Callable[[], None] = lambda: None
+    ) -> None:
         self._root = root
         self._mailbox = mailbox
+        self._verify = verify
         self._in_use: set[Path] = set()
         self._guard = Lock()
         self._shelf = Shelf()
@@ -31,9 +35,10 @@ class Mailboxes:
         place = self._mailbox(account)
         if place is None:
             raise FileNotFoundError(f"{account} is not an account any more")
+        # Unmounted, or moved away: an empty mailbox would make programs forget what they have fetched.
         if not self._root.exists():
-            # Unmounted, or moved away. An empty mailbox would make programs forget what they have fetched.
             raise OSError(errno.EIO, "the folder of all mailboxes is gone", str(self._root))
+        self._verify()
         maildir = folders.find(self._root / place, folder)
         with self._guard:
             if maildir in self._in_use:

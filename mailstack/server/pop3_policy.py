@@ -101,7 +101,7 @@ class Pop3Policy:
             response = self._decide(event)
             return self._counted(event, response) if isinstance(response, Response) else response
         except Exception as error:
-            return self._bug(event, error)
+            return self._failed(event, error)
 
     async def _decide_later(self, event: Login | Proof | Agreed | Quit) -> Response:
         try:
@@ -109,10 +109,13 @@ class Pop3Policy:
                 return await self._quit()
             return self._counted(event, await self._come_in(event))
         except Exception as error:
-            return self._bug(event, error)
+            return self._failed(event, error)
 
-    def _bug(self, event: Event, error: Exception) -> Response:
-        self._log.failure("pop3", f"{event}: {error!r}")
+    def _failed(self, event: Event, error: Exception) -> Response:
+        if isinstance(error, OSError):
+            self._trouble(error)
+        else:
+            self._log.failure("pop3", f"{event}: {error!r}")
         return OUR_FAULT
 
     def _decide(self, event: Event) -> Response | Awaitable[Response]:
@@ -158,7 +161,7 @@ class Pop3Policy:
                 self._trouble(error)
                 return UNREADABLE
             except Exception as error:
-                return self._bug(event, error)
+                return self._failed(event, error)
         return GONE
 
     def _counted(self, event: Event, response: Response) -> Response:

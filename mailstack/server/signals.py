@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.error import ReactorNotRunning
 
 from mailstack.interfaces.log import IEventLog
 
@@ -49,4 +51,5 @@ class Signals(Service):
 
     def _end(self) -> None:
         if self.running:
-            self._reactor.stop()
+            with suppress(ReactorNotRunning):  # it is stopping already
+                self._reactor.stop()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from time import time
 from typing import BinaryIO
 
 from twisted.internet.defer import Deferred
@@ -28,7 +26,6 @@ from mailstack.spool.batch import Newcomer, Reported, Settlement
 from mailstack.spool.commit import ALL, HALF, GroupCommit, InThread
 from mailstack.spool.contents import Contents
 from mailstack.spool.custody import Custody
-from mailstack.spool.errors import as_os_error
 from mailstack.spool.examination import Examination
 from mailstack.spool.files import Files
 from mailstack.spool.group_sync import GroupSync
@@ -37,12 +34,11 @@ from mailstack.spool.incoming import FileIncoming, ended
 from mailstack.spool.lock import locked, mark
 from mailstack.spool.neighbours import Doubt
 from mailstack.spool.notes import Retold
+from mailstack.spool.opening import opened
 from mailstack.spool.own_letters import OwnLetters
 from mailstack.spool.questions import Questions
-from mailstack.spool.reader import Reader
-from mailstack.spool.recovery import Repairs, recover
+from mailstack.spool.recovery import Repairs
 from mailstack.spool.reschedule import Reschedule
-from mailstack.spool.salvage import sound_database
 from mailstack.spool.schema import check_sqlite
 from mailstack.spool.store import Store
 
@@ -113,11 +109,11 @@ class DiskSpool(Questions):
         self._sync = self._syncs.of_folder(messages, self._by_file)
         database = self._folder / "queue.db"
         try:
-            repairs = self._open(database)
+            repairs = self._open()
         except OSError as error:
             if not self._health.make_room_to_start(error):
                 raise
-            repairs = self._open(database)
+            repairs = self._open()
         mark(self._lock)
         database.chmod(0o600)
         self._sync([self._folder, self._files.folder])
@@ -132,27 +128,10 @@ class DiskSpool(Questions):
         self._own_letters = OwnLetters(self._reader, self._commit, self._in_thread, self._hidden_ids, self._log)
         return repairs
 
-    def _open(self, database: Path) -> Repairs:
-        """What fails leaves nothing open: or the next try would find, as it looks at the database, locks of ours, and
-        take them away."""
-        now = time()
-        with ExitStack() as opened:
-            try:
-                salvage = sound_database(self._folder, now)
-                self._store = Store(database, self._sync, self._destination, self._doubt, self._syncs.of_log)
-                opened.callback(self._store.abandon)
-                repairs = recover(database, self._folder, salvage, now)
-                self._sync([self._files.folder, *(self._files.folder / id for id in repairs.fresh)])
-                self._store.end_batch(repairs.fresh)
-                # Or the first batch would not be the only one that a crash can take.
-                self._store.sync()
-                self._store.begun()
-                self._reader = Reader(database)
-                opened.callback(self._reader.close)
-            except sqlite3.Error as error:
-                raise as_os_error(error) from error
-            self._notes.tell(self._reader.notes())
-            opened.pop_all()
+    def _open(self) -> Repairs:
+        around = (self._sync, self._destination, self._doubt, self._syncs.of_log)
+        self._store, self._reader, repairs = opened(self._folder, *around)
+        self._notes.tell(self._reader.notes())
         return repairs
 
     async def stop(self) -> None:
@@ -211,7 +190,7 @@ class DiskSpool(Questions):
             await self._commit.join(lambda batch: batch.enter(newcomer), must=must)
             if newcomer.error is not None:
                 raise newcomer.error
-        except OSError:
+        except (OSError, MemoryError):
             self._files.discard(file)
             raise
         file.keep()
@@ -258,7 +237,7 @@ class DiskSpool(Questions):
                     raise
                 self._health.given_up(error)
                 file.finish()
-        except OSError:
+        except (OSError, MemoryError):
             file.discard()
             raise
 

@@ -13,11 +13,15 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from mailstack.durable import NotOpened
 from mailstack.spool.incoming import Arrivals
 
 #: Seconds in which those gather for whom nobody waits. Longer, and what is kept of their letters falls out of the
 #: processor's caches.
 LEISURE = 0.025
+
+#: And what he wants to be durable.
+Waiter = tuple[Deferred[None], frozenset[Path]]
 
 
 class GroupSync:
@@ -30,8 +34,7 @@ class GroupSync:
         self._sync = sync
         self._arrivals = arrivals
         self._clock = clock
-        self._paths: set[Path] = set()
-        self._waiters: list[Deferred[None]] = []
+        self._waiters: list[Waiter] = []
         self._hurry = False
         self._busy = False
         self._start: IDelayedCall | None = None
@@ -49,13 +52,13 @@ class GroupSync:
                 await self.join((), hurry=True)
 
     def join(self, paths: Iterable[Path], hurry: bool = False) -> Deferred[None]:
-        """Fires when they are durable; OSError when they are not, for good."""
-        self._paths.update(paths)
-        waiter: Deferred[None] = Deferred()
+        """Fires when they are durable; OSError when they are not, for good: NotOpened if that is about some of these
+        paths alone."""
+        waiter: Waiter = (Deferred(), frozenset(paths))
         self._waiters.append(waiter)
         self._hurry |= hurry
         self._plan()
-        return waiter
+        return waiter[0]
 
     def _plan(self) -> None:
         if self._busy or not self._waiters:
@@ -72,24 +75,33 @@ class GroupSync:
         Deferred.fromCoroutine(self._run_once())
 
     async def _run_once(self) -> None:
-        paths, self._paths = self._paths, set()
         waiters, self._waiters = self._waiters, []
         self._hurry, self._busy = False, True
         error: Exception | None = None
         try:
-            await self._sync(paths)
+            await self._sync({path for _, paths in waiters for path in paths})
+        except NotOpened as problem:
+            error = problem
         except Exception as problem:
             error = problem
             # The kernel may have given up pages of theirs, too, and the next sync would not say so.
             waiters += self._waiters
-            self._paths, self._waiters, self._hurry = set(), [], False
+            self._waiters, self._hurry = [], False
             self._arrivals.failed_syncs += 1
             if isinstance(problem, OSError):
                 self.on_failure(problem)
         self._busy = False
         self._plan()
-        for waiter in waiters:
-            if error is None:
-                waiter.callback(None)
+        for waiter, paths in waiters:
+            if isinstance(error, NotOpened):
+                his = error.paths & paths
+                _tell(waiter, NotOpened(error, his) if his else None)
             else:
-                waiter.errback(error)
+                _tell(waiter, error)
+
+
+def _tell(waiter: Deferred[None], error: Exception | None) -> None:
+    if error is None:
+        waiter.callback(None)
+    else:
+        waiter.errback(error)

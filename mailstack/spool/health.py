@@ -16,9 +16,10 @@ from typing import Any
 from mailstack.config.limits import FEW_INODES
 from mailstack.interfaces.alarms import IAlarms
 from mailstack.model.condition import DAMAGED, FULL, INODES, LITTLE, NO_ROOM, READ_ONLY, condition_of
+from mailstack.place import Place
 from mailstack.spool.commit import InThread
 from mailstack.spool.errors import Damaged
-from mailstack.spool.place import Place, room
+from mailstack.spool.place import room
 from mailstack.spool.reserve import Reserve
 
 #: Seconds between two tries to make the reserve again, or to write while nothing can be written.

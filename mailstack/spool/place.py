@@ -1,40 +1,10 @@
-"""Whether the spool on the disk still is the one that was opened: a file system may be unmounted, a folder moved away,
-a backup restored in its place."""
+"""What the file system of the spool has to give, and whether it is there at all."""
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-
-from attrs import frozen
-
-Identity = tuple[int, int]
-
-
-@frozen
-class Place:
-    """What stood there at the start."""
-
-    identities: tuple[tuple[str, Identity], ...]
-
-    @classmethod
-    def of(cls, paths: Sequence[Path]) -> Place:
-        """OSError."""
-        return cls(tuple((str(path), _identity(str(path))) for path in paths))
-
-    def verify(self) -> None:
-        """ENOENT: it is gone. ESTALE: it is another one."""
-        for path, identity in self.identities:
-            if _identity(path) != identity:
-                raise OSError(errno.ESTALE, "this is not the one that the server has opened", path)
-
-
-def _identity(path: str) -> Identity:
-    found = os.stat(path)  # noqa: PTH116 - asked for every batch
-    return found.st_dev, found.st_ino
 
 
 def room(folder: Path) -> tuple[int, int | None, bool]:
@@ -55,14 +25,16 @@ def must_be_mounted(data: Path) -> None:
 
 
 def not_mounted(data: Path, fstab: str, mounts: str) -> str | None:
-    """The mount point at or above ``data`` that is in fstab(5), and not mounted; both are given as text. What would be
-    written there is hidden as soon as it is mounted."""
+    """The mount point at, above or below ``data`` that is in fstab(5), and not mounted; both are given as text. What
+    would be written there is hidden as soon as it is mounted."""
     mounted = {fields[1] for fields in map(str.split, mounts.splitlines()) if len(fields) > 1}
     for line in fstab.splitlines():
         fields = line.split("#", 1)[0].split()
         if len(fields) < 3 or fields[2] in ("swap", "none") or not fields[1].startswith("/"):
             continue
         point = fields[1].rstrip("/") or "/"
-        if point != "/" and data.is_relative_to(point.replace("\\040", " ")) and point not in mounted:
+        path = Path(point.replace("\\040", " "))
+        concerns_us = data.is_relative_to(path) or path.is_relative_to(data)
+        if point != "/" and concerns_us and point not in mounted:
             return point
     return None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from mailstack.durable import LogSync, Sync, write_anew
+from mailstack.durable import LogSync, NotOpened, Sync, write_anew
 from mailstack.spool.adding import add_contents, add_letters
 from mailstack.spool.batch import Batch
 from mailstack.spool.changes import change
@@ -198,6 +198,11 @@ class Store:
         self._holes = True
         try:
             self._sync([*paths, self._wal])
+        except NotOpened as error:
+            if self._wal in error.paths:
+                raise OSError(error.errno, error.strerror, error.filename) from error
+            self._holes = False
+            raise
         except OSError:
             # At once, or the kernel may forget what it believes written; and then before the next sync.
             with suppress(OSError):

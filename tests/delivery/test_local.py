@@ -13,6 +13,7 @@ from attrs import evolve
 
 from mailstack import durable
 from mailstack.delivery.local import LocalDelivery
+from mailstack.durable import NotOpened
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.model.letter import Letter
 from mailstack.model.maildir_name import file_name
@@ -130,6 +131,30 @@ def test_what_the_disk_did_not_keep_is_taken_back_and_made_again(post: Post) -> 
     post.disk.error = None
     assert isinstance(post.deliver("alice@office.test")[0], Delivered)
     assert len(post.new("alice")) == 1
+
+
+def test_nothing_is_placed_where_mailboxes_are_not_what_they_were(post: Post) -> None:
+    """Below a mount point whose file system is gone it would be hidden, as soon as that is back."""
+    stale = OSError(errno.ESTALE, "this is not the one that the server has opened", "/data/mail")
+
+    def verify() -> None:
+        raise stale
+
+    post.delivery._verify = verify
+    outcomes = post.deliver("alice@office.test", "bob@office.test")
+    assert [type(outcomes[number]) for number in range(2)] == [Delayed] * 2
+    assert not (post.root / "mail/office.test").exists()
+    post.delivery._verify = lambda: None
+    assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+
+
+def test_a_mailbox_that_cannot_be_opened_is_nobody_elses_trouble(post: Post) -> None:
+    mail = post.root / "mail/office.test"
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(mail / "bob/new"))
+    post.disk.error = NotOpened(denied, [mail / "bob/new"])
+    outcomes = post.deliver("alice@office.test", "bob@office.test")
+    assert isinstance(outcomes[0], Delivered) and isinstance(outcomes[1], Delayed)
+    assert len(post.new("alice")) == 1 and post.new("bob") == []
 
 
 def test_letters_that_go_together_are_durable_with_one_sync(post: Post) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.error import ReactorNotRunning
 
 from mailstack.server.signals import Signals
 from tests.fakes import ListLog
@@ -14,6 +15,8 @@ class Reactor:
     stopped = 0
 
     def stop(self) -> None:
+        if self.stopped:
+            raise ReactorNotRunning("Can't stop reactor that isn't running.")
         self.stopped += 1
 
 
@@ -37,6 +40,7 @@ def test_second_sigterm_is_harmless() -> None:
     reactor: Any = Reactor()
     signals = Signals([], ListLog(), reactor)
     signals.running = 1
+    signals._end()
     signals._end()
     signals.running = 0
     signals._end()

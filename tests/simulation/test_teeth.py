@@ -96,8 +96,8 @@ class _Nobody:
 
 
 def test_a_mark_before_the_delivery_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(self: Any, dues: Any, placed: Any) -> None:
-        return None
+    async def at_once(self: Any, dues: Any, placed: Any, before: int) -> Any:
+        return None, ()
 
     monkeypatch.setattr(LocalDelivery, "_make_durable", at_once)
     assert "lost: T" in faults("power")

@@ -156,6 +156,7 @@ def test_one_whose_file_is_refused_then_is_taken_back(office: Office, monkeypatc
     assert told == [(errno.ENOSPC, 2), (None, 2)]
     assert there == [["L1", "L2"], ["L2"]]
     office.spool.close()
+    office.on_log = lambda: None
     office.open()
     assert [due.letter.id for due in all_due(office.spool, office.run, 1e9)] == ["L2"]
     assert office.repairs == Repairs()

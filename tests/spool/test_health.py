@@ -370,11 +370,11 @@ def test_a_start_that_finds_no_room_takes_it_from_the_reserve(tmp_path: Path, mo
     spool = DiskSpool(tmp_path, "filesystem", in_place, in_place, Runner().clock, ListLog(), str, ListAlarms())
     opened, tries = spool._open, []
 
-    def full(database: Path) -> Any:
-        tries.append(database)
+    def full() -> Any:
+        tries.append(None)
         if len(tries) == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return opened(database)
+        return opened()
 
     monkeypatch.setattr(spool, "_open", full)
     spool.start()

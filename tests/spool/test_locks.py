@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mailstack.model.condition import DAMAGED
-from mailstack.spool import disk
+from mailstack.spool import opening
 from mailstack.spool.disk import DiskSpool
 from mailstack.spool.errors import Damaged
 from mailstack.spool.health import WARY
@@ -89,8 +89,8 @@ def test_after_a_start_for_which_there_was_no_room_at_first(tmp_path: Path, monk
             raise OSError(errno.ENOSPC, "No space left on device")
         return recover(*args)
 
-    recover = disk.recover
-    monkeypatch.setattr(disk, "recover", full)
+    recover = opening.recover
+    monkeypatch.setattr(opening, "recover", full)
     server = Server(tmp_path / "data")
     assert len(tries) == 2
     keeps_its_log(server)

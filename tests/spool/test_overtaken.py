@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from mailstack.delivery.local import LocalDelivery
+from mailstack.durable import NotOpened
 from mailstack.interfaces.spool import Result
 from mailstack.model.address import Address
 from mailstack.model.letter import Letter
@@ -204,3 +205,20 @@ def test_a_letter_whose_file_is_refused_is_not_found_later(
         office.go_on()
     assert neighbour.execute("SELECT id FROM messages").fetchall() == []
     neighbour.close()
+
+
+def test_a_path_that_cannot_be_opened_is_the_trouble_of_those_who_have_named_it(office: Office) -> None:
+    """Nothing was given up: it counts as no sync that has failed."""
+    denied, other = office.data / "denied", office.data / "other"
+    error = PermissionError(errno.EACCES, "Permission denied", str(denied))
+
+    def sync(paths: Iterable[Path]) -> None:
+        raise NotOpened(error, [denied])
+
+    office.spool._store._sync = sync
+    waiting = [office.begin(office.spool.flush([path], [], 0)) for path in (denied, other)]
+    client = office.add(letter("L1", content=LARGE), LARGE)
+    office.go_on()
+    assert waiting[0][0].value.paths == {denied}
+    assert waiting[1] == client == [None]
+    assert office.spool.failed_syncs() == 0 and office.spool.fit()
