@@ -172,7 +172,7 @@ class TestWhatAFailedSyncHasTakenFromWhoCameMeanwhile:
 
     def faults(self, seed: int) -> Sequence[str]:
         quiet = plan(seed, "power", "sync")
-        return outcome(evolve(quiet, sync="filesystem", letters=30, spell=5.0, crashes=6)).faults
+        return outcome(evolve(quiet, sync="filesystem", letters=60, spell=60.0, crashes=12)).faults
 
     def test_nothing(self) -> None:
         assert not any(map(self.faults, range(5)))
