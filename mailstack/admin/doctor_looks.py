@@ -19,6 +19,7 @@ from mailstack.admin.running import holder, open_files, runs, started_with
 from mailstack.config.limits import FEW_INODES, FREE_SPACE
 from mailstack.config.settings import Settings
 from mailstack.durable import sync_paths, write_new
+from mailstack.interfaces.delivery import LOCAL
 from mailstack.message.phrases import Phrases
 from mailstack.model.condition import CONDITIONS, FILES, GONE, INODES, LITTLE, READ_ONLY, condition_of
 from mailstack.server import alarms
@@ -32,6 +33,10 @@ from mailstack.spool.states import HELD, listed
 
 PROBE = b"x" * 4096
 SLOW = 2_000  # milliseconds for a sync, which is more than any load explains
+#: Letters for our own mailboxes that could not be placed, and what was last said of one.
+PUT_OFF = f"""
+SELECT count(DISTINCT id), max(reply) FROM recipients WHERE destination = '{LOCAL}' AND state = 'deferred'
+"""
 DAMAGED = f"SELECT count(DISTINCT id) FROM recipients WHERE state IN {listed(HELD)} AND reply LIKE ? || '%'"
 
 
@@ -145,7 +150,7 @@ class Doctor:
     def _database(self) -> Iterator[Symptom]:
         try:
             with looked_at(self.data / "spool", runs(self.data)) as (database, wrong):
-                letters, held_back = (0, 0) if wrong else _counts(database)
+                letters, held_back, (put_off, reply) = (0, 0, (0, "")) if wrong else _counts(database)
         except (OSError, sqlite3.Error) as error:
             yield self._wrong("database", "unreadable", problem=error)
             return
@@ -157,6 +162,10 @@ class Doctor:
             yield self._wrong("letters", "letters", letters=f"{held_back:,}")
         else:
             yield self._fine("letters", "letters")
+        if put_off:
+            yield self._wrong("mailboxes", "mailboxes", letters=f"{put_off:,}", detail=reply)
+        else:
+            yield self._fine("mailboxes", "mailboxes")
 
     def _quarantine(self) -> Iterator[Symptom]:
         with suppress(FileNotFoundError):
@@ -201,12 +210,13 @@ class Doctor:
             yield self._fine("alarm", "alarms")
 
 
-def _counts(database: Path) -> tuple[int, int]:
-    """Letters, and those on hold because they are damaged. sqlite3.Error."""
+def _counts(database: Path) -> tuple[int, int, tuple[int, str]]:
+    """Letters, those on hold because they are damaged, and what PUT_OFF has. sqlite3.Error."""
     with closing(read_only(database)) as db:
         ((letters,),) = db.execute("SELECT count(*) FROM messages")
         ((held_back,),) = db.execute(DAMAGED, (held(""),))
-    return letters, held_back
+        (put_off,) = db.execute(PUT_OFF)
+    return letters, held_back, put_off
 
 
 def _text(path: str) -> str:

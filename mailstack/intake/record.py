@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from mailstack.intake.transaction import OUR_FAULT, disk_reply
 from mailstack.intake.visitor import Visitor
 from mailstack.interfaces.log import IEventLog
@@ -95,6 +98,8 @@ class Record:
 
     def trouble(self, id: str, error: Exception) -> Reply:
         """Something went wrong on our side; returns what the client hears. Call it in the ``except`` clause."""
+        if isinstance(error, MemoryError):
+            error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         if not isinstance(error, OSError):
             self._log.failure(id, repr(error))
             return OUR_FAULT

@@ -145,7 +145,14 @@ class History(Service):
         wanted = entries if size >= self._most * history_file.NOISE_SHARE else entries + noise
         if wanted:
             # All together: what is done many times in a row is done faster.
-            history_file.append(path, history_file.encode(wanted).encode("utf-8", "backslashreplace"))
+            self._write_lines(path, history_file.encode(wanted).encode("utf-8", "backslashreplace"))
+
+    def _write_lines(self, path: Path, octets: bytes) -> None:
+        try:
+            history_file.append(path, octets)
+        except FileNotFoundError:
+            make_folders(self._folder)  # somebody has removed it
+            history_file.append(path, octets)
 
     def _complain(self, error: OSError) -> None:
         """Once, however long it lasts: nobody loses mail by it."""

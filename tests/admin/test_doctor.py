@@ -221,6 +221,18 @@ def test_letters_that_are_held_as_their_files_are_damaged(office: Office, server
     assert symptom["text"] == "letters that are held because they are damaged: 1"
 
 
+def test_letters_that_cannot_be_placed_here(office: Office, server: Server) -> None:
+    """Whatever is wrong with the mailboxes: their file system, their rights, one of them."""
+    reply = "452 4.2.2 Disk full"
+    assert found(office, 0)["mailboxes"]["level"] == "ok"
+    with closing(sqlite3.connect(office.folder / "data/spool/queue.db")) as db, db:
+        db.execute("UPDATE recipients SET destination = 'local', state = 'deferred', reply = ?", (reply,))
+    symptom = found(office)["mailboxes"]
+    assert symptom["text"].endswith(f"are tried again: 1 ({reply})")
+    assert [each["id"] for each in office.json("queue", "list", "--destination", "local")] == ["L1"]
+    assert "queue retry --destination local" in symptom["act"]
+
+
 def test_an_alarm_of_the_server(office: Office, server: Server) -> None:
     words = {FULL: {"since": 1795534061.0, "detail": "No space left on device"}, "unknown": {"since": 1.0}}
     alarms.path_below(office.folder / "data").write_text(json.dumps(words))

@@ -206,6 +206,14 @@ def test_bug_in_the_spool(office: Office, reception: Reception, place: str) -> N
     assert send(reception).code == 250
 
 
+def test_no_memory_is_no_bug(office: Office, reception: Reception) -> None:
+    codes(reception, Mail(FRIEND), Rcpt(ALICE), Data())
+    office.spool.add_error = MemoryError()
+    reception.body(b"x: 1\n", 1)
+    assert ask(reception, BodyEnd(stray=False)) == [OUR_FAULT]
+    assert not office.log.failures and "Cannot allocate memory" in str(office.log.warnings)
+
+
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError("odd")])
 def test_bug_after_the_letter_became_ours(office: Office, error: Exception) -> None:
     """The client must hear 250, or it would send the letter a second time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -74,6 +75,16 @@ def test_one_line(place: Place) -> None:
     )
     assert (place.folder / "2026-11-26.jsonl").stat().st_mode & 0o777 == 0o600
     assert place.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_was_removed_is_made_again(place: Place) -> None:
+    place.log.event(ID, what="x")
+    place.clock.advance(0)
+    shutil.rmtree(place.folder)
+    place.log.event(ID, what="y")
+    place.clock.advance(1)
+    assert [json.loads(line)["what"] for line in place.text().splitlines()] == ["y"]
+    assert place.folder.stat().st_mode & 0o777 == 0o700 and not place.below.warnings
 
 
 def test_what_several_share_stands_behind_what_is_their_own(place: Place) -> None:
