@@ -151,7 +151,8 @@ class History(Service):
         try:
             history_file.append(path, octets)
         except FileNotFoundError:
-            make_folders(self._folder)  # somebody has removed it
+            # Somebody has removed it. If all of the data is elsewhere, nothing is made in its place.
+            make_folders(self._folder, within=self._folder.parent)
             history_file.append(path, octets)
 
     def _complain(self, error: OSError) -> None:

@@ -87,6 +87,13 @@ def test_a_folder_that_was_removed_is_made_again(place: Place) -> None:
     assert place.folder.stat().st_mode & 0o777 == 0o700 and not place.below.warnings
 
 
+def test_nothing_is_made_in_the_place_of_a_data_folder_that_was_moved(place: Place) -> None:
+    place.folder.parent.rename(place.folder.parent.with_name("away"))
+    place.log.event(ID, what="x")
+    place.clock.advance(1)
+    assert not place.folder.parent.exists() and place.below.warnings
+
+
 def test_what_several_share_stands_behind_what_is_their_own(place: Place) -> None:
     place.log.each(ID, [{"to": "<a>"}, {"to": "<b>", "orig_to": "<c>"}], dsn="2.0.0", no=None)
     place.log.event(ID, what="x")
