@@ -178,7 +178,7 @@ class LocalDelivery:
         root = self._mail / mailbox
         make_folders(root, 0o777, within=self._mail)
         for part in ("tmp", "new", "cur"):
-            make_folders(root / part)
+            make_folders(root / part, within=root)
         self._maildirs[mailbox] = Maildir(root / "new", root / "tmp", f"{root}/new/")
         return self._maildirs[mailbox]
 
