@@ -260,10 +260,11 @@ class GroupCommit:
             if self._ledger.doubtful or not batch.files:
                 await self._sync_log(batch)
             if batch.files:
-                await self._sync_files(batch)
-                if batch.settlements:
-                    # In that thread's order: who has read them as they were before must be heard first.
-                    await self._in_thread(_nothing)
+                looks = Deferred.fromCoroutine(self._looks_are_over(batch))
+                try:
+                    await self._sync_files(batch)
+                finally:
+                    await looks
             if batch.letters:
                 # Or they would be ours in a folder where nobody will look for them. Not in the thread: it would have to
                 # get the interpreter's lock once more.
@@ -287,6 +288,11 @@ class GroupCommit:
 
     async def _sync_ledger(self) -> None:
         await self._in_thread(self._ledger.sync)
+
+    async def _looks_are_over(self, batch: Batch) -> None:
+        """In that thread's order: who has read what is settled as it was before must be heard first."""
+        if batch.settlements:
+            await self._in_thread(_nothing)
 
     async def _sync_files(self, batch: Batch) -> None:
         try:
