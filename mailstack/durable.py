@@ -211,8 +211,9 @@ def link_over(source: str, target: str, scratch: str) -> bool:
 
 
 def copy_into(source: str, target: str, scratch: str) -> None:
-    """Where links are impossible: a durable copy that appears complete, by way of ``scratch`` on the target's file
-    system, which is none that others sync. FileExistsError when the target is there."""
+    """Where links are impossible: a copy that appears complete, by way of ``scratch`` on the target's file system.
+    Durable with its name: whoever syncs a file system may not know of that one. FileExistsError when the target is
+    there."""
     try:
         _copy_durably(Path(source), Path(scratch))
         move(Path(scratch), Path(target))

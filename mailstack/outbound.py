@@ -32,7 +32,7 @@ from mailstack.maildir.message_ids import MessageIds
 from mailstack.maildir.sent import SentFolders
 from mailstack.message.voice import Voice
 from mailstack.model.letter import Letter
-from mailstack.place import Known
+from mailstack.place import Place
 from mailstack.queue.damage import DamageNotices
 from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.looks import Looks
@@ -127,7 +127,7 @@ class Outbound:
         self.spool = DiskSpool(data, settings.spool.sync, *threads, reactor, log, where, alarms, least, syncs)
         self.voices = Voices(settings.server.language, settings.server.templates, log)
         mailer = Mailer(hostname, directory, self.spool, new_id)
-        self.mail = Known(data / "mail")
+        self.mail = Place(data / "mail")
         rest = (self.spool, self.spool, pools.mailboxes, log, self.mail.verify)
         local = LocalDelivery(data / "mail", hostname, directory, *rest)
         resolver = resolver or DnsResolver(pools.lookups, settings.dns.servers)
@@ -139,7 +139,9 @@ class Outbound:
         )
         self.spool.on_leisure = self.queue.meanwhile
         message_ids = MessageIds(data / "state" / "sent.db")
-        folders = SentFolders(data / "mail", hostname, self.spool.path, directory.mailbox, message_ids)
+        folders = SentFolders(
+            data / "mail", hostname, self.spool.path, directory.mailbox, message_ids, self.mail.verify
+        )
         lifetime = settings.queue.lifetime
         self._sent = SentCopies(
             self.spool, folders, self.spool, pools.mailboxes, lifetime, log, reactor, now, looks.sent

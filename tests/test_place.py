@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.place import Known, Place
+from mailstack.place import Place
 
 
 def test_moved_away_and_back(tmp_path: Path) -> None:
     data, away = tmp_path / "data", tmp_path / "away"
     data.mkdir()
-    place = Place.of([data])
+    place = Place(data)
+    place.remember()
     data.rename(away)
     with pytest.raises(FileNotFoundError):
         place.verify()
@@ -26,9 +27,9 @@ def test_moved_away_and_back(tmp_path: Path) -> None:
     place.verify()
 
 
-def test_one_path_is_verified_when_it_is_known(tmp_path: Path) -> None:
+def test_nothing_is_expected_before_it_is_remembered(tmp_path: Path) -> None:
     mail = tmp_path / "mail"
-    known = Known(mail)
+    known = Place(mail)
     known.verify()
     mail.mkdir()
     known.remember()

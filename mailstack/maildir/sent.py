@@ -38,7 +38,10 @@ class SentFolders:
         path: Callable[[str], str],
         mailbox: Callable[[Address], str | None],
         message_ids: MessageIds,
+        verify: Callable[[], None] = lambda: None,
     ) -> None:
+        """``verify`` raises OSError while ``mail`` is not what it was."""
+        self._verify = verify
         self._mail = mail
         self._hostname = hostname
         self._path = path
@@ -54,6 +57,7 @@ class SentFolders:
         try:
             if place is None or not source.exists():
                 return Copy(GONE)
+            self._verify()
             return self._place(source, self._folder(self._mail / place), self._name(letter, source))
         except (OSError, sqlite3.Error) as error:
             return Copy("", error=str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -296,9 +295,7 @@ class GroupCommit:
 
     async def _sync_files(self, batch: Batch) -> None:
         try:
-            if self._arrivals.failed_syncs > batch.failed_syncs:
-                raise OSError(errno.EIO, "a sync has failed since these files were written")
-            await self._files.join(batch.paths, hurry=True)
+            await self._files.join(batch.paths, hurry=True, before=batch.failed_syncs)
         except OSError:
             # The log was to be durable with them.
             await self._in_thread(self._ledger.doubt)

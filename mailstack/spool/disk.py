@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -263,9 +262,7 @@ class DiskSpool(Questions):
         return self._files.arrivals.failed_syncs
 
     async def flush(self, paths: Iterable[Path], letters: Iterable[str], before: int) -> None:
-        if self.failed_syncs() > before:
-            raise OSError(errno.EIO, "a sync has failed meanwhile")
-        await self._group_sync.join([*paths, *self._contents.paths(letters)])
+        await self._group_sync.join([*paths, *self._contents.paths(letters)], before=before)
 
     def _remove(self, ids: list[str]) -> None:
         self._contents.forget(ids)

@@ -6,11 +6,12 @@ each hears of every error of the disk that concerns it, as the kernel tells it o
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstack.durable import NotOpened
@@ -51,9 +52,11 @@ class GroupSync:
             with suppress(OSError):  # those who wait hear of it
                 await self.join((), hurry=True)
 
-    def join(self, paths: Iterable[Path], hurry: bool = False) -> Deferred[None]:
+    def join(self, paths: Iterable[Path], hurry: bool = False, before: int | None = None) -> Deferred[None]:
         """Fires when they are durable; OSError when they are not, for good: NotOpened if that is about some of these
-        paths alone."""
+        paths alone. ``before``: how many syncs had failed when the first of it was written, if that is a while ago."""
+        if before is not None and self._arrivals.failed_syncs > before:
+            return fail(OSError(errno.EIO, "a sync has failed since this was written"))
         waiter: Waiter = (Deferred(), frozenset(paths))
         self._waiters.append(waiter)
         self._hurry |= hurry

@@ -39,7 +39,8 @@ class Health:
         self._now = now
         self._alarms = alarms
         self._reserve = Reserve(self._folder / "reserve")
-        self._place: Place | None = None
+        # Without its log nothing that is written would be found.
+        self._place = Place(*(self._folder / name for name in ("messages", "queue.db", "queue.db-wal")))
         self._database = -1  #: a descriptor
         self._failure: OSError | None = None  #: of the last batch, since then nothing was durable
         self._standing: dict[str, OSError] = {}  #: by condition, what the last look has found
@@ -55,10 +56,8 @@ class Health:
 
     def start(self) -> None:
         """Blocking, when the database is open. What is there now is ours. OSError: it is not even there."""
-        database = self._folder / "queue.db"
-        # Without its log nothing that is written would be found.
-        self._place = Place.of([self._folder / "messages", database, self._folder / "queue.db-wal"])
-        self._database = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
+        self._place.remember()
+        self._database = os.open(self._folder / "queue.db", os.O_RDONLY | os.O_CLOEXEC)
         self.seen(self.look())
 
     def close(self) -> None:
@@ -69,8 +68,7 @@ class Health:
 
     def verify(self) -> None:
         """Of whatever is written from now on nothing gets lost when the server starts again. OSError. In any thread."""
-        if self._place is not None:
-            self._place.verify()
+        self._place.verify()
 
     # ---- What the group commit tells
 

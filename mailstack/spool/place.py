@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+FOLDERS = ("mail", "spool", "state", "tls")
+
 
 def room(folder: Path) -> tuple[int, int | None, bool]:
     """Of its file system: octets that we may still write, inodes that we may still take (None: it does not count them),
@@ -21,12 +23,12 @@ def must_be_mounted(data: Path) -> None:
         fstab = Path("/etc/fstab").read_text("utf-8", "replace")
         point = not_mounted(data, fstab, Path("/proc/self/mounts").read_text("utf-8", "replace"))
         if point is not None:
-            raise OSError(f"{point} is in /etc/fstab, but not mounted: a new queue below it would be hidden by the old")
+            raise OSError(f"{point} is in /etc/fstab, but not mounted: what is written below it would be hidden later")
 
 
 def not_mounted(data: Path, fstab: str, mounts: str) -> str | None:
-    """The mount point at, above or below ``data`` that is in fstab(5), and not mounted; both are given as text. What
-    would be written there is hidden as soon as it is mounted."""
+    """The mount point at or above ``data``, or in one of its folders, that is in fstab(5), and not mounted; both are
+    given as text. What would be written there is hidden as soon as it is mounted."""
     mounted = {fields[1] for fields in map(str.split, mounts.splitlines()) if len(fields) > 1}
     for line in fstab.splitlines():
         fields = line.split("#", 1)[0].split()
@@ -34,7 +36,7 @@ def not_mounted(data: Path, fstab: str, mounts: str) -> str | None:
             continue
         point = fields[1].rstrip("/") or "/"
         path = Path(point.replace("\\040", " "))
-        concerns_us = data.is_relative_to(path) or path.is_relative_to(data)
-        if point != "/" and concerns_us and point not in mounted:
+        ours = data.is_relative_to(path) or any(path.is_relative_to(data / name) for name in FOLDERS)
+        if point != "/" and ours and point not in mounted:
             return point
     return None

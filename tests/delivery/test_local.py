@@ -173,15 +173,20 @@ def test_letters_that_go_together_are_durable_with_one_sync(post: Post) -> None:
     assert post.new("alice") == post.new("bob") == []
 
 
-def test_a_letter_that_must_be_copied_does_not_hold_up_the_others(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def refuse_links(monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    """Into one mailbox, as if it were on another file system."""
     link = os.link
 
     def refuse(source: str, target: str) -> None:
-        if "alice" in target:
+        if user in target:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         link(source, target)
 
     monkeypatch.setattr(os, "link", refuse)
+
+
+def test_a_letter_that_must_be_copied_does_not_hold_up_the_others(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_links(monkeypatch, "alice")
     for id in ("L1", "L2"):
         Path(post.spool.path(id)).write_bytes(CONTENT)
     first, second = letter("L1", "alice@office.test"), letter("L2", "bob@office.test")
@@ -197,14 +202,7 @@ def test_whoever_has_a_letter_that_must_be_copied_for_others_does_not_get_it_aga
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """His program may have taken it out of new/ by then."""
-    link = os.link
-
-    def refuse(source: str, target: str) -> None:
-        if "bob" in target:
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        link(source, target)
-
-    monkeypatch.setattr(os, "link", refuse)
+    refuse_links(monkeypatch, "bob")
     for id in ("L1", "L2"):
         Path(post.spool.path(id)).write_bytes(CONTENT)
     shared = letter("L1", "gone@office.test", "alice@office.test", "bob@office.test")

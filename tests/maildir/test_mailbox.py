@@ -8,7 +8,7 @@ import pytest
 
 from mailstack.maildir.mailboxes import Mailboxes
 from mailstack.model.address import Address
-from mailstack.place import Known
+from mailstack.place import Place
 from tests.maildir.contract import ALICE, BOB, MailboxesContract, content, sizes, uids
 
 
@@ -199,7 +199,7 @@ def test_no_mailbox_is_empty_because_the_folder_of_all_is_gone(tmp_path: Path) -
 def test_no_mailbox_is_empty_because_the_folder_of_all_is_another_one(tmp_path: Path) -> None:
     """That below a mount point whose file system is gone."""
     (tmp_path / "mail").mkdir()
-    known = Known(tmp_path / "mail")
+    known = Place(tmp_path / "mail")
     known.remember()
     mailboxes = Mailboxes(tmp_path / "mail", _place, known.verify)
     mailboxes.open(ALICE).close()

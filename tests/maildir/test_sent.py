@@ -17,6 +17,7 @@ from mailstack.maildir.mailboxes import Mailboxes
 from mailstack.maildir.message_ids import MessageIds
 from mailstack.maildir.sent import SentFolders
 from mailstack.model.address import Address
+from mailstack.place import Place
 from tests.fakes_accounts import MemoryDirectory
 from tests.spool.contract import letter
 
@@ -61,6 +62,18 @@ def post(tmp_path: Path) -> Post:
 
 def test_interface(post: Post) -> None:
     assert verifyObject(ISentFolders, post.folders)
+
+
+def test_no_copy_is_made_where_mailboxes_are_not_what_they_were(post: Post) -> None:
+    """It would be hidden as soon as their file system is back."""
+    place = Place(post.mail)
+    place.remember()
+    post.folders._verify = place.verify
+    post.mail.rename(post.root / "away")
+    post.mail.mkdir()
+    copy = post.save("L1")
+    assert not copy.fate and "not the one" in copy.error
+    assert not list(post.mail.iterdir())
 
 
 def test_the_copy_is_a_link_that_is_seen(post: Post) -> None:

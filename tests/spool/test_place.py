@@ -29,7 +29,7 @@ MOUNTS = "/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 /srv/mail ext4 rw 0 0\n"
         ("/srv/mail/data", "/dev/sda1 / ext4 rw 0 0\n", "/srv/mail"),
         ("/srv/mailbox", "/dev/sda1 / ext4 rw 0 0\n", None),
         ("/srv", "/dev/sda1 / ext4 rw 0 0\n", "/srv/mail"),
-        ("/srv", MOUNTS, "/srv/two\\040words"),
+        ("/srv", MOUNTS, None),
         ("/srv/two words/data", MOUNTS, "/srv/two\\040words"),
         ("/srv/old", MOUNTS, None),
         ("/var/lib/mail", "", None),
