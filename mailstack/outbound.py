@@ -128,7 +128,7 @@ class Outbound:
         self.voices = Voices(settings.server.language, settings.server.templates, log)
         mailer = Mailer(hostname, directory, self.spool, new_id)
         self.mail = Place(data / "mail")
-        rest = (self.spool, self.spool, pools.mailboxes, log, self.mail.verify)
+        rest = (self.spool, self.spool, pools.mailboxes, log, self.mail.verify, alarms)
         local = LocalDelivery(data / "mail", hostname, directory, *rest)
         resolver = resolver or DnsResolver(pools.lookups, settings.dns.servers)
         burst = Burst(reactor)

@@ -163,7 +163,7 @@ class Doctor:
         else:
             yield self._fine("letters", "letters")
         if put_off:
-            yield self._wrong("mailboxes", "mailboxes", letters=f"{put_off:,}", detail=reply)
+            yield self._wrong("mailboxes", "put-off", letters=f"{put_off:,}", detail=reply)
         else:
             yield self._fine("mailboxes", "mailboxes")
 

@@ -17,10 +17,12 @@ from zope.interface import implementer
 
 from mailstack.durable import NotOpened, copy_into, hard_link, is_same, link_over, make_folders
 from mailstack.interfaces.accounts import IDirectory
+from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.delivery import ITransport, Outcomes
 from mailstack.interfaces.log import IEventLog
 from mailstack.interfaces.spool import IDurable, ISpool
 from mailstack.message.surrogate import measured
+from mailstack.model.condition import MAILBOXES, NO_ROOM
 from mailstack.model.letter import Due, Letter
 from mailstack.model.maildir_name import file_name
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
@@ -30,7 +32,8 @@ RELAY = "local"
 DELIVERED = Delivered(Reply(250, "2.0.0", "delivered to the Maildir"), RELAY)
 NO_USER = Reply(550, "5.1.1", "No such user here any more")
 LOST = Reply(451, "4.3.0", "The message file is missing in the spool")
-FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What one mailbox meets with here, the others meet with as well.
+OF_ALL = (*NO_ROOM, errno.EROFS, errno.EIO)
 
 
 def surrogate_octets(path: str) -> int:
@@ -79,6 +82,7 @@ class LocalDelivery:
         in_thread: Callable[..., Awaitable[Any]],
         log: IEventLog,
         verify: Callable[[], None] = lambda: None,
+        alarms: IAlarms = SILENT,
     ) -> None:
         """``mail`` is the folder of all Maildirs. ``in_thread`` calls a function in another thread. ``verify`` raises
         OSError while ``mail`` is not what it was: what would be placed there could be hidden for ever."""
@@ -90,12 +94,14 @@ class LocalDelivery:
         self._spool = spool
         self._durable = durable
         self._log = log
+        self._alarms = alarms
         self._maildirs: dict[str, Maildir] = {}
 
     async def deliver(self, dues: Sequence[Due]) -> Sequence[Outcomes | None]:
         try:
             self._verify()
         except OSError as error:
+            self._alarms.seen(MAILBOXES, str(error))
             return [self._put_off(due, error) for due in dues]
         before = self._durable.failed_syncs()
         attempts = [await self._place_all(due, alone=len(dues) == 1) for due in dues]
@@ -131,6 +137,7 @@ class LocalDelivery:
                 attempt.name = attempt.name or await self._name(letter)
                 maildir = self._linked(attempt, mailbox) or await self._place(attempt, mailbox, alone)
             except OSError as error:
+                self._watch(error)
                 attempt.failed[each.number] = self._trouble(letter, error)
                 continue
             if maildir is None:
@@ -152,9 +159,11 @@ class LocalDelivery:
         except OSError as error:
             if isinstance(error, NotOpened) and error.paths <= folders:
                 folders = error.paths
+                self._watch(error)
             for attempt in attempts:
                 attempt.take_back(folders)
             return error, folders
+        self._alarms.over(MAILBOXES)
         return None, ()
 
     def _linked(self, attempt: Attempt, mailbox: str) -> Maildir | None:
@@ -199,11 +208,16 @@ class LocalDelivery:
             octets = await self._in_thread(surrogate_octets, self._spool.path(letter.id))
         return file_name(letter, self._hostname, octets)
 
+    def _watch(self, error: OSError) -> None:
+        """A sync that fails is the spool's to tell of."""
+        if error.errno in OF_ALL:
+            self._alarms.seen(MAILBOXES, str(error))
+
     def _trouble(self, letter: Letter, error: OSError) -> Delayed:
         self._log.warn(letter.id, what=f"cannot deliver to a Maildir: {error}")
         if isinstance(error, FileNotFoundError) and not Path(self._spool.path(letter.id)).exists():
             return Delayed(LOST, RELAY)
-        if error.errno in FULL:
+        if error.errno in NO_ROOM:
             return Delayed(Reply(452, "4.2.2", "Disk full"), RELAY)
         return Delayed(Reply(451, "4.3.0", f"The Maildir cannot be written: {error.strerror}"), RELAY)
 

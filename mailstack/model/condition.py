@@ -7,8 +7,9 @@ import errno
 FULL, INODES, QUOTA, LITTLE = "full", "inodes", "quota", "little"
 READ_ONLY, DENIED, GONE, REPLACED = "read-only", "denied", "gone", "replaced"
 ERRORS, FILES, BUSY, DAMAGED = "errors", "files", "busy", "damaged"
+MAILBOXES = "mailboxes"  #: all of them, while the queue may be well
 
-CONDITIONS = (FULL, INODES, QUOTA, LITTLE, READ_ONLY, DENIED, GONE, REPLACED, ERRORS, FILES, BUSY, DAMAGED)
+CONDITIONS = (FULL, INODES, QUOTA, LITTLE, READ_ONLY, DENIED, GONE, REPLACED, ERRORS, FILES, BUSY, DAMAGED, MAILBOXES)
 
 #: There is no room.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

@@ -15,11 +15,12 @@ from mailstack import durable
 from mailstack.delivery.local import LocalDelivery
 from mailstack.durable import NotOpened
 from mailstack.interfaces.delivery import Outcomes
+from mailstack.model.condition import MAILBOXES
 from mailstack.model.letter import Letter
 from mailstack.model.maildir_name import file_name
 from mailstack.model.outcome import Delayed, Delivered, Failed, Outcome
 from mailstack.spool.memory import MemorySpool
-from tests.fakes import ListLog, NoDisk, at_once, in_place
+from tests.fakes import ListAlarms, ListLog, NoDisk, at_once, in_place
 from tests.fakes_accounts import MemoryDirectory
 from tests.spool.contract import due, letter
 
@@ -46,9 +47,17 @@ class Post:
         self.spool = FolderSpool(root / "messages")
         self.disk = NoDisk()
         self.log = ListLog()
+        self.alarms = ListAlarms()
         directory = MemoryDirectory(["alice@office.test", "bob@office.test"])
         self.delivery = LocalDelivery(
-            root / "mail", "mail.office.test", directory, self.spool, self.disk, in_place, self.log
+            root / "mail",
+            "mail.office.test",
+            directory,
+            self.spool,
+            self.disk,
+            in_place,
+            self.log,
+            alarms=self.alarms,
         )
 
     def deliver(self, *to: str, id: str = "L1") -> dict[int, Outcome]:
@@ -144,8 +153,10 @@ def test_nothing_is_placed_where_mailboxes_are_not_what_they_were(post: Post) ->
     outcomes = post.deliver("alice@office.test", "bob@office.test")
     assert [type(outcomes[number]) for number in range(2)] == [Delayed] * 2
     assert not (post.root / "mail/office.test").exists()
+    assert post.alarms.lasting == {MAILBOXES: str(stale)}
     post.delivery._verify = lambda: None
     assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+    assert not post.alarms.lasting
 
 
 def test_a_mailbox_that_cannot_be_opened_is_nobody_elses_trouble(post: Post) -> None:
@@ -155,6 +166,7 @@ def test_a_mailbox_that_cannot_be_opened_is_nobody_elses_trouble(post: Post) -> 
     outcomes = post.deliver("alice@office.test", "bob@office.test")
     assert isinstance(outcomes[0], Delivered) and isinstance(outcomes[1], Delayed)
     assert len(post.new("alice")) == 1 and post.new("bob") == []
+    assert not post.alarms.lasting, "it is the matter of one"
 
 
 def test_letters_that_go_together_are_durable_with_one_sync(post: Post) -> None:
@@ -257,16 +269,37 @@ def test_where_links_are_impossible_a_copy_goes_through_tmp(
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(errno.ENOSPC, "4.2.2"), (errno.EDQUOT, "4.2.2"), (errno.EACCES, "4.3.0")]
+    ("number", "status", "of_all"),
+    [
+        (errno.ENOSPC, "4.2.2", True),
+        (errno.EDQUOT, "4.2.2", True),
+        (errno.EROFS, "4.3.0", True),
+        (errno.EIO, "4.3.0", True),
+        (errno.EACCES, "4.3.0", False),
+    ],
 )
-def test_a_full_or_closed_disk_delays(post: Post, monkeypatch: pytest.MonkeyPatch, number: int, status: str) -> None:
+def test_a_full_or_closed_disk_delays(
+    post: Post, monkeypatch: pytest.MonkeyPatch, number: int, status: str, of_all: bool
+) -> None:
+    """The mailboxes may be on a file system of their own, where the spool notices nothing."""
+
     def refuse(source: object, target: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "link", refuse)
-    outcome = post.deliver("alice@office.test")[0]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", refuse)
+        outcome = post.deliver("alice@office.test")[0]
     assert isinstance(outcome, Delayed) and outcome.reply.status == status
     assert post.log.warnings
+    assert (MAILBOXES in post.alarms.lasting) is of_all
+    assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+    assert not post.alarms.lasting
+
+
+def test_a_failed_sync_is_told_by_the_spool_alone(post: Post) -> None:
+    post.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
+    post.deliver("alice@office.test")
+    assert not post.alarms.lasting
 
 
 def test_a_maildir_that_was_removed_is_made_again(post: Post) -> None:
