@@ -32,6 +32,8 @@ UNSURE = Reply(451, "4.3.0", "The list of our users cannot be used now, try agai
 FAULTS = {"forged": NOT_GIVEN_OUT, "expired": EXPIRED}
 
 NO_ALIASES = Aliases({})
+#: Seconds for which nobody looks whether the files are others now: it would be eighty times for twenty recipients.
+MOMENT = 0.05
 MAX_KNOWN = 1_000  # addresses of one recipient, and mailboxes, that are remembered as long as the files do not change
 
 
@@ -56,6 +58,8 @@ class Directory:
         self.users: Watched[Users] = Watched(settings.accounts.users, read_users, now, wall, log)
         self._aliases: Watched[Aliases] | None = Watched(named, read_aliases, now, wall, log) if named else None
         self._settings = settings
+        self._now = now
+        self._asked = -MOMENT
         self._names = Names(domains, settings.accounts.recipient_delimiter)
         self._log = log
         self._wall = wall
@@ -156,6 +160,7 @@ class Directory:
 
     def reload(self) -> None:
         """Read the files the next time they are needed, changed or not."""
+        self._asked = -MOMENT
         self.users.reload()
         if self._aliases is not None:
             self._aliases.reload()
@@ -165,10 +170,14 @@ class Directory:
         return self._now_in_use().book
 
     def _now_in_use(self) -> _Version:
+        now = self._now()
+        if 0 <= now - self._asked < MOMENT:
+            return self._version
         known, named = self.users.value(), self._aliases.value() if self._aliases else NO_ALIASES
         version = self._version
         if known is not version.book.users or named is not version.book.aliases:
             version = self._version = _Version(Book(self._settings, known, named, self._origin))
             for line in list(dangling(version.book))[:MAX_REPORTS]:
                 self._log.warn("accounts", note=str(line))
+        self._asked = now
         return version

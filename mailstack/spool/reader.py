@@ -21,7 +21,7 @@ from mailstack.spool import notes
 from mailstack.spool.entries import entries
 from mailstack.spool.errors import as_os_error
 from mailstack.spool.rows import UNSEALED, seal
-from mailstack.spool.states import UNREPORTED, WAITING, listed
+from mailstack.spool.states import IS_UNREPORTED, WAITING, listed
 
 WINDOW = 10_000  #: rows that a look reads at most, before it goes from destination to destination
 #: Read along an index, and only as far as is needed: SQLite knows no sense in that, so the index is named.
@@ -65,7 +65,7 @@ ORDER BY number
 """
 UNTOLD = f"""
 SELECT DISTINCT id FROM recipients
-WHERE state IN {listed(UNREPORTED)} AND id > :after AND id NOT IN (SELECT value FROM json_each(:exclude))
+WHERE {IS_UNREPORTED} AND id > :after AND id NOT IN (SELECT value FROM json_each(:exclude))
 ORDER BY id LIMIT :limit
 """
 #: Who was tried since has had its turn.
@@ -218,7 +218,7 @@ class Reader:
     def unreported(self, id: str) -> dict[int, Outcome]:
         rows = self._rows(
             "SELECT number, state, code, status, reply, relay FROM recipients"
-            f" WHERE id = ? AND state IN {listed(UNREPORTED)} ORDER BY number",
+            f" WHERE id = ? AND {IS_UNREPORTED} ORDER BY number",
             (id,),
         )
         return {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from mailstack.spool.states import UNREPORTED, WAITING, listed
+from mailstack.spool.states import IS_UNREPORTED, WAITING, listed
 
-VERSION = 8  #: ``PRAGMA user_version``
+VERSION = 9  #: ``PRAGMA user_version``
 #: The default of some builds of SQLite. A page that was let go must look like none, wherever a salvage comes upon it.
 WIPE = "PRAGMA secure_delete = ON"
 SQLITE = (3, 38, 0)  #: has the operator ->> that the statements use
@@ -55,8 +55,7 @@ CREATE TABLE IF NOT EXISTS recipients (
 CREATE INDEX IF NOT EXISTS waiting ON recipients (next_attempt, destination, state) WHERE state IN {listed(WAITING)};
 CREATE INDEX IF NOT EXISTS in_line ON recipients (destination, next_attempt, state) WHERE state IN {listed(WAITING)};
 CREATE INDEX IF NOT EXISTS of_account ON messages (account, id) WHERE account != '';
-CREATE INDEX IF NOT EXISTS unreported ON recipients (id)
-    WHERE state IN {listed(UNREPORTED)};
+CREATE INDEX IF NOT EXISTS unreported ON recipients (id) WHERE {IS_UNREPORTED};
 CREATE TABLE IF NOT EXISTS history (  -- what attempts came to, while the letter is in the queue
     id TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -140,7 +139,7 @@ def _upgrade(db: sqlite3.Connection) -> None:
         for table, column, kind in ADDED:
             if column not in {row[1] for row in db.execute(f"PRAGMA table_info({table})")}:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        for index in ("bounced", "waiting", "in_line"):
+        for index in ("bounced", "waiting", "in_line", "unreported"):
             db.execute(f"DROP INDEX IF EXISTS {index}")
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from mailstack.spool.batch import Batch, Settlement
 from mailstack.spool.rows import history_row, result_row
-from mailstack.spool.states import ARRIVED, DONE, UNREPORTED, WAITING, listed
+from mailstack.spool.states import ARRIVED, DONE, IS_UNREPORTED, WAITING, listed
 
 #: What the administrator has decided during the attempt holds, unless the letter has arrived. One that is recorded once
 #: more, because the sync has failed, is in the history already, and counts once.
@@ -50,7 +50,7 @@ WHERE recipients.id = new.value ->> 0 AND state = 'active'
 #: What came to be meanwhile, of other recipients, is still to be told.
 REPORTED = f"""
 UPDATE recipients SET state = iif(state = 'bounced', 'reported', 'sent') FROM json_each(?) AS told
-WHERE recipients.id = told.value ->> 0 AND recipients.number = told.value ->> 1 AND state IN {listed(UNREPORTED)}
+WHERE recipients.id = told.value ->> 0 AND recipients.number = told.value ->> 1 AND {IS_UNREPORTED}
 """
 WARNED = """
 UPDATE messages SET warned = new.value ->> 1 FROM json_each(?) AS new WHERE messages.id = new.value ->> 0
@@ -58,8 +58,8 @@ UPDATE messages SET warned = new.value ->> 1 FROM json_each(?) AS new WHERE mess
 #: Letters of which nothing is left to do once all recipients from a number to another one have them.
 FINISHED_BY = f"""
 SELECT value ->> 0 FROM json_each(?) WHERE NOT EXISTS
-    (SELECT 1 FROM recipients WHERE id = value ->> 0 AND state NOT IN {listed(DONE)}
-     AND number NOT BETWEEN value ->> 1 AND value ->> 2)
+    (SELECT 1 FROM recipients WHERE id = value ->> 0
+     AND number NOT BETWEEN value ->> 1 AND value ->> 2 AND state NOT IN {listed(DONE)})
     AND NOT EXISTS (SELECT 1 FROM unsaved WHERE id = value ->> 0)
 """
 SAVED = "DELETE FROM unsaved WHERE id IN (SELECT value FROM json_each(?))"

@@ -29,3 +29,8 @@ def shown(state: str, later: bool = False) -> str:
 def listed(states: Iterable[str]) -> str:
     """For SQL, behind IN. An index that says WHERE is used only by queries that say the same."""
     return "(" + ", ".join(f"'{state}'" for state in states) + ")"
+
+
+#: For SQL: the sender is to be told. The first half says nothing new, but is all that SQLite looks at in the rows of a
+#: letter that comes or goes: for the second one it fills a table, and searches that.
+IS_UNREPORTED = f"state NOT IN {listed(WAITING)} AND state IN {listed(UNREPORTED)}"

@@ -900,6 +900,17 @@ class TestOlderAndNewer:
         self.script("DROP INDEX of_account; ALTER TABLE messages DROP COLUMN account; PRAGMA user_version = 6;")
         self.check()
 
+    def test_version_8_becomes_this_one(self) -> None:
+        self.check()
+        self.script(
+            "DROP INDEX unreported; PRAGMA user_version = 8;"
+            "CREATE INDEX unreported ON recipients (id)"
+            " WHERE state IN ('bounced', 'delivered', 'relayed', 'expanded');"
+        )
+        self.check()
+        self.check()
+        assert not list((self.data / "spool").glob("*damaged*")), "the tables are those of this version now"
+
     def test_newer_one_is_refused_and_left_alone(self) -> None:
         self.script(f"PRAGMA user_version = {VERSION + 1}")
         before = (self.data / "spool/queue.db").read_bytes()
