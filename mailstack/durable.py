@@ -13,7 +13,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -213,13 +213,18 @@ def link_over(source: str, target: str, scratch: str) -> bool:
 def copy_into(source: str, target: str, scratch: str) -> None:
     """Where links are impossible: a copy that appears complete, by way of ``scratch`` on the target's file system.
     Durable with its name: whoever syncs a file system may not know of that one. FileExistsError when the target is
-    there."""
+    there. After any other error it is not, as far as the disk allows that."""
     try:
         _copy_durably(Path(source), Path(scratch))
         move(Path(scratch), Path(target))
-        sync_paths([Path(target).parent])
     finally:
         Path(scratch).unlink(missing_ok=True)
+    try:
+        sync_paths([Path(target).parent])
+    except OSError:
+        with suppress(OSError):
+            Path(target).unlink()
+        raise
 
 
 def _copy_durably(source: Path, target: Path) -> None:

@@ -32,7 +32,7 @@ from mailstack.maildir.message_ids import MessageIds
 from mailstack.maildir.sent import SentFolders
 from mailstack.message.voice import Voice
 from mailstack.model.letter import Letter
-from mailstack.place import Place
+from mailstack.place import Place, folder
 from mailstack.queue.damage import DamageNotices
 from mailstack.queue.dispatch import Dispatcher
 from mailstack.queue.looks import Looks
@@ -127,7 +127,7 @@ class Outbound:
         self.spool = DiskSpool(data, settings.spool.sync, *threads, reactor, log, where, alarms, least, syncs)
         self.voices = Voices(settings.server.language, settings.server.templates, log)
         mailer = Mailer(hostname, directory, self.spool, new_id)
-        self.mail = Place(data / "mail")
+        self.mail = Place(data / "mail", identity=folder)
         rest = (self.spool, self.spool, pools.mailboxes, log, self.mail.verify, alarms)
         local = LocalDelivery(data / "mail", hostname, directory, *rest)
         resolver = resolver or DnsResolver(pools.lookups, settings.dns.servers)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.place import Place
+from mailstack.place import Place, folder
 
 
 def test_moved_away_and_back(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_moved_away_and_back(tmp_path: Path) -> None:
 
 def test_nothing_is_expected_before_it_is_remembered(tmp_path: Path) -> None:
     mail = tmp_path / "mail"
-    known = Place(mail)
+    known = Place(mail, identity=folder)
     known.verify()
     mail.mkdir()
     known.remember()

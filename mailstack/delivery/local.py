@@ -87,6 +87,7 @@ class LocalDelivery:
         """``mail`` is the folder of all Maildirs. ``in_thread`` calls a function in another thread. ``verify`` raises
         OSError while ``mail`` is not what it was: what would be placed there could be hidden for ever."""
         self._verify = verify
+        self._misplaced = False
         self._in_thread = in_thread
         self._mail = mail
         self._hostname = hostname
@@ -101,8 +102,12 @@ class LocalDelivery:
         try:
             self._verify()
         except OSError as error:
+            self._misplaced = True
             self._alarms.seen(MAILBOXES, str(error))
             return [self._put_off(due, error) for due in dues]
+        if self._misplaced:
+            self._misplaced = False
+            self._alarms.over(MAILBOXES)
         before = self._durable.failed_syncs()
         attempts = [await self._place_all(due, alone=len(dues) == 1) for due in dues]
         problem, folders = await self._make_durable(dues, attempts, before)
@@ -135,7 +140,9 @@ class LocalDelivery:
                 continue
             try:
                 attempt.name = attempt.name or await self._name(letter)
-                maildir = self._linked(attempt, mailbox) or await self._place(attempt, mailbox, alone)
+                # One copy, and it is recorded: a stop does not wait for twenty.
+                may_copy = alone and not attempt.placed
+                maildir = self._linked(attempt, mailbox) or await self._place(attempt, mailbox, may_copy)
             except OSError as error:
                 self._watch(error)
                 attempt.failed[each.number] = self._trouble(letter, error)
@@ -174,16 +181,18 @@ class LocalDelivery:
         except FileNotFoundError:
             return None
 
-    async def _place(self, attempt: Attempt, mailbox: str, alone: bool) -> Maildir | None:
-        """None: it must be copied, which takes its time, so not unless it is ``alone``."""
+    async def _place(self, attempt: Attempt, mailbox: str, may_copy: bool) -> Maildir | None:
+        """None: it would have to be copied, which takes its time."""
         maildir = self._maildirs.get(mailbox) or self._make(mailbox)
         try:
-            return await self._put(attempt, maildir, alone)
+            return await self._put(attempt, maildir, may_copy)
         except FileNotFoundError:
             # Somebody may have removed the Maildir that was there a moment ago.
-            return await self._put(attempt, self._make(mailbox), alone)
+            return await self._put(attempt, self._make(mailbox), may_copy)
 
     def _make(self, mailbox: str) -> Maildir:
+        # It may be a while since that was asked.
+        self._verify()
         root = self._mail / mailbox
         make_folders(root, 0o777, within=self._mail)
         for part in ("tmp", "new", "cur"):
@@ -191,10 +200,10 @@ class LocalDelivery:
         self._maildirs[mailbox] = Maildir(root / "new", root / "tmp", f"{root}/new/")
         return self._maildirs[mailbox]
 
-    async def _put(self, attempt: Attempt, maildir: Maildir, alone: bool) -> Maildir | None:
+    async def _put(self, attempt: Attempt, maildir: Maildir, may_copy: bool) -> Maildir | None:
         if _link(attempt, maildir):
             return maildir
-        if not alone:
+        if not may_copy:
             return None
         with suppress(FileExistsError):
             target, scratch = maildir.new / attempt.name, maildir.tmp / attempt.name
@@ -230,5 +239,7 @@ def _link(attempt: Attempt, maildir: Maildir) -> bool:
     except FileExistsError:
         # A crash came between the delivery and its record. If the power was gone, it may have left a part.
         if is_same(attempt.source, target):
-            return True
+            # Its name anew: a sync of that one may have failed.
+            Path(target).unlink(missing_ok=True)
+            return hard_link(attempt.source, target)
         return link_over(attempt.source, target, str(maildir.tmp / attempt.name))

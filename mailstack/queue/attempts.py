@@ -120,14 +120,18 @@ class Attempts:
             except Exception as error:
                 self._log.failure("queue", f"cannot record {', '.join(results)}, and goes on trying: {error!r}")
             if not self._insisting:
+                await self._record_at_last(results)
                 break
             try:
                 await deferLater(self._clock, STUCK)
             except CancelledError:
-                # The server stops, and the spool behind it: once more, now or never.
-                with suppress(OSError):
-                    await self._spool.settle(results)
+                await self._record_at_last(results)
                 raise
+
+    async def _record_at_last(self, results: Mapping[str, Sequence[Result]]) -> None:
+        """The server stops, and the spool behind it: once more, now or never."""
+        with suppress(OSError):
+            await self._spool.settle(results)
 
 
 async def _lasting(work: Awaitable[T]) -> T:

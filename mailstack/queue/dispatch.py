@@ -62,6 +62,7 @@ class Dispatcher(Service):
         self._looks = looks
         self._sweep = Sweep(spool, self._work, self._telling, log, clock, now, looks.sweep)
         self._following: set[Deferred[None]] = set()
+        self._grace_is_over = False
         self._ahead = 0.0
         self._changed = False  #: by somebody else, and we have not seen yet how
         self._poll: IDelayedCall | None = None
@@ -79,8 +80,11 @@ class Dispatcher(Service):
         self._poll = self._clock.callLater(self._looks.poll, self._look)
 
     async def _settled(self) -> None:
+        grace = self._clock.callLater(GRACE, self._cut_off)
         while self._following:
             await gatherResults(list(self._following))
+        if grace.active():
+            grace.cancel()
 
     def stopService(self) -> Deferred[None]:
         """Let attempts end that end soon; the others are in the spool as they were, and made again."""
@@ -91,15 +95,21 @@ class Dispatcher(Service):
         for call in (self._poll, self._getting_up):
             if call is not None and call.active():
                 call.cancel()
-        done = Deferred.fromCoroutine(self._settled())
-        done.addTimeout(GRACE, self._clock)
-        return done.addErrback(lambda _: None)
+        return Deferred.fromCoroutine(self._settled())
+
+    def _cut_off(self) -> None:
+        """What goes on, and what begins as that ends: nobody waits for reports any more."""
+        self._grace_is_over = True
+        for work in list(self._following):
+            work.cancel()
 
     def _follow(self, work: Deferred[None]) -> None:
         """The server does not stop before it has ended."""
         if not work.called:
             self._following.add(work)
         work.addBoth(self._ended, work)
+        if self._grace_is_over:
+            work.cancel()
 
     def _ended(self, result: Any, work: Deferred[None]) -> None:  # Any: what addBoth gives
         self._following.discard(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from mailstack import durable
-from mailstack.delivery.local import LocalDelivery
+from mailstack.delivery.local import LocalDelivery, Maildir
 from mailstack.durable import NotOpened
 from mailstack.interfaces.delivery import Outcomes
 from mailstack.model.condition import MAILBOXES
@@ -228,6 +228,63 @@ def test_what_a_crash_left_and_the_disk_does_not_keep_is_made_again(post: Post) 
     post.disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
     assert isinstance(post.deliver("alice@office.test")[0], Delayed)
     assert post.new("alice") == []
+
+
+def test_a_copy_whose_sync_fails_is_not_believed_later(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next sync would succeed for nothing; and a reader would take it, and get another one."""
+    refuse_links(monkeypatch, "alice")
+    post.deliver("bob@office.test", id="L2")
+
+    def refuse(paths: Iterable[Path]) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(durable, "sync_paths", refuse)
+        post.delivery._make = lambda mailbox: Maildir(new, new.parent / "tmp", f"{new}/")  # type: ignore[method-assign]
+        new = post.root / "mail/office.test/alice/new"
+        for part in ("new", "tmp"):
+            (new.parent / part).mkdir(parents=True)
+        assert isinstance(post.deliver("alice@office.test")[0], Delayed)
+    assert post.new("alice") == [] == list((new.parent / "tmp").iterdir())
+    assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+    assert len(post.new("alice")) == 1
+
+
+def test_one_copy_is_recorded_before_the_next_is_made(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop waits for what is begun: that must not be twenty copies."""
+    refuse_links(monkeypatch, "office.test")
+    outcomes = post.deliver("alice@office.test", "bob@office.test")
+    assert list(outcomes) == [0] and isinstance(outcomes[0], Delivered)
+    assert len(post.new("alice")) == 1 and post.new("bob") == []
+
+
+def test_no_mailbox_is_made_where_all_have_gone_meanwhile(post: Post) -> None:
+    asked: list[None] = []
+
+    def verify() -> None:
+        asked.append(None)
+        if len(asked) > 1:
+            raise OSError(errno.ESTALE, "this is not the one that the server has opened")
+
+    post.delivery._verify = verify
+    assert isinstance(post.deliver("alice@office.test")[0], Delayed)
+    assert not (post.root / "mail/office.test").exists()
+
+
+def test_a_name_that_cannot_be_made_anew_is_not_believed(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sync has failed, and it could not be taken back: the next sync would succeed for nothing."""
+    post.deliver("alice@office.test")
+    made: list[object] = []
+    link = os.link
+
+    def counted(source: object, target: object) -> None:
+        made.append(target)
+        link(source, target)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", counted)
+    assert isinstance(post.deliver("alice@office.test")[0], Delivered)
+    assert len(made) == 2 and made[0] == made[1], "refused as it was there, and made"
+    assert len(post.new("alice")) == 1
 
 
 def test_what_a_crash_left_is_found_and_not_made_twice(post: Post) -> None:

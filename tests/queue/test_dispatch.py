@@ -662,9 +662,47 @@ def test_a_delivery_here_that_outlasts_the_stop_is_recorded() -> None:
     world.accept("L1", "alice@office.test")
     stopped = world.dispatcher.stopService()
     world.clock.advance(4)
-    assert stopped.called and world.spool.stored
+    assert not stopped.called and world.spool.stored
     slow.held[0].callback(None)
     assert slow.delivered == [("L1", "alice@office.test")] and not world.spool.stored
+    assert stopped.called
+
+
+def test_a_record_that_fails_once_while_the_server_stops_is_made_again() -> None:
+    """Or the next start would deliver it once more."""
+    slow = SlowTransport()
+    world = World(local=slow)
+    world.accept("L1", "alice@office.test")
+    world.dispatcher.stopService()
+    settle, failures = world.spool.settle, [OSError(errno.ENOSPC, "the reserve is given up for the next try")]
+
+    async def settle_later(results: Mapping[str, Sequence[Result]]) -> None:
+        if failures:
+            raise failures.pop()
+        await settle(results)
+
+    world.spool.settle = settle_later  # type: ignore[method-assign]
+    slow.held[0].callback(None)
+    assert not failures and not world.spool.stored
+
+
+def test_nobody_waits_for_a_report_that_begins_after_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = SlowTransport()
+    world = World(local=slow)
+    slow.outcomes = {"alice@office.test": [Failed(Reply(550, "5.1.1", "No such user here any more"))]}
+    world.accept("L1", "alice@office.test")
+    stopped = world.dispatcher.stopService()
+    world.clock.advance(4)
+    begun: list[Deferred[None]] = []
+
+    async def report(*args: object) -> None:
+        begun.append(Deferred())
+        await begun[-1]
+
+    monkeypatch.setattr(Reporter, "report", report)
+    slow.held[0].callback(None)
+    assert len(begun) == 1 and stopped.called
+    assert not world.clock.getDelayedCalls() and not world.log.failures
 
 
 def test_what_cannot_be_recorded_when_the_server_has_stopped_is_not_tried_for_ever() -> None:
