@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import filecmp
 import os
-import stat
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
@@ -190,23 +188,6 @@ def hard_link(source: str, target: str) -> bool:
         if error.errno not in NO_LINK:
             raise
         return False
-    return True
-
-
-def is_same(source: str, target: str) -> bool:
-    """Whether ``target`` is that file, or another one with the same content. OSError."""
-    here, there = os.stat(source), os.lstat(target)  # noqa: PTH116 - they are text
-    if os.path.samestat(here, there):
-        return True
-    return stat.S_ISREG(there.st_mode) and here.st_size == there.st_size and filecmp.cmp(source, target, shallow=False)
-
-
-def link_over(source: str, target: str, scratch: str) -> bool:
-    """As :func:`hard_link`, but in the place of whatever file ``target`` is, by way of ``scratch``."""
-    Path(scratch).unlink(missing_ok=True)
-    if not hard_link(source, scratch):
-        return False
-    Path(scratch).replace(target)
     return True
 
 

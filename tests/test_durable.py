@@ -91,36 +91,6 @@ class TestWriteOver:
         assert (tmp_path / "b").read_bytes() == b"other"
 
 
-class TestLinkOver:
-    @pytest.mark.parametrize("left", [b"", b"lett", bytes(6)])
-    def test_what_is_no_letter_becomes_one(self, tmp_path: Path, left: bytes) -> None:
-        source, target, scratch = (tmp_path / name for name in ("source", "target", "scratch"))
-        source.write_bytes(b"letter")
-        target.write_bytes(left)
-        assert not durable.is_same(str(source), str(target))
-        assert durable.link_over(str(source), str(target), str(scratch))
-        assert target.samefile(source) and not scratch.exists()
-
-    def test_a_link_and_a_copy_are_the_same(self, tmp_path: Path) -> None:
-        source, link, copy = (tmp_path / name for name in ("source", "link", "copy"))
-        source.write_bytes(b"letter")
-        copy.write_bytes(b"letter")
-        link.hardlink_to(source)
-        assert durable.is_same(str(source), str(link)) and durable.is_same(str(source), str(copy))
-
-    def test_a_fifo_is_not_opened(self, tmp_path: Path) -> None:
-        (tmp_path / "source").write_bytes(b"")
-        os.mkfifo(tmp_path / "fifo")
-        assert not durable.is_same(str(tmp_path / "source"), str(tmp_path / "fifo"))
-
-    def test_where_links_are_impossible_nothing_changes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (tmp_path / "source").write_bytes(b"letter")
-        (tmp_path / "target").write_bytes(b"lett")
-        monkeypatch.setattr(os, "link", fails(errno.EXDEV))
-        assert not durable.link_over(*(str(tmp_path / name) for name in ("source", "target", "scratch")))
-        assert (tmp_path / "target").read_bytes() == b"lett"
-
-
 class TestLinkOrCopy:
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import Factory, define, frozen
 from zope.interface import implementer
 
-from mailstack.durable import NotOpened, copy_into, hard_link, is_same, link_over, make_folders
+from mailstack.durable import NotOpened, copy_into, hard_link, make_folders
 from mailstack.interfaces.accounts import IDirectory
 from mailstack.interfaces.alarms import SILENT, IAlarms
 from mailstack.interfaces.delivery import ITransport, Outcomes
@@ -237,9 +237,6 @@ def _link(attempt: Attempt, maildir: Maildir) -> bool:
     try:
         return hard_link(attempt.source, target)
     except FileExistsError:
-        # A crash came between the delivery and its record. If the power was gone, it may have left a part.
-        if is_same(attempt.source, target):
-            # Its name anew: a sync of that one may have failed.
-            Path(target).unlink(missing_ok=True)
-            return hard_link(attempt.source, target)
-        return link_over(attempt.source, target, str(maildir.tmp / attempt.name))
+        # A crash came between the delivery and its record, or its sync has failed: it may be a part, or not last.
+        Path(target).unlink(missing_ok=True)
+        return hard_link(attempt.source, target)
