@@ -205,9 +205,8 @@ class LocalDelivery:
             return maildir
         if not may_copy:
             return None
-        with suppress(FileExistsError):
-            target, scratch = maildir.new / attempt.name, maildir.tmp / attempt.name
-            await self._in_thread(copy_into, attempt.source, str(target), str(scratch))
+        target, scratch = maildir.new / attempt.name, maildir.tmp / attempt.name
+        await self._in_thread(copy_into, attempt.source, str(target), str(scratch))
         return maildir
 
     async def _name(self, letter: Letter) -> str:

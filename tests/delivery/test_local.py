@@ -271,8 +271,8 @@ def test_no_mailbox_is_made_where_all_have_gone_meanwhile(post: Post) -> None:
     assert not (post.root / "mail/office.test").exists()
 
 
-def test_a_name_that_cannot_be_made_anew_is_not_believed(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its sync has failed, and it could not be taken back: the next sync would succeed for nothing."""
+def test_what_stands_there_already_is_made_anew(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sync may have failed, and it could not be taken back: the next sync would succeed for nothing."""
     post.deliver("alice@office.test")
     made: list[object] = []
     link = os.link
